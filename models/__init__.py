@@ -1,0 +1,1 @@
+"""Events in, alerts out: pure decisions, without clocks, files, networks or randomness."""
