@@ -1,0 +1,87 @@
+"""Local days of the policy's time zone: instants to days, days to midnights, and the long holidays.
+
+A day is an integer: days since 1970-01-01 in local time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+DAY_MS: Final = 86_400_000
+HOUR_MS: Final = 3_600_000
+_SLOT_MS: Final = 900_000
+"""Offsets change on quarter hours at the finest, in every zone since 1970."""
+_CACHED_SLOTS_MAX: Final = 100_000
+"""Remembered offsets: about three years of quarter hours, some megabytes."""
+_CACHED_DAYS_MAX: Final = 50_000
+"""Remembered midnights: 136 years of days."""
+_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+_LAST_DAY: Final = date.max.toordinal() - _EPOCH_ORDINAL - 2
+_LAST_MS: Final = _LAST_DAY * DAY_MS
+
+
+class Calendar:
+    """Local time of one zone. Pure but for two bounded caches."""
+
+    def __init__(self, time_zone: str) -> None:
+        """Raise `zoneinfo.ZoneInfoNotFoundError` or `ValueError` for a name that is no zone."""
+        self.time_zone = time_zone
+        self._zone = ZoneInfo(time_zone)
+        self._offsets_ms: dict[int, int] = {}
+        self._midnights_ms: dict[int, int] = {}
+
+    def day_of(self, instant_ms: int) -> int:
+        """The local day in which `instant_ms` lies."""
+        slot = instant_ms // _SLOT_MS
+        offset_ms = self._offsets_ms.get(slot)
+        if offset_ms is None:
+            offset_ms = self._compute_offset_ms(slot)
+        return (instant_ms + offset_ms) // DAY_MS
+
+    def local_ms(self, instant_ms: int) -> int:
+        """Milliseconds since the local midnight that began the day of `instant_ms`."""
+        return instant_ms - self.midnight_ms(self.day_of(instant_ms))
+
+    def midnight_ms(self, day: int) -> int:
+        """The instant at which the local `day` begins."""
+        midnight_ms = self._midnights_ms.get(day)
+        if midnight_ms is None:
+            midnight_ms = self._compute_midnight_ms(day)
+        return midnight_ms
+
+    def _compute_offset_ms(self, slot: int) -> int:
+        bounded_ms = min(slot * _SLOT_MS, _LAST_MS)
+        instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=bounded_ms)
+        offset = instant.astimezone(self._zone).utcoffset()
+        assert offset is not None
+        if len(self._offsets_ms) >= _CACHED_SLOTS_MAX:
+            self._offsets_ms.clear()
+        offset_ms = round(offset.total_seconds() * 1000)
+        self._offsets_ms[slot] = offset_ms
+        return offset_ms
+
+    def _compute_midnight_ms(self, day: int) -> int:
+        bounded = min(day, _LAST_DAY)
+        local = datetime.fromordinal(bounded + _EPOCH_ORDINAL).replace(tzinfo=self._zone)
+        if len(self._midnights_ms) >= _CACHED_DAYS_MAX:
+            self._midnights_ms.clear()
+        midnight_ms = round(local.timestamp() * 1000) + (day - bounded) * DAY_MS
+        self._midnights_ms[day] = midnight_ms
+        return midnight_ms
+
+
+def day_of_date(day: date) -> int:
+    """A calendar date as a day number."""
+    return day.toordinal() - _EPOCH_ORDINAL
+
+
+def date_of_day(day: int) -> date:
+    """A day number as a calendar date."""
+    return date.fromordinal(day + _EPOCH_ORDINAL)
+
+
+def iso_date(day: int | None) -> str | None:
+    """`YYYY-MM-DD`, or None for None."""
+    return None if day is None else date_of_day(day).isoformat()

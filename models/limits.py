@@ -1,0 +1,43 @@
+"""Every bound on what is accepted and remembered, with its unit and its reason."""
+
+INT64_MAX = 2**63 - 1
+"""Largest integer of the event contract: what Java, Avro and Postgres readers can hold."""
+
+PAYLOAD_BYTES_MAX = 1024 * 1024
+"""Largest event payload: Kafka's default record limit is about one mebibyte as well."""
+
+OUTPUT_HEADROOM_BYTES = 64 * 1024
+"""What a dead letter may add to a rejected payload: its headers and the record around them."""
+
+NESTING_DEPTH_MAX = 200
+"""Deepest JSON nesting accepted: far beyond any honest event, far below the decoder's recursion limit."""
+
+IDENTIFIER_CHARACTERS_MAX = 256
+"""Longest identifier (borrower, loan, event, institution): longer ones are mistakes or attacks."""
+
+INSTALMENTS_MAX = 600
+"""Instalments in one schedule: fifty years of monthly payments."""
+
+LOANS_MAX = 64
+"""Loans remembered for one borrower: the oldest closed one makes room, an open one never does."""
+
+PAYMENTS_PER_LOAN_MAX = 400
+"""Payments kept one by one for a loan: the oldest are folded into the instalments they paid."""
+
+WAITING_EVENTS_MAX = 32
+"""Loan events held for one borrower until their loan is known: more is a broken feed, and is rejected."""
+
+INCOMPLETE_RECORDS_MAX = 16
+"""Rejected records remembered by name for one borrower: beyond it the borrower stays on hold."""
+
+PENDING_JUDGEMENTS_MAX = 256
+"""Judgements of one borrower waiting for a deadline to pass: bounded by what arrives within the lateness."""
+
+CLOSED_EPISODES_MAX = 24
+"""Closed episodes kept for one borrower, for cooldown, relapse and retraction: the oldest goes first."""
+
+REMEMBERED_IDS_PER_GENERATION = {"repayments": 24, "fund-flows": 32, "credit-queries": 12, "servicing": 12}
+"""Event ids remembered for one borrower and topic, twice this number at most (two generations)."""
+
+FUTURE_TOLERANCE_MS = 24 * 3600 * 1000
+"""How far an event may lie ahead of the instant it was learnt: a day covers clocks and time zones set wrong."""
