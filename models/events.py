@@ -7,7 +7,7 @@ know makes the strict decoder refuse; `streams.codec` then replaces it by `other
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - msgspec resolves annotations at run time
+from datetime import date
 from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct

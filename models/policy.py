@@ -176,7 +176,9 @@ _OPEN_TABLES: Final = {("institution_aliases",)}
 """Tables whose keys are data of the lender's."""
 
 
-def _overlay(base: dict[str, Any], override: dict[str, Any], path: tuple[str, ...], name: str) -> dict[str, Any]:
+def _overlay(
+    base: dict[str, Any], override: dict[str, Any], path: tuple[str, ...], name: str
+) -> dict[str, Any]:
     merged = dict(base)
     for key, value in override.items():
         here = (*path, key)
@@ -188,7 +190,11 @@ def _overlay(base: dict[str, Any], override: dict[str, Any], path: tuple[str, ..
         if isinstance(base[key], dict) and not isinstance(value, dict):
             msg = f"{name}: {'.'.join(here)} is a table, not {value!r}; its keys: {', '.join(sorted(base[key]))}"
             raise PolicyError(msg)
-        merged[key] = _overlay(base[key], value, here, name) if isinstance(value, dict) and here not in _OPEN_TABLES and isinstance(base[key], dict) else value
+        merged[key] = (
+            _overlay(base[key], value, here, name)
+            if isinstance(value, dict) and here not in _OPEN_TABLES and isinstance(base[key], dict)
+            else value
+        )
     return merged
 
 
