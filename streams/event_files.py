@@ -1,0 +1,316 @@
+"""A folder of event files, read in the order in which its events were delivered to the lender.
+
+A folder holds any of `repayments.jsonl`, `fund-flows.jsonl`, `credit-queries.jsonl`, `servicing.jsonl`, each maybe as
+`.jsonl.gz`: one JSON object a line, lines in any order, blank lines skipped. A line's **place** is its
+`ingested_at_ms`, else its `event_time_ms`; delivery is ordered by (place, topic, event time, type, event id, bytes), so it
+depends on what the folder says and not on the order of its lines.
+
+A line that the codec rejects is delivered as well: at its place where its event time can be read, else before
+everything else. So its reject is never lost, and never moves the place of another line.
+
+Only an index of the lines is kept in memory (30 bytes a line); the lines stay in the mapped files, and each is decoded
+once, when it is delivered.
+"""
+
+from __future__ import annotations
+
+import gzip
+import mmap
+import shutil
+import tempfile
+import zlib
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final, TypeVar
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models.events import TOPICS, TYPES_BY_TOPIC, EpochMs, Event, Topic
+from streams.codec import Decoder, Reject, tag_of
+from streams.event_folder_writer import Outcome, Truth
+
+NO_PLACE_MS: Final = -1
+"""The place of a line without a readable event time: before all others."""
+
+_DELIVERED_AT_ONCE: Final = 16_384
+"""Lines looked up together on delivery: enough to make the look-up cheap, little enough to be no memory at all."""
+
+_LINE_END: Final = ord("\n")
+
+_REPORTED_EVERY_LINES: Final = 65_536
+"""Lines between two reports of progress: some tenths of a second."""
+
+_Record = TypeVar("_Record", bound=Struct)
+
+Progress = Callable[[int, int], None]
+"""Told how much is done and how much there is, in one unit."""
+
+
+class EventFilesError(Exception):
+    """A folder of events that cannot be read: the message says which, and what was expected."""
+
+
+class Line(Struct, frozen=True, gc=False):
+    """One line as delivered: where it stands, its bytes without the line end, and what the codec made of it."""
+
+    topic_index: int
+    file: str
+    number: int
+    """Counted from 1, blank lines included, as an editor does."""
+    place_ms: int
+    """Place in the order of delivery, or `NO_PLACE_MS`."""
+    raw: bytes
+    content: Event | Reject
+
+
+class _Header(Struct, gc=False):
+    """What a line's place depends on."""
+
+    event_time_ms: EpochMs
+    ingested_at_ms: EpochMs | None = None
+    type: str = ""
+    event_id: str = ""
+
+
+_read_header: Final = msgspec.json.Decoder(_Header).decode
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _File:
+    """One topic's file: its bytes, mapped, and the index of its lines."""
+
+    def __init__(self, topic: Topic, path: Path, known_by_ms: int) -> None:
+        self.topic: Topic = topic
+        self.topic_index = TOPICS.index(topic)
+        self.path = path
+        self.content = _map(path)
+        self._decoder = Decoder(topic, keyed=False)
+        self._known_by_ms = known_by_ms
+        self._ranks = {tag_of(kind): rank for rank, kind in enumerate(TYPES_BY_TOPIC[topic])}
+        self.starts = array("q")
+        self.ends = array("q")
+        self.numbers = array("I")
+        self.places = array("q")
+        self.times = array("q")
+        self.ranks = array("b")
+
+    def index(self) -> Iterator[int]:
+        """Go through all lines once and note where each stands and when it was delivered; yield the bytes done."""
+        add_start, add_end, add_number = self.starts.append, self.ends.append, self.numbers.append
+        start = 0
+        for number, line in enumerate(iter(self.content.readline, b""), start=1):
+            end = start + len(line)
+            if not line.isspace():
+                self._add_place(line)
+                add_start(start)
+                add_end(end - 1 if line[-1] == _LINE_END else end)
+                add_number(number)
+            start = end
+            if number % _REPORTED_EVERY_LINES == 0:
+                yield start
+        yield start
+
+    def _add_place(self, line: bytes) -> None:
+        try:
+            header = _read_header(line)
+        except _UNREADABLE:
+            place_ms, time_ms, rank = self._place_without_header(line)
+        else:
+            time_ms = header.event_time_ms
+            place_ms = time_ms if header.ingested_at_ms is None else header.ingested_at_ms
+            rank = self._ranks.get(header.type, len(self._ranks))
+        self.places.append(place_ms)
+        self.times.append(time_ms)
+        self.ranks.append(rank)
+
+    def _place_without_header(self, line: bytes) -> tuple[int, int, int]:
+        """Place, event time and rank as the codec sees them: it reads more than the header does, if more slowly."""
+        content = self.decode(line.removesuffix(b"\n"))
+        time_ms = NO_PLACE_MS if content.event_time_ms is None else content.event_time_ms
+        if isinstance(content, Reject) or content.ingested_at_ms is None:
+            return time_ms, time_ms, len(self._ranks)
+        return content.ingested_at_ms, time_ms, len(self._ranks)
+
+    def decode(self, raw: bytes) -> Event | Reject:
+        return self._decoder.decode(raw, None, self._known_by_ms)
+
+
+class EventFolder:
+    """The lines of a folder, in the order of delivery, as often as it is iterated over."""
+
+    def __init__(self, folder: Path, known_by_ms: int, progress: Progress | None = None) -> None:
+        """Index the folder.
+
+        Args:
+            folder: where the event files lie.
+            known_by_ms: the time of the run: what lies more than a day ahead of it is rejected.
+            progress: told how many bytes are indexed, of how many.
+
+        Raises:
+            EventFilesError: no folder, no event file in it, a topic in two files, or a damaged one.
+        """
+        self.folder = folder
+        paths = _event_files(folder)
+        self._files = [_File(topic, path, known_by_ms) for topic, path in paths]
+        self._by_topic = {file.topic_index: file for file in self._files}
+        self._index(progress)
+        self._order = self._deliver_in_order()
+
+    def __len__(self) -> int:
+        """Lines in the folder, blank ones left out."""
+        return len(self._order)
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """The topics that have a file."""
+        return tuple(file.topic for file in self._files)
+
+    def __iter__(self) -> Iterator[Line]:
+        for begin in range(0, len(self._order), _DELIVERED_AT_ONCE):
+            rows = self._order[begin : begin + _DELIVERED_AT_ONCE]
+            columns = (self._topics, self._starts, self._ends, self._numbers, self._places)
+            for topic_index, start, end, number, place_ms in zip(
+                *(column[rows].tolist() for column in columns), strict=True
+            ):
+                file = self._by_topic[topic_index]
+                raw = file.content[start:end]
+                yield Line(topic_index, file.path.name, number, place_ms, raw, file.decode(raw))
+
+    def _index(self, progress: Progress | None) -> None:
+        total = sum(len(file.content) for file in self._files)
+        done = 0
+        for file in self._files:
+            for done_in_file in file.index():
+                if progress is not None:
+                    progress(done + done_in_file, total)
+            done += len(file.content)
+        self._topics = np.repeat(
+            np.array([file.topic_index for file in self._files], dtype=np.int8),
+            [len(file.starts) for file in self._files],
+        )
+        self._starts = _column([file.starts for file in self._files], np.int64)
+        self._ends = _column([file.ends for file in self._files], np.int64)
+        self._numbers = _column([file.numbers for file in self._files], np.uint32)
+        self._places = _column([file.places for file in self._files], np.int64)
+
+    def _deliver_in_order(self) -> NDArray[np.intp]:
+        times = _column([file.times for file in self._files], np.int64)
+        ranks = _column([file.ranks for file in self._files], np.int8)
+        columns = (ranks, times, self._topics, self._places)
+        order = np.lexsort(columns)  # the last column is the first criterion
+        tied = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column in columns])
+        for first, last in _runs(tied):
+            order[first:last] = sorted(order[first:last].tolist(), key=self._identity)
+        return order
+
+    def _identity(self, row: int) -> tuple[str, bytes]:
+        """What decides between lines of one topic, time and type; alike in all of it, they are the same line."""
+        raw = self._by_topic[int(self._topics[row])].content[self._starts[row] : self._ends[row]]
+        try:
+            return _read_header(raw).event_id, raw
+        except _UNREADABLE:
+            return "", raw
+
+
+def file_of(topic: str) -> str:
+    """The name of a topic's file."""
+    return f"{topic}.jsonl"
+
+
+def _event_files(folder: Path) -> list[tuple[Topic, Path]]:
+    if not folder.is_dir():
+        msg = f"{folder}: no such folder"
+        raise EventFilesError(msg)
+    found: list[tuple[Topic, Path]] = []
+    for topic in TOPICS:
+        path = _plain_or_packed(folder, file_of(topic))
+        if path is not None:
+            found.append((topic, path))
+    if not found:
+        msg = f"{folder}: no event file; expected any of {', '.join(map(file_of, TOPICS))} (or .gz)"
+        raise EventFilesError(msg)
+    return found
+
+
+def _plain_or_packed(folder: Path, name: str) -> Path | None:
+    candidates = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+    if len(candidates) > 1:
+        msg = f"{folder}: both {name} and {name}.gz are there; keep one of them"
+        raise EventFilesError(msg)
+    return candidates[0] if candidates else None
+
+
+def _map(path: Path) -> mmap.mmap:
+    """Map a file's content; what is packed is unpacked into a nameless temporary file first."""
+    try:
+        if path.suffix != ".gz":
+            with path.open("rb") as plain:
+                return _map_open(plain)
+        with tempfile.TemporaryFile() as unpacked:
+            with gzip.open(path) as packed:
+                shutil.copyfileobj(packed, unpacked, 1 << 20)
+            unpacked.flush()
+            return _map_open(unpacked)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        msg = f"{path}: damaged gzip file: {error}"
+        raise EventFilesError(msg) from error
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror or error}"
+        raise EventFilesError(msg) from error
+
+
+def _map_open(file: IO[bytes]) -> mmap.mmap:
+    if file.seek(0, 2) == 0:
+        blank = mmap.mmap(-1, 1)  # an empty file cannot be mapped; a blank line says the same
+        blank[:] = b"\n"
+        return blank
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _column(parts: list[array[int]], kind: type[np.generic]) -> NDArray[np.generic]:
+    return np.concatenate([np.frombuffer(part, dtype=kind) for part in parts])
+
+
+def _runs(tied: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Where rows are tied with the one before: from the first row of each run to behind its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], tied, [False])).astype(np.int8)))
+    yield from ((int(first), int(last) + 1) for first, last in zip(edges[::2], edges[1::2], strict=True))
+
+
+def read_outcomes(folder: Path) -> list[Outcome] | None:
+    """How it ended with each borrower, from `outcomes.jsonl`; None where the folder has none. Never fed to the engine.
+
+    Raises:
+        EventFilesError: with file and line of the first line that does not fit.
+    """
+    return _read_all(folder, "outcomes.jsonl", Outcome)
+
+
+def read_truth(folder: Path) -> list[Truth] | None:
+    """What each signal should have told, from `truth.jsonl`; None where the folder has none. Never fed to the engine.
+
+    Raises:
+        EventFilesError: with file and line of the first line that does not fit.
+    """
+    return _read_all(folder, "truth.jsonl", Truth)
+
+
+def _read_all(folder: Path, name: str, kind: type[_Record]) -> list[_Record] | None:
+    path = _plain_or_packed(folder, name)
+    if path is None:
+        return None
+    decode = msgspec.json.Decoder(kind).decode
+    records: list[_Record] = []
+    for number, line in enumerate(iter(_map(path).readline, b""), start=1):
+        if line.isspace():
+            continue
+        try:
+            records.append(decode(line))
+        except _UNREADABLE as error:
+            msg = f"{path}:{number}: {error}"
+            raise EventFilesError(msg) from error
+    return records
