@@ -1,0 +1,1 @@
+"""Public data sets as event folders: real borrowers for backtests and demos."""
