@@ -1,0 +1,53 @@
+"""Find a broker to work with: the one that was named, else one of our own."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from streams.kafka.local.answers import answering_brokers
+from streams.kafka.local.cluster import LocalKafka
+from streams.kafka.local.errors import BrokerUnreachableError
+
+ANSWER_TIMEOUT_SECONDS: Final = 15.0
+"""A broker that lives answers in milliseconds; the rest is for name servers and slow lines."""
+
+
+class Broker(Protocol):
+    """Where to connect."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port`, several separated by commas."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBroker:
+    """A broker that was there before us and stays after us."""
+
+    bootstrap_servers: str
+
+
+@contextmanager
+def find_broker(brokers: int = 1) -> Iterator[Broker]:
+    """Yield the broker named in `FOREWARN_BROKER`, checked; else start a local Kafka for as long as the block lasts.
+
+    Raises:
+        BrokerUnreachableError: the named broker does not answer within `ANSWER_TIMEOUT_SECONDS`. No other one is
+            started instead: who names a broker wants that one.
+        BrokerUnavailableError: a local one cannot be started; the text says why and what to install.
+    """
+    named = os.environ.get("FOREWARN_BROKER", "").strip()
+    if named:
+        if not answering_brokers(named, timeout_seconds=ANSWER_TIMEOUT_SECONDS):
+            message = (
+                f"FOREWARN_BROKER={named} does not answer within {ANSWER_TIMEOUT_SECONDS:.0f} s. Is it host:port of a "
+                "running Kafka, reachable from here and without TLS? Unset it to start a local one"
+            )
+            raise BrokerUnreachableError(message)
+        yield NamedBroker(named)
+        return
+    with LocalKafka(brokers) as local:
+        yield local
