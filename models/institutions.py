@@ -1,0 +1,256 @@
+"""Which institutions a borrower has turned to, and when: what `multi_platform_borrowing` counts.
+
+A *sighting* is an institution at an instant:
+
+- a query for an application (`loan_application`, `card_application`), a new bureau account, and a loan disbursement
+  to the borrower can count as new;
+- a post-loan review never counts, yet it shows that the borrower already has a loan there: from then on the
+  institution is known. A guarantee is somebody else's loan, a self-query is the borrower, and `other` says nothing:
+  these are no sightings.
+
+An institution is *new* at a sighting when it has none before it within the policy's `memory_days`. A disbursement can
+only tell new from old once `flow_history_days_min` days of flows are known; before that it makes its platform known.
+
+One application sent to several funders stands for its first funder alone. At the further funders it neither counts
+nor makes them known to later applications: whoever turns to one of them by an application of its own counts. But a
+disbursement or account at a further funder is the fruit of that application, not another new institution.
+
+**What is kept.** Sightings of one institution that follow each other within the memory are one *track* (first instant,
+span, kind of the first): what lies inside a track can never be new, so it is not kept. Tracks are a union of
+intervals, hence independent of the order of arrival. A track is forgotten once it lies further back than window +
+memory + `LATE_DAYS` before the newest sighting; nothing within `LATE_DAYS` of the newest can depend on it.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from models.calendars import DAY_MS
+from models.events import CreditAccountOpened, CreditQuery, FundFlow
+from models.rules import Rules
+
+QUERY, ACCOUNT, DISBURSEMENT, REVIEW = range(4)
+"""Kinds of sightings. Of several at one instant the smallest is kept: what is certain to count goes first."""
+
+LATE_DAYS: Final = 90
+"""How far before the newest sighting judgements stay exact: beyond the latest lateness a policy can set (60 days)."""
+
+TRACKS_MAX: Final = 96
+"""Tracks kept for one borrower: ten times what is `serious`. Beyond it the one seen longest ago goes, counted."""
+
+_APPLICATIONS: Final = frozenset({"loan_application", "card_application"})
+
+
+class Track(Struct, array_like=True, gc=False):
+    """Sightings of one institution without a gap as long as the memory, from `start_ms` for `span_ms`.
+
+    `application_id` is set where they are queries of one application, and empty otherwise. `kind` is the first's.
+    """
+
+    institution_id: str
+    application_id: str
+    start_ms: int
+    span_ms: int
+    kind: int
+
+
+class InstitutionEvidence(Struct, array_like=True):
+    """All that is kept of one borrower: 4 bytes while empty, about 40 a track."""
+
+    first_flow_ms: int | None = None
+    """Event time of the first fund flow: since when flows are known."""
+    tracks: list[Track] = []
+    """By start, institution, application."""
+    forgotten: int = 0
+    """Tracks given up for `TRACKS_MAX`: above zero, an institution seen before may be taken for new."""
+
+
+class NewInstitution(Struct, frozen=True, gc=False):
+    """An institution at the sighting at which it was new."""
+
+    first_ms: int
+    institution_id: str
+    kind: int
+
+
+def record_query(evidence: InstitutionEvidence, event: CreditQuery, rules: Rules) -> bool:
+    """Take in a bureau query; tell whether a judgement may have changed."""
+    if event.purpose in _APPLICATIONS:
+        application_id, kind = event.application_id or "", QUERY
+    elif event.purpose == "post_loan_review":
+        application_id, kind = "", REVIEW
+    else:
+        return False
+    return _see(evidence, event.institution_id, application_id, event.event_time_ms, kind, rules)
+
+
+def record_account(evidence: InstitutionEvidence, event: CreditAccountOpened, rules: Rules) -> bool:
+    """Take in a new account elsewhere; tell whether a judgement may have changed."""
+    return _see(evidence, event.institution_id, "", event.event_time_ms, ACCOUNT, rules)
+
+
+def record_flow(evidence: InstitutionEvidence, event: FundFlow, rules: Rules) -> bool:
+    """Take in a fund flow; tell whether a judgement may have changed.
+
+    Every flow tells since when flows are known; only a disbursement that names its platform tells more.
+    """
+    first_flow_ms = evidence.first_flow_ms
+    if first_flow_ms is None or event.event_time_ms < first_flow_ms:
+        evidence.first_flow_ms = event.event_time_ms
+        longer_history = any(track.kind == DISBURSEMENT for track in evidence.tracks)
+    else:
+        longer_history = False
+    if event.category != "loan_disbursement" or event.direction != "in" or event.counterparty_id is None:
+        return longer_history
+    seen = _see(evidence, event.counterparty_id, "", event.event_time_ms, DISBURSEMENT, rules)
+    return seen or longer_history
+
+
+def new_institutions(
+    evidence: InstitutionEvidence, own: Collection[str], rules: Rules
+) -> list[NewInstitution]:
+    """Every institution at every sighting kept at which it was new, by time.
+
+    Whether a sighting is new depends only on what was before it, so those up to an instant are what was known then.
+    `own` holds the platform ids of the borrower's own loans, as reported; they and the lender's never count.
+    """
+    first_funders = _first_funders(evidence.tracks)
+    ours = rules.own_institutions.union(map(rules.institution, own))
+    by_institution: dict[str, list[Track]] = {}
+    for track in evidence.tracks:
+        if track.institution_id not in ours:
+            by_institution.setdefault(track.institution_id, []).append(track)
+    found: dict[tuple[int, str], NewInstitution] = {}
+    for institution_id, tracks in by_institution.items():
+        for track in tracks:
+            if _counts(track, evidence.first_flow_ms, first_funders, rules) and not _known_before(
+                track, tracks, first_funders, rules
+            ):
+                new = NewInstitution(track.start_ms, institution_id, track.kind)
+                found.setdefault((track.start_ms, institution_id), new)
+    return [found[key] for key in sorted(found)]
+
+
+def within_window(
+    institutions: Iterable[NewInstitution], at_ms: int, window_days: int
+) -> list[NewInstitution]:
+    """Those first seen in the half-open window that ends at `at_ms`: later than its start, not after its end."""
+    start_ms = at_ms - window_days * DAY_MS
+    return [institution for institution in institutions if start_ms < institution.first_ms <= at_ms]
+
+
+def exact_from_ms(evidence: InstitutionEvidence) -> int:
+    """The instant from which on judgements are exact: before it, some of the evidence may be forgotten."""
+    newest_ms = max((track.start_ms + track.span_ms for track in evidence.tracks), default=0)
+    return max(newest_ms - LATE_DAYS * DAY_MS, 0)
+
+
+def _counts(track: Track, first_flow_ms: int | None, first_funders: dict[str, Track], rules: Rules) -> bool:
+    if track.kind == REVIEW:
+        return False
+    if track.kind == DISBURSEMENT:
+        assert first_flow_ms is not None, "a disbursement is a flow"
+        history_days_min = rules.policy.signals.multi_platform_borrowing.flow_history_days_min
+        return track.start_ms - first_flow_ms >= history_days_min * DAY_MS
+    return not track.application_id or first_funders[track.application_id] is track
+
+
+def _known_before(
+    track: Track, same_institution: list[Track], first_funders: dict[str, Track], rules: Rules
+) -> bool:
+    """Whether a sighting within the memory before a track's start makes its institution known there."""
+    memory_ms = rules.policy.signals.multi_platform_borrowing.memory_days * DAY_MS
+    for other in same_institution:
+        if other.start_ms > track.start_ms:
+            break
+        if other.start_ms + other.span_ms + memory_ms <= track.start_ms:
+            continue
+        if _stands_for_itself(other, first_funders):
+            if other.start_ms < track.start_ms:
+                return True
+        elif track.kind != QUERY:
+            return True
+    return False
+
+
+def _first_funders(tracks: list[Track]) -> dict[str, Track]:
+    first: dict[str, Track] = {}
+    for track in tracks:
+        if track.application_id:
+            first.setdefault(track.application_id, track)
+    return first
+
+
+def _stands_for_itself(track: Track, first_funders: dict[str, Track]) -> bool:
+    if not track.application_id:
+        return True
+    return first_funders[track.application_id].institution_id == track.institution_id
+
+
+def _see(
+    evidence: InstitutionEvidence,
+    reported_id: str,
+    application_id: str,
+    at_ms: int,
+    kind: int,
+    rules: Rules,
+) -> bool:
+    """Insert a sighting in its place; tell whether what is new anywhere may have changed."""
+    policy = rules.policy.signals.multi_platform_borrowing
+    memory_ms = policy.memory_days * DAY_MS
+    institution_id = rules.institution(reported_id)
+    newest_ms = at_ms
+    late = False
+    joined: list[Track] = []
+    for track in evidence.tracks:
+        end_ms = track.start_ms + track.span_ms
+        newest_ms = max(newest_ms, end_ms)
+        if track.institution_id == institution_id:
+            late = late or track.start_ms > at_ms
+            if track.application_id == application_id and (
+                track.start_ms - memory_ms < at_ms < end_ms + memory_ms
+            ):
+                joined.append(track)
+    keep_after_ms = newest_ms - (policy.window_days + policy.memory_days + LATE_DAYS) * DAY_MS
+    if at_ms <= keep_after_ms:
+        return False
+    whole = _joined(joined, Track(institution_id, application_id, at_ms, 0, kind))
+    if joined == [whole]:
+        return False
+    if len(joined) == 1 and joined[0].start_ms == whole.start_ms and joined[0].kind == whole.kind:
+        joined[0].span_ms = whole.span_ms
+        return late
+    _replace(evidence, joined, whole, keep_after_ms)
+    return late or kind != REVIEW
+
+
+def _joined(tracks: list[Track], sighting: Track) -> Track:
+    """One track of a sighting and those it touches."""
+    whole = [sighting, *tracks]
+    first = min(whole, key=lambda track: (track.start_ms, track.kind))
+    end_ms = max(track.start_ms + track.span_ms for track in whole)
+    return Track(
+        sighting.institution_id, sighting.application_id, first.start_ms, end_ms - first.start_ms, first.kind
+    )
+
+
+def _replace(evidence: InstitutionEvidence, old: list[Track], new: Track, keep_after_ms: int) -> None:
+    """Put a track in its place instead of those it joins; forget what can no longer matter."""
+    tracks = [
+        track
+        for track in evidence.tracks
+        if track not in old and track.start_ms + track.span_ms > keep_after_ms
+    ]
+    insort(tracks, new, key=_place)
+    if len(tracks) > TRACKS_MAX:
+        tracks.remove(min(tracks, key=lambda track: (track.start_ms + track.span_ms, _place(track))))
+        evidence.forgotten += 1
+    evidence.tracks = tracks
+
+
+def _place(track: Track) -> tuple[int, str, str]:
+    return (track.start_ms, track.institution_id, track.application_id)

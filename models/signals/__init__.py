@@ -1,0 +1,1 @@
+"""One early warning a file: plain functions over a borrower's evidence."""
