@@ -66,7 +66,8 @@ class Decoder:
         except msgspec.ValidationError as error:
             mended = self._mend_words(payload)
             if mended is None:
-                return self._reject(_reason_of(error, payload), str(error), payload, key)
+                reason = _reason_of(error, payload) if _is_json(payload) else "not-json"
+                return self._reject(reason, str(error), payload, key)
             event = mended
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return self._reject("not-json", str(error), payload, key)
@@ -85,12 +86,7 @@ class Decoder:
 
     def _mend_words(self, payload: bytes) -> Event | None:
         """Replace unknown words by `other` and decode again; None where that is not what is wrong."""
-        try:
-            document = msgspec.json.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        if not isinstance(document, dict):
-            return None
+        document = _readable_fields(payload)
         words_by_field = _WORDS_BY_TYPE.get(str(document.get("type")), {})
         unknown = [
             field
@@ -125,6 +121,15 @@ def _is_utf8(payload: bytes) -> bool:
     try:
         payload.decode()
     except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_json(payload: bytes) -> bool:
+    """Whether the whole payload is JSON: the strict decoder stops at the first field that does not fit."""
+    try:
+        msgspec.json.decode(payload, type=msgspec.Raw)
+    except msgspec.DecodeError:
         return False
     return True
 
