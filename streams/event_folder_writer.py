@@ -13,36 +13,16 @@ from types import TracebackType
 from typing import IO, Final, Literal, Self
 
 import msgspec
-from msgspec import Struct
 
 from models.events import TOPICS, Topic
+from models.judging import Outcome, Truth
 
-OutcomeWord = Literal["bad", "good"]
 FileStem = Literal["repayments", "fund-flows", "credit-queries", "servicing", "outcomes", "truth"]
 FILE_STEMS: Final[tuple[FileStem, ...]] = (*TOPICS, "outcomes", "truth")
 
 _PART_SUFFIX: Final = ".part"
 _PACKING_LEVEL: Final = 1
 """Events shrink tenfold at the fastest level already; higher ones cost more time than the whole simulation."""
-
-
-class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A line of `outcomes.jsonl`: how it ended with a borrower, and when (`good`: observed until then)."""
-
-    borrower_id: str
-    loan_id: str | None = None
-    outcome: OutcomeWord
-    time_ms: int
-
-
-class Truth(Struct, frozen=True, kw_only=True):
-    """A line of `truth.jsonl`: what a signal should have told, from when until when, and what was behind it."""
-
-    borrower_id: str
-    signal: str
-    from_ms: int
-    until_ms: int
-    cause: str
 
 
 class FolderInUseError(Exception):

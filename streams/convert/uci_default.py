@@ -31,7 +31,8 @@ from msgspec import Struct
 
 from models.calendars import DAY_MS, Calendar, iso_date
 from models.events import Topic
-from streams.event_folder_writer import EventFolderWriter, Outcome
+from models.judging import Outcome
+from streams.event_folder_writer import EventFolderWriter
 from streams.months import month_starts
 
 CURRENCY: Final = "TWD"
