@@ -18,7 +18,8 @@ disbursement or account at a further funder is the fruit of that application, no
 **What is kept.** Sightings of one institution that follow each other within the memory are one *track* (first instant,
 span, kind of the first): what lies inside a track can never be new, so it is not kept. Tracks are a union of
 intervals, hence independent of the order of arrival. A track is forgotten once it lies further back than window +
-memory + `LATE_DAYS` before the newest sighting; nothing within `LATE_DAYS` of the newest can depend on it.
+memory + `LATE_DAYS` before the newest sighting; nothing within `LATE_DAYS` of the newest can depend on it. Queries
+of an application are kept a memory longer, so that its first funder is still known where a further one matters.
 """
 
 from __future__ import annotations
@@ -118,17 +119,19 @@ def new_institutions(
     Whether a sighting is new depends only on what was before it, so those up to an instant are what was known then.
     `own` holds the platform ids of the borrower's own loans, as reported; they and the lender's never count.
     """
-    first_funders = _first_funders(evidence.tracks)
+    memory_ms = rules.policy.signals.multi_platform_borrowing.memory_days * DAY_MS
     ours = rules.own_institutions.union(map(rules.institution, own))
-    by_institution: dict[str, list[Track]] = {}
-    for track in evidence.tracks:
-        if track.institution_id not in ours:
-            by_institution.setdefault(track.institution_id, []).append(track)
+    by_institution: dict[str, list[_Led]] = {}
+    for led in _led(evidence.tracks, memory_ms):
+        if led[0].institution_id not in ours:
+            by_institution.setdefault(led[0].institution_id, []).append(led)
     found: dict[tuple[int, str], NewInstitution] = {}
     for institution_id, tracks in by_institution.items():
-        for track in tracks:
-            if _counts(track, evidence.first_flow_ms, first_funders, rules) and not _known_before(
-                track, tracks, first_funders, rules
+        for track, leader in tracks:
+            if (
+                leader is track
+                and _can_count(track, evidence.first_flow_ms, rules)
+                and not _known_before(track, tracks, memory_ms)
             ):
                 new = NewInstitution(track.start_ms, institution_id, track.kind)
                 found.setdefault((track.start_ms, institution_id), new)
@@ -149,46 +152,46 @@ def exact_from_ms(evidence: InstitutionEvidence) -> int:
     return max(newest_ms - LATE_DAYS * DAY_MS, 0)
 
 
-def _counts(track: Track, first_flow_ms: int | None, first_funders: dict[str, Track], rules: Rules) -> bool:
-    if track.kind == REVIEW:
-        return False
-    if track.kind == DISBURSEMENT:
-        assert first_flow_ms is not None, "a disbursement is a flow"
-        history_days_min = rules.policy.signals.multi_platform_borrowing.flow_history_days_min
-        return track.start_ms - first_flow_ms >= history_days_min * DAY_MS
-    return not track.application_id or first_funders[track.application_id] is track
+_Led = tuple[Track, Track]
+"""A track, and the one that stands for it: the first of its application, or itself."""
 
 
-def _known_before(
-    track: Track, same_institution: list[Track], first_funders: dict[str, Track], rules: Rules
-) -> bool:
+def _led(tracks: list[Track], memory_ms: int) -> Iterable[_Led]:
+    """Each track with its leader. An application id that comes again after the memory is another application."""
+    leaders: dict[str, tuple[Track, int]] = {}
+    for track in tracks:
+        if not track.application_id:
+            yield track, track
+            continue
+        end_ms = track.start_ms + track.span_ms
+        leader, until_ms = leaders.get(track.application_id, (track, end_ms))
+        if track.start_ms >= until_ms + memory_ms:
+            leader = track
+        leaders[track.application_id] = leader, max(until_ms, end_ms)
+        yield track, leader
+
+
+def _can_count(track: Track, first_flow_ms: int | None, rules: Rules) -> bool:
+    if track.kind != DISBURSEMENT:
+        return track.kind != REVIEW
+    assert first_flow_ms is not None, "a disbursement is a flow"
+    history_days_min = rules.policy.signals.multi_platform_borrowing.flow_history_days_min
+    return track.start_ms - first_flow_ms >= history_days_min * DAY_MS
+
+
+def _known_before(track: Track, same_institution: list[_Led], memory_ms: int) -> bool:
     """Whether a sighting within the memory before a track's start makes its institution known there."""
-    memory_ms = rules.policy.signals.multi_platform_borrowing.memory_days * DAY_MS
-    for other in same_institution:
+    for other, leader in same_institution:
         if other.start_ms > track.start_ms:
             break
         if other.start_ms + other.span_ms + memory_ms <= track.start_ms:
             continue
-        if _stands_for_itself(other, first_funders):
-            if other.start_ms < track.start_ms:
-                return True
-        elif track.kind != QUERY:
+        if leader.institution_id != other.institution_id:
+            if track.kind != QUERY:
+                return True  # the fruit of an application that came here by way of its first funder
+        elif other.start_ms < track.start_ms:
             return True
     return False
-
-
-def _first_funders(tracks: list[Track]) -> dict[str, Track]:
-    first: dict[str, Track] = {}
-    for track in tracks:
-        if track.application_id:
-            first.setdefault(track.application_id, track)
-    return first
-
-
-def _stands_for_itself(track: Track, first_funders: dict[str, Track]) -> bool:
-    if not track.application_id:
-        return True
-    return first_funders[track.application_id].institution_id == track.institution_id
 
 
 def _see(
@@ -216,7 +219,7 @@ def _see(
             ):
                 joined.append(track)
     keep_after_ms = newest_ms - (policy.window_days + policy.memory_days + LATE_DAYS) * DAY_MS
-    if at_ms <= keep_after_ms:
+    if at_ms <= keep_after_ms - (memory_ms if application_id else 0):
         return False
     whole = _joined(joined, Track(institution_id, application_id, at_ms, 0, kind))
     if joined == [whole]:
@@ -224,7 +227,8 @@ def _see(
     if len(joined) == 1 and joined[0].start_ms == whole.start_ms and joined[0].kind == whole.kind:
         joined[0].span_ms = whole.span_ms
         return late
-    _replace(evidence, joined, whole, keep_after_ms)
+    _replace(evidence, joined, whole)
+    _forget(evidence, keep_after_ms, memory_ms)
     return late or kind != REVIEW
 
 
@@ -238,14 +242,20 @@ def _joined(tracks: list[Track], sighting: Track) -> Track:
     )
 
 
-def _replace(evidence: InstitutionEvidence, old: list[Track], new: Track, keep_after_ms: int) -> None:
-    """Put a track in its place instead of those it joins; forget what can no longer matter."""
+def _replace(evidence: InstitutionEvidence, old: list[Track], new: Track) -> None:
+    """Put a track in its place instead of those it joins."""
+    for track in old:
+        evidence.tracks.remove(track)
+    insort(evidence.tracks, new, key=_place)
+
+
+def _forget(evidence: InstitutionEvidence, keep_after_ms: int, memory_ms: int) -> None:
+    """Forget what can no longer matter, and beyond the limit what was seen longest ago."""
     tracks = [
         track
         for track in evidence.tracks
-        if track not in old and track.start_ms + track.span_ms > keep_after_ms
+        if track.start_ms + track.span_ms > keep_after_ms - (memory_ms if track.application_id else 0)
     ]
-    insort(tracks, new, key=_place)
     if len(tracks) > TRACKS_MAX:
         tracks.remove(min(tracks, key=lambda track: (track.start_ms + track.span_ms, _place(track))))
         evidence.forgotten += 1

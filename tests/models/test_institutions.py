@@ -168,6 +168,13 @@ def test_an_application_counts_once_for_good() -> None:
     assert found(query(T0, "a", application_id="x"), late) == [(T0, "a")]
 
 
+def test_an_application_id_that_comes_again_after_the_memory_is_another_application() -> None:
+    """180 days after its last query an application id stands for something new, a millisecond less and it does not."""
+    first = query(T0, "a", application_id="x")
+    assert found(first, query(T0 + MEMORY, "b", application_id="x")) == [(T0, "a"), (T0 + MEMORY, "b")]
+    assert found(first, query(T0 + MEMORY - 1, "b", application_id="x")) == [(T0, "a")]
+
+
 def test_a_further_funder_counts_when_applied_to_on_its_own() -> None:
     """Another application, or one without an id, at a further funder is a new institution."""
     routed = [query(T0, "a", application_id="x"), query(T0, "b", application_id="x")]
@@ -279,9 +286,17 @@ TIMES = st.one_of(
     st.tuples(DAYS, st.sampled_from([-1, 1, 1000])).map(lambda pair: T0 + pair[0] * DAY_MS + pair[1]),
 )
 NAMES = st.sampled_from("abcde")
+
+
+def _query(time_ms: int, institution_id: str, purpose: QueryPurpose, application: str | None) -> CreditQuery:
+    """Make a query of an application that lives within one quarter."""
+    quarter = (time_ms - T0) // HISTORY
+    return query(time_ms, institution_id, purpose, application and f"{application}{quarter}")
+
+
 EVENTS: st.SearchStrategy[CreditEvent] = st.one_of(
     st.builds(
-        query,
+        _query,
         TIMES,
         NAMES,
         st.sampled_from(
@@ -322,9 +337,9 @@ def _plain(events: Sequence[CreditEvent]) -> list[Plain]:
     return sightings
 
 
-def reference(events: Sequence[CreditEvent], at_ms: int) -> set[tuple[int, str]]:
+def reference(log: Sequence[CreditEvent], at_ms: int) -> set[tuple[int, str]]:
     """Sightings in the window up to `at_ms` at which an institution was new, by the sentences themselves."""
-    events: list[CreditEvent] = [event for event in events if event.event_time_ms <= at_ms]
+    events = [event for event in log if event.event_time_ms <= at_ms]
     flows = [event.event_time_ms for event in events if isinstance(event, FundFlow)]
     sightings = _plain(events)
     first = {
