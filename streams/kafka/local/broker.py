@@ -31,19 +31,21 @@ class NamedBroker:
 
 
 @contextmanager
-def find_broker(brokers: int = 1) -> Iterator[Broker]:
+def find_broker(
+    brokers: int = 1, *, answer_timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
+) -> Iterator[Broker]:
     """Yield the broker named in `FOREWARN_BROKER`, checked; else start a local Kafka for as long as the block lasts.
 
     Raises:
-        BrokerUnreachableError: the named broker does not answer within `ANSWER_TIMEOUT_SECONDS`. No other one is
+        BrokerUnreachableError: the named broker does not answer within `answer_timeout_seconds`. No other one is
             started instead: who names a broker wants that one.
         BrokerUnavailableError: a local one cannot be started; the text says why and what to install.
     """
     named = os.environ.get("FOREWARN_BROKER", "").strip()
     if named:
-        if not answering_brokers(named, timeout_seconds=ANSWER_TIMEOUT_SECONDS):
+        if not answering_brokers(named, timeout_seconds=answer_timeout_seconds):
             message = (
-                f"FOREWARN_BROKER={named} does not answer within {ANSWER_TIMEOUT_SECONDS:.0f} s. Is it host:port of a "
+                f"FOREWARN_BROKER={named} does not answer within {answer_timeout_seconds:g} s. Is it host:port of a "
                 "running Kafka, reachable from here and without TLS? Unset it to start a local one"
             )
             raise BrokerUnreachableError(message)
