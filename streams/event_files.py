@@ -30,8 +30,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.events import TOPICS, TYPES_BY_TOPIC, EpochMs, Event, Topic
+from models.judging import Outcome, Truth
 from streams.codec import Decoder, Reject, tag_of
-from streams.event_folder_writer import Outcome, Truth
 
 NO_PLACE_MS: Final = -1
 """The place of a line without a readable event time: before all others."""
