@@ -1,0 +1,1 @@
+"""How likely trouble is: features of a borrower, and the scorecard that weighs them."""
