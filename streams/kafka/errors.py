@@ -1,0 +1,47 @@
+"""From the client's errors to ours, with a named time limit around every call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiokafka import errors as kafka_errors
+
+from streams.ports import BrokerUnavailableError, FencedError, PortError
+
+_FENCED_CODES: Final = frozenset({90})
+"""PRODUCER_FENCED (KIP-588): newer brokers answer it, the client does not know it by name."""
+
+
+@asynccontextmanager
+async def limited(timeout_ms: int, limit_name: str, what: str) -> AsyncIterator[None]:
+    """Run a call to the client within a time limit.
+
+    Raises:
+        FencedError: another producer has the transactional id.
+        BrokerUnavailableError: no broker answers.
+        PortError: anything else that the client reports, or the limit passed.
+    """
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            yield
+    except TimeoutError as error:
+        raise PortError(f"{what} did not finish within {timeout_ms / 1000:g} s ({limit_name})") from error
+    except (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch) as error:
+        raise _fenced(what) from error
+    except kafka_errors.KafkaConnectionError as error:
+        raise BrokerUnavailableError(f"{what}: no broker answers: {error}") from error
+    except kafka_errors.KafkaError as error:
+        if getattr(error, "errno", None) in _FENCED_CODES or isinstance(
+            error.__cause__, kafka_errors.ProducerFenced | kafka_errors.InvalidProducerEpoch
+        ):
+            raise _fenced(what) from error
+        raise PortError(f"{what} failed: {error!r}") from error
+
+
+def _fenced(what: str) -> FencedError:
+    return FencedError(
+        f"{what}: fenced, another worker has taken this task over. Was this process stalled for longer than its session?"
+    )

@@ -1,0 +1,109 @@
+"""Topics read without a group, over aiokafka: the changelog, policies, scorecards, and where partitions begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.structs import TopicPartition
+
+from streams.kafka.errors import limited
+from streams.ports import LogRange, PortError, RawRecord
+from streams.settings import Settings
+
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+"""A restore reads big pieces; decoding one takes some 10 ms, so heartbeats go on between."""
+_POLL_MS: Final = 200
+_STOP_SECONDS: Final = 5.0
+
+
+class KafkaLogs:
+    """See `streams.ports.Logs`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects only in `start`."""
+        self._settings = settings
+        self._client: Any = None
+        self._probe: Any = None
+
+    async def start(self) -> None:
+        """Connect."""
+        settings = self._settings
+        self._client = AIOKafkaClient(bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-logs")
+        # Not read_committed: an end must be the log's, not where an open transaction begins.
+        self._probe = AIOKafkaConsumer(bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-probe")
+        async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
+            await self._client.bootstrap()
+            await self._probe.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        client, probe = self._client, self._probe
+        self._client = self._probe = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                if probe is not None:
+                    await probe.stop()
+                if client is not None:
+                    await client.close()
+
+    async def partition_counts(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """The number of partitions of each topic."""
+        settings = self._settings
+        async with limited(settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for topics"):
+            cluster = await self._client.fetch_all_metadata()
+        return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+
+    async def ranges(self, topics: Sequence[str], partitions: Sequence[int]) -> Mapping[tuple[str, int], LogRange]:
+        """What the given partitions of the given topics hold."""
+        settings = self._settings
+        asked = [TopicPartition(topic, partition) for topic in topics for partition in partitions]
+        async with limited(settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for log ranges"):
+            starts = await self._probe.beginning_offsets(asked)
+            ends = await self._probe.end_offsets(asked)
+        return {(one.topic, one.partition): LogRange(starts[one], ends[one]) for one in asked}
+
+    async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
+        """Read everything committed until the position reaches the end as of now."""
+        settings = self._settings
+        what = f"reading {topic}, partition {partition}"
+        place = TopicPartition(topic, partition)
+        end = (await self.ranges([topic], [partition]))[topic, partition].end
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.broker,
+            client_id=f"{settings.group_id}-reader",
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=_POLL_MS,
+        )
+        try:
+            async with limited(settings.start_timeout_ms, "start_timeout_ms", what):
+                await consumer.start()
+                consumer.assign([place])
+                await consumer.seek_to_beginning(place)
+            stalled_ms, position = 0, -1
+            while True:
+                async with limited(settings.restore_stall_timeout_ms, "restore_stall_timeout_ms", what):
+                    records = (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place)
+                    reached = await consumer.position(place)
+                if records:
+                    yield records
+                if reached >= end:
+                    return
+                stalled_ms = 0 if reached > position else stalled_ms + _POLL_MS
+                position = reached
+                if stalled_ms >= settings.restore_stall_timeout_ms:
+                    raise PortError(
+                        f"{what} stands at offset {reached} of {end} for {stalled_ms / 1000:g} s "
+                        f"(restore_stall_timeout_ms): a transaction may hang open on this partition"
+                    )
+        finally:
+            with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await consumer.stop()

@@ -1,0 +1,125 @@
+"""The transactional producer of one task, over aiokafka: every call within a named time limit, every send awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from streams.kafka.errors import limited
+from streams.ports import OutputRecord, PortError
+from streams.settings import Settings
+from streams.topics import TopicNames
+
+logger = logging.getLogger(__name__)
+
+
+class KafkaSink:
+    """See `streams.ports.Sink`. Its `transactional.id` is fixed for the task, which is what fences a zombie."""
+
+    def __init__(self, settings: Settings, task: int) -> None:
+        """Connects only in `open`."""
+        self._settings = settings
+        self._task = task
+        self._names = TopicNames(settings.topic_prefix)
+        self._producer: Any = None
+        self._sent: list[asyncio.Future[Any]] = []
+
+    async def open(self) -> None:
+        """Fence the former producer and finish its transaction."""
+        settings = self._settings
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.broker,
+            client_id=f"{settings.group_id}-task-{self._task}",
+            transactional_id=f"{settings.transactional_id_prefix}-{self._task}",
+            transaction_timeout_ms=settings.transaction_timeout_ms,
+            max_batch_size=settings.producer_batch_bytes_max,
+            request_timeout_ms=settings.send_timeout_ms,
+        )
+        start = asyncio.ensure_future(self._start())
+        try:
+            await asyncio.shield(start)
+        except asyncio.CancelledError:
+            # A request on its way would fence whoever has the task next: it has to be over before tasks move.
+            await asyncio.wait([start])
+            raise
+
+    async def _start(self) -> None:
+        settings = self._settings
+        async with limited(settings.producer_start_timeout_ms, "producer_start_timeout_ms", self._what("producer start")):
+            await self._producer.start()
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        async with limited(self._settings.begin_timeout_ms, "begin_timeout_ms", self._what("begin")):
+            await self._producer.begin_transaction()
+
+    async def send(self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int) -> None:
+        """Hand over records; a whole batch costs the client one future instead of one for each record."""
+        async with limited(self._settings.send_timeout_ms, "send_timeout_ms", self._what(f"send to {topic}")):
+            batch = self._producer.create_batch()
+            append = batch.append
+            for key, value, headers in records:
+                if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is not None:
+                    continue
+                await self._send_batch(batch, topic)
+                batch = self._producer.create_batch()
+                append = batch.append
+                if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+                    raise PortError(f"{self._what(f'send to {topic}')}: a record fits into no batch")
+            if batch.record_count():
+                await self._send_batch(batch, topic)
+
+    async def _send_batch(self, batch: Any, topic: str) -> None:
+        self._sent.append(await self._producer.send_batch(batch, topic, partition=self._task))
+
+    async def flush(self) -> None:
+        """Wait until every record handed over is in the log."""
+        sent, self._sent = self._sent, []
+        if not sent:
+            return
+        async with limited(self._settings.send_timeout_ms, "send_timeout_ms", self._what("acknowledgement")):
+            await asyncio.wait(sent)
+            failed = [error for future in sent if (error := future.exception()) is not None]
+            if failed:
+                raise failed[0]
+
+    async def send_offsets(self, offsets: Sequence[int]) -> None:
+        """Make the group's offsets of this task part of the transaction."""
+        positions = {
+            TopicPartition(name, self._task): OffsetAndMetadata(offset, "")
+            for name, offset in zip(self._names.inputs, offsets, strict=True)
+        }
+        async with limited(self._settings.offsets_timeout_ms, "offsets_timeout_ms", self._what("offsets")):
+            await self._producer.send_offsets_to_transaction(positions, self._settings.group_id)
+
+    async def commit(self) -> None:
+        """Commit; an error leaves open whether it is committed."""
+        async with limited(self._settings.commit_timeout_ms, "commit_timeout_ms", self._what("commit")):
+            await self._producer.commit_transaction()
+
+    async def abort(self) -> None:
+        """Take the transaction back."""
+        self._sent.clear()
+        async with limited(self._settings.abort_timeout_ms, "abort_timeout_ms", self._what("abort")):
+            await self._producer.abort_transaction()
+
+    async def close(self) -> None:
+        """Let go of the connections; what the broker still knows of an open transaction, the next producer ends."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        timeout_seconds = self._settings.producer_stop_timeout_ms / 1000
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await producer.stop()
+        except Exception as error:  # noqa: BLE001 - whatever it dies of, it is not used again
+            logger.warning("%s: %r; connections are cut", self._what("stop"), error)
+            await asyncio.wait([asyncio.ensure_future(producer.client.close())], timeout=timeout_seconds)
+
+    def _what(self, call: str) -> str:
+        return f"{call} of producer {self._settings.transactional_id_prefix}-{self._task}"

@@ -1,0 +1,192 @@
+"""The input topics as one member of the group, over aiokafka.
+
+The client sends no heartbeats until the listener's `on_partitions_assigned` returns and only logs what it raises: so here the
+listener closes all gates and remembers, and everything else happens in `poll`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import errors as kafka_errors
+from aiokafka.structs import TopicPartition
+
+from streams.kafka.assignor import TaskAssignor
+from streams.kafka.errors import limited
+from streams.ports import Assignment, Fetched, PortError, PositionLostError
+from streams.settings import Settings
+from streams.topics import TopicNames
+
+logger = logging.getLogger(__name__)
+
+_POLL_SLACK_SECONDS: Final = 0.5
+"""The client's own poll waits for a new assignment without a limit; this is ours."""
+_FETCH_BYTES_MAX: Final = 16 * 1024 * 1024
+"""One fetch over all partitions: bounds what the client holds beside the partitions' own limit."""
+
+
+class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the library has no type information
+    """See `streams.ports.Source`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects only in `start`."""
+        self._settings = settings
+        self._names = TopicNames(settings.topic_prefix)
+        self._feeds = {name: feed for feed, name in enumerate(self._names.inputs)}
+        self._consumer: Any = None
+        self._on_handover: Callable[[], Awaitable[None]] | None = None
+        self._assignment: Assignment | None = None
+        self._failure: PortError | None = None
+        self._open: list[TopicPartition] = []
+        """Partitions that `poll` asks for: assigned, opened, not paused."""
+
+    async def start(self, on_handover: Callable[[], Awaitable[None]]) -> None:
+        """Join the group; the first assignment comes later."""
+        settings = self._settings
+        self._on_handover = on_handover
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.broker,
+            client_id=f"{settings.group_id}-source",
+            group_id=settings.group_id,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            # A position is always set by us; one that is no longer there must be an error, never a silent jump.
+            auto_offset_reset="none",
+            partition_assignment_strategy=[TaskAssignor()],
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+            max_partition_fetch_bytes=settings.fetch_partition_bytes_max,
+            fetch_max_bytes=_FETCH_BYTES_MAX,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            rebalance_timeout_ms=settings.rebalance_timeout_ms,
+            max_poll_interval_ms=settings.poll_interval_max_ms,
+        )
+        async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
+            await self._consumer.start()
+        # Subscribed only now: with topics given before, `start` would wait for the group's other members.
+        self._consumer.subscribe(topics=list(self._names.inputs), listener=self)
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.source_stop_timeout_ms / 1000):
+                await consumer.stop()
+        except Exception as error:  # noqa: BLE001 - whatever it dies of, it is not used again
+            logger.warning("leaving group %s: %r; connections are cut", self._settings.group_id, error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await consumer._client.close()  # noqa: SLF001 - `stop` does it last, if it gets so far
+
+    # ---- the listener --------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all are, always
+        """Tasks may move. Heartbeats go on while this waits."""
+        self._assignment = None
+        self._open = []
+        assert self._on_handover is not None
+        await self._on_handover()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Close every gate and remember. A position is set at once, so that the client looks for none of its own."""
+        partitions = set(assigned)
+        tasks = frozenset(partition.partition for partition in partitions)
+        whole = {TopicPartition(name, task) for name in self._names.inputs for task in tasks}
+        for partition in partitions:
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, 0)
+        if partitions != whole:
+            missing = ", ".join(f"{topic}-{task}" for topic, task in sorted(whole - partitions))
+            self._failure = PortError(f"the assignment splits tasks, {missing} are elsewhere: another assignor is at work")
+            return
+        generation = self._consumer._coordinator.generation  # noqa: SLF001 - nothing public tells it
+        self._assignment = Assignment(generation, tasks)
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def assignment(self) -> Assignment | None:
+        """What this worker holds."""
+        if self._failure is not None:
+            raise self._failure
+        return self._assignment
+
+    async def poll(self, timeout_ms: int) -> list[Fetched]:
+        """Return what has arrived."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000 + _POLL_SLACK_SECONDS):
+                # Without any open partition all are asked, and being closed give nothing: errors come through.
+                batches = await self._consumer.getmany(*self._open, timeout_ms=timeout_ms)
+        except TimeoutError:
+            return []
+        except kafka_errors.OffsetOutOfRangeError as error:
+            raise PositionLostError(self._lost(error)) from error
+        except kafka_errors.KafkaError as error:
+            raise PortError(f"reading the input topics failed: {error!r}") from error
+        return [
+            Fetched(self._feeds[partition.topic], partition.partition, records)
+            for partition, records in batches.items()
+        ]
+
+    @staticmethod
+    def _lost(error: Exception) -> str:
+        lost = error.args[0] if error.args else {}
+        found = ", ".join(f"{topic}-{task} offset {offset}" for (topic, task), offset in dict(lost).items())
+        return (
+            f"next to read was {found}, which the log no longer holds: retention was faster than this worker. Records that "
+            f"were never processed are gone; feed them again under another prefix and group, and keep the inputs longer"
+        )
+
+    def open(self, task: int, offsets: Sequence[int]) -> None:
+        """Read a task's partitions from `offsets` on."""
+        self.close(task)
+        for partition, offset in zip(self._partitions(task), offsets, strict=True):
+            self._consumer.seek(partition, offset)
+            self._consumer.resume(partition)
+            self._open.append(partition)
+
+    def close(self, task: int) -> None:
+        """Read a task's partitions no more."""
+        self._open = [partition for partition in self._open if partition.partition != task]
+        for partition in self._partitions(task):
+            self._consumer.pause(partition)
+
+    def pause(self, feed: int, task: int) -> None:
+        """Ask for a partition no more. The client keeps the one fetch it may hold, so nothing is fetched twice."""
+        self._open.remove(TopicPartition(self._names.inputs[feed], task))
+
+    def resume(self, feed: int, task: int) -> None:
+        """Ask for a partition again."""
+        self._open.append(TopicPartition(self._names.inputs[feed], task))
+
+    def position(self, feed: int, task: int) -> int:
+        """The offset that the next poll begins with."""
+        state = self._state(feed, task)
+        return 0 if state is None or state.position is None else int(state.position)
+
+    def caught_up(self, feed: int, task: int) -> bool:
+        """Whether everything readable, as far as the broker has told, was polled."""
+        state = self._state(feed, task)
+        return state is not None and state.lso is not None and state.position >= state.lso
+
+    def _state(self, feed: int, task: int) -> Any:
+        # What `consumer.position` and `last_stable_offset` look at, without a coroutine and its checks: asked every turn.
+        assignment = self._consumer._subscription.subscription.assignment  # noqa: SLF001 - see above
+        return assignment.state_value(TopicPartition(self._names.inputs[feed], task)) if assignment else None
+
+    async def committed(self, task: int) -> tuple[int | None, ...]:
+        """The group's offsets of a task."""
+        settings = self._settings
+        what = f"asking for the offsets of group {settings.group_id}"
+        async with limited(settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", what):
+            return tuple([await self._consumer.committed(partition) for partition in self._partitions(task)])
+
+    def _partitions(self, task: int) -> list[TopicPartition]:
+        return [TopicPartition(name, task) for name in self._names.inputs]

@@ -1,0 +1,134 @@
+"""Every metric, with its kind and its meaning. Touched per batch, never per event.
+
+The names are one `Literal`, so that a mistyped one does not type-check.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as CountingDict
+from typing import Final, Literal, Protocol
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+CounterName = Literal[
+    "polled",
+    "events",
+    "rejects",
+    "alerts",
+    "commits",
+    "state_records",
+    "noticed",
+    "rebalances",
+]
+GaugeName = Literal["tasks", "buffered_records", "borrowers", "feed_silent", "restored_records"]
+HistogramName = Literal["commit_seconds", "restore_seconds"]
+
+
+class Described(Struct, frozen=True):
+    """What a metric says, and by what it is told apart."""
+
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+COUNTERS: Final[dict[CounterName, Described]] = {
+    "polled": Described("Records read from the input topics", ("topic",)),
+    "events": Described("Records processed, accepted or not"),
+    "rejects": Described("Records sent to dead-letters", ("topic", "reason")),
+    "alerts": Described("Alert revisions published", ("signal", "status", "severity")),
+    "commits": Described("Transactions committed"),
+    "state_records": Described("Borrower states written to the changelog"),
+    "noticed": Described("What the engine noticed and did not act on", ("what",)),
+    "rebalances": Described("Assignments received"),
+}
+GAUGES: Final[dict[GaugeName, Described]] = {
+    "tasks": Described("Tasks by phase", ("phase",)),
+    "buffered_records": Described("Records read and not yet processed", ("topic",)),
+    "borrowers": Described("Borrowers held in memory"),
+    "feed_silent": Described("1 while a feed as a whole is silent and its judgements of absence wait", ("topic",)),
+    "restored_records": Described("Changelog records read by the restores under way", ("task",)),
+}
+HISTOGRAMS: Final[dict[HistogramName, Described]] = {
+    "commit_seconds": Described("From the start of a transaction to its commit"),
+    "restore_seconds": Described("From the start of a task's producer to its open gate"),
+}
+_BUCKETS_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
+
+
+class Metrics(Protocol):
+    """Where figures go."""
+
+    def count(self, name: CounterName, amount: float = 1, *labels: str) -> None:
+        """Add to a counter; labels in the catalogue's order."""
+        ...
+
+    def set(self, name: GaugeName, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        ...
+
+    def observe(self, name: HistogramName, value: float) -> None:
+        """Add to a histogram."""
+        ...
+
+
+class PrometheusMetrics:
+    """The figures for Prometheus, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Register the whole catalogue."""
+        self.registry = CollectorRegistry()
+        self._counters = {
+            name: Counter(f"forewarn_{name}", metric.meaning, metric.labels, registry=self.registry)
+            for name, metric in COUNTERS.items()
+        }
+        self._gauges = {
+            name: Gauge(f"forewarn_{name}", metric.meaning, metric.labels, registry=self.registry)
+            for name, metric in GAUGES.items()
+        }
+        self._histograms = {
+            name: Histogram(f"forewarn_{name}", metric.meaning, buckets=_BUCKETS_SECONDS, registry=self.registry)
+            for name, metric in HISTOGRAMS.items()
+        }
+
+    def count(self, name: CounterName, amount: float = 1, *labels: str) -> None:
+        """Add to a counter."""
+        counter = self._counters[name]
+        (counter.labels(*labels) if labels else counter).inc(amount)
+
+    def set(self, name: GaugeName, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def observe(self, name: HistogramName, value: float) -> None:
+        """Add to a histogram."""
+        self._histograms[name].observe(value)
+
+
+class PlainMetrics:
+    """The figures as plain numbers: for the demo's live view, and for tests."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.counters: CountingDict[tuple[str, ...]] = CountingDict()
+        """(name, *labels) to amount."""
+        self.gauges: dict[tuple[str, ...], float] = {}
+        self.observed: CountingDict[str] = CountingDict()
+        """How often each histogram was added to."""
+
+    def count(self, name: CounterName, amount: float = 1, *labels: str) -> None:
+        """Add to a counter."""
+        self.counters[name, *labels] += int(amount)
+
+    def set(self, name: GaugeName, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        self.gauges[name, *labels] = value
+
+    def observe(self, name: HistogramName, value: float) -> None:  # noqa: ARG002 - one interface
+        """Count an observation."""
+        self.observed[name] += 1
+
+    def total(self, name: CounterName) -> int:
+        """A counter over all its labels."""
+        return sum(amount for key, amount in self.counters.items() if key[0] == name)

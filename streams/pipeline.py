@@ -1,0 +1,446 @@
+"""One batch, whole: read this first.
+
+    poll ─ decode ─ order by time ─ engine ─ begin │ alerts, risk, rejects, changed state, progress │ offsets │ commit
+
+One loop serves all tasks of this worker: it polls, lets every open task process for a few milliseconds, and starts the
+commits that are due. A commit runs beside the loop, one at a time for each task; the task goes on processing meanwhile,
+into the next transaction. When anything about a transaction is in doubt, the pipeline raises and the process ends: a
+restart rebuilds the task from the log, and the log knows what was committed.
+
+When tasks move (a rebalance), processing stops, running commits finish, and what the next assignment does not bring back is
+thrown away. A task that comes straight back, in the very next generation, kept its producer unfenced: nobody else can
+have had it, so it goes on with what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from models.events import TOPICS
+from streams.clock import Clock
+from streams.codec import Decoder
+from streams.feeds import FeedHealth
+from streams.metrics import Metrics
+from streams.partitioner import partition_of
+from streams.ports import Assignment, EngineMaker, Fetched, Ports
+from streams.restore import decide_position, fill_engine, read_changelog
+from streams.settings import Settings
+from streams.task import FEEDS, Identity, Task
+from streams.topics import TopicNames
+
+logger = logging.getLogger(__name__)
+
+_IDLE_POLL_MS: Final = 20
+"""How long the loop waits for records when nothing else is due: also the grain of its timers."""
+
+
+class PipelineError(Exception):
+    """Why the pipeline ends: the message is what the operator reads."""
+
+
+class Pipeline:
+    """All tasks of one worker."""
+
+    def __init__(
+        self, ports: Ports, make_engine: EngineMaker, settings: Settings, clock: Clock, metrics: Metrics
+    ) -> None:
+        """Everything it needs of the world comes through `ports` and `clock`."""
+        self.tasks: dict[int, Task] = {}
+        """The open ones, by number."""
+        self._ports = ports
+        self._make_engine = make_engine
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._names = TopicNames(settings.topic_prefix)
+        self._source = ports.source()
+        self._logs = ports.logs()
+        self._decoders = [Decoder(topic) for topic in TOPICS]
+        self._feeds = FeedHealth(FEEDS, settings.feed_silence_ms, settings.feed_return_grace_ms)
+        self._partition_count = 0
+        self._held: Assignment | None = None
+        """The assignment that the open and opening tasks belong to."""
+        self._handing_over = False
+        self._stopping = asyncio.Event()
+        self._openings: dict[int, asyncio.Task[Task]] = {}
+        self._commits: dict[int, asyncio.Task[None]] = {}
+        self._closings: set[asyncio.Task[None]] = set()
+        self._restores = asyncio.Semaphore(settings.restores_at_once_max)
+        self._paused: set[tuple[int, int]] = set()
+        self._next_commit_ms = 0.0
+        self._next_probe_ms = 0
+        self._ends: list[Sequence[int]] | None = None
+        """With `until_end`: by feed, where each partition ended at the start."""
+
+    def stop(self) -> None:
+        """Finish what is begun, commit, and let `run` return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`, or until the end of the input with `until_end`.
+
+        Raises:
+            PipelineError, RestoreError, PortError: the process has to end; nothing was committed that is not whole.
+        """
+        try:
+            await self._start()
+            while not self._stopping.is_set():
+                await self._turn()
+            await self._drain()
+        finally:
+            await self._shut()
+
+    # ---- the loop ------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        await self._logs.start()
+        counts = await self._logs.partition_counts(self._names.inputs)
+        if min(counts.values()) == 0 or len(set(counts.values())) > 1:
+            found = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise PipelineError(f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`")
+        self._partition_count = next(iter(counts.values()))
+        if self._settings.until_end:
+            self._ends = await self._read_ends()
+        await self._source.start(self._hand_over)
+
+    async def _turn(self) -> None:
+        """Once around: what arrived, what can be processed, what is due."""
+        self._raise_failures()
+        self._follow_assignment()
+        for fetched in await self._source.poll(0 if self._has_work() else _IDLE_POLL_MS):
+            self._accept(fetched)
+        await self._probe_feeds()
+        # The awaits above are where tasks may have been taken away; from here on nothing can come between.
+        if not self._handing_over:
+            self._process()
+            self._start_commits()
+            self._stop_at_end()
+        # Commits, fetches and heartbeats move on only here.
+        await asyncio.sleep(0)
+
+    def _has_work(self) -> bool:
+        return any(task.queue.ready and not self._is_full(task) for task in self.tasks.values())
+
+    def _is_full(self, task: Task) -> bool:
+        """Whether it must not process more: a full transaction waits for the one before it."""
+        return task.is_full(self._settings.commit_events_max, self._settings.commit_refused_bytes_max)
+
+    def _accept(self, fetched: Fetched) -> None:
+        task = self.tasks.get(fetched.task)
+        if task is None:
+            return  # of an older generation: it will be read again by whoever has the task now
+        task.accept(fetched)
+        self._metrics.count("polled", len(fetched.records), TOPICS[fetched.feed])
+        settings = self._settings
+        queue = task.queue
+        if (
+            queue.buffered(fetched.feed) >= settings.merge_buffer_records_max
+            or queue.batches(fetched.feed) >= settings.merge_buffer_batches_max
+            or queue.ready >= settings.merge_buffer_records_max
+        ):
+            self._paused.add((fetched.feed, fetched.task))
+            self._source.pause(fetched.feed, fetched.task)
+
+    def _process(self) -> None:
+        """Let every task process its share of this turn."""
+        for task in self.tasks.values():
+            self._release(task)
+        ready = [task for task in self.tasks.values() if task.queue.ready and not self._is_full(task)]
+        processed = 0
+        for task in ready:
+            processed += task.process(max(1, self._settings.turn_events_max // len(ready)))
+            self._resume_partitions(task)
+        if processed:
+            self._metrics.count("events", processed)
+
+    def _release(self, task: Task) -> None:
+        queue = task.queue
+        if not queue.waiting:
+            return
+        if self._settings.clock == "event":
+            queue.release()
+        else:
+            idle = [self._source.caught_up(feed, task.number) for feed in range(FEEDS)]
+            queue.release(idle, self._clock.monotonic_ms() - self._settings.merge_wait_ms)
+
+    def _resume_partitions(self, task: Task) -> None:
+        if not self._paused:
+            return
+        settings = self._settings
+        for feed in range(FEEDS):
+            if (
+                (feed, task.number) in self._paused
+                and task.queue.buffered(feed) < settings.merge_buffer_records_max // 2
+                and task.queue.batches(feed) < settings.merge_buffer_batches_max
+                and task.queue.ready < settings.merge_buffer_records_max // 2
+            ):
+                self._paused.discard((feed, task.number))
+                self._source.resume(feed, task.number)
+
+    # ---- commits -------------------------------------------------------------------------------------------------
+
+    def _start_commits(self) -> None:
+        """Begin the commits that are due, those who wait longest first, within the process's budget."""
+        now_ms = self._clock.monotonic_ms()
+        interval_ms = self._settings.commit_interval_ms
+        due = [
+            task
+            for task in self.tasks.values()
+            if task.dirty
+            and task.number not in self._commits
+            and (now_ms - task.last_commit_ms >= interval_ms or self._is_full(task))
+        ]
+        due.sort(key=lambda task: task.last_commit_ms)
+        for task in due:
+            if now_ms < self._next_commit_ms:
+                return
+            if self._begin_commit(task):
+                gap_ms = 1000 / self._settings.commits_per_second_max
+                # A budget unused may be caught up, but no more than one interval of it.
+                self._next_commit_ms = max(self._next_commit_ms, now_ms - interval_ms) + gap_ms
+
+    def _begin_commit(self, task: Task) -> bool:
+        task.last_commit_ms = self._clock.monotonic_ms()
+        transaction = task.take_transaction()
+        for what, count in task.engine.counts.items():
+            self._metrics.count("noticed", count, what)
+        task.engine.counts.clear()
+        if transaction is None:
+            return False
+        commit = asyncio.create_task(task.commit(transaction), name=f"commit of task {task.number}")
+        began_ms = task.last_commit_ms
+        self._commits[task.number] = commit
+
+        def done(finished: asyncio.Task[None]) -> None:
+            if not finished.cancelled() and finished.exception() is None:
+                self._commits.pop(task.number, None)
+                self._metrics.count("commits")
+                self._metrics.observe("commit_seconds", (self._clock.monotonic_ms() - began_ms) / 1000)
+
+        commit.add_done_callback(done)
+        return True
+
+    async def _finish_commits(self, timeout_ms: int) -> None:
+        """Let running commits come to their end; leave what does not."""
+        if self._commits:
+            await asyncio.wait(self._commits.values(), timeout=timeout_ms / 1000)
+
+    # ---- assignment ----------------------------------------------------------------------------------------------
+
+    async def _hand_over(self) -> None:
+        """Tasks may move: stop, and let what is begun come to its end. Heartbeats go on meanwhile."""
+        self._handing_over = True
+        for opening in self._openings.values():
+            opening.cancel()
+        pending = [*self._openings.values(), *self._commits.values()]
+        if pending:
+            await asyncio.wait(pending, timeout=self._settings.handover_timeout_ms / 1000)
+
+    def _follow_assignment(self) -> None:
+        """Make the tasks those of the current assignment."""
+        assignment = self._source.assignment
+        if assignment is None or assignment == self._held:
+            self._take_opened()
+            return
+        self._metrics.count("rebalances")
+        logger.info("generation %d: tasks %s", assignment.generation, sorted(assignment.tasks))
+        former, self._held = self._held, assignment
+        for number in list(self._openings):
+            self._discard_opening(number)
+        continues = former is not None and assignment.generation == former.generation + 1
+        for number in list(self.tasks):
+            if number not in assignment.tasks or not continues or number in self._commits:
+                self._discard(number)
+        self._paused.clear()
+        self._handing_over = False
+        for number in sorted(assignment.tasks):
+            if number in self.tasks:
+                self._source.open(number, self.tasks[number].polled)
+            else:
+                self._openings[number] = asyncio.create_task(self._open(number), name=f"opening of task {number}")
+        self._show_tasks()
+
+    async def _open(self, number: int) -> Task:
+        """Fence, restore, decide the position: everything before the gate opens."""
+        began_ms = self._clock.monotonic_ms()
+        async with self._restores:
+            sink = self._ports.sink(number)
+            try:
+                await sink.open()
+                changelog = await read_changelog(self._logs, self._names, number, self._metrics)
+                position = await decide_position(
+                    changelog.progress,
+                    number,
+                    source=self._source,
+                    logs=self._logs,
+                    names=self._names,
+                    settings=self._settings,
+                    clock=self._clock,
+                    partition_count=self._partition_count,
+                )
+                engine = self._make_engine(number, self._belongs_to(number))
+                await fill_engine(engine, changelog, position)
+            except BaseException:
+                await sink.close()
+                raise
+        policy_version, card_version = self._make_engine.versions
+        seconds = (self._clock.monotonic_ms() - began_ms) / 1000
+        self._metrics.observe("restore_seconds", seconds)
+        logger.info("task %d open: %d borrowers restored in %.1f s", number, len(changelog.states), seconds)
+        identity = Identity(
+            self._partition_count, policy_version, card_version, f"{self._names.prefix}{self._settings.group_id}"
+        )
+        return Task(
+            number,
+            engine,
+            sink,
+            position.offsets,
+            position.merge_keys_ms,
+            decoders=self._decoders,
+            names=self._names,
+            identity=identity,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+
+    def _take_opened(self) -> None:
+        """Open the gates of the tasks that are ready."""
+        if self._handing_over:
+            return
+        for number in [number for number, opening in self._openings.items() if opening.done()]:
+            task = self._openings.pop(number).result()
+            self.tasks[number] = task
+            self._source.open(number, task.offsets)
+            self._show_tasks()
+
+    def _belongs_to(self, number: int) -> Callable[[str], bool]:
+        count = self._partition_count
+        return lambda borrower_id: partition_of(borrower_id.encode(), count) == number
+
+    def _discard(self, number: int) -> None:
+        """Throw a task away: its state goes on elsewhere, or is rebuilt."""
+        task = self.tasks.pop(number)
+        commit = self._commits.pop(number, None)
+        self._close_later(self._close_sink(task, commit))
+
+    def _discard_opening(self, number: int) -> None:
+        opening = self._openings.pop(number)
+        opening.cancel()
+        self._close_later(self._close_opening(opening))
+
+    def _close_later(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(closing)
+        self._closings.add(task)
+        task.add_done_callback(self._closings.discard)
+
+    async def _close_sink(self, task: Task, commit: asyncio.Task[None] | None) -> None:
+        if commit is not None:
+            # Its outcome does not matter any more: whoever opens the task next reads it in the log.
+            await asyncio.wait([commit], timeout=self._settings.commit_timeout_ms / 1000)
+            commit.cancel()
+            await asyncio.gather(commit, return_exceptions=True)
+        await task.sink.close()
+
+    async def _close_opening(self, opening: asyncio.Task[Task]) -> None:
+        (opened,) = await asyncio.gather(opening, return_exceptions=True)
+        if isinstance(opened, Task):
+            await opened.sink.close()
+        elif not isinstance(opened, asyncio.CancelledError):
+            logger.warning("an opening that was given up had failed: %s", opened)
+
+    def _show_tasks(self) -> None:
+        self._metrics.set("tasks", len(self.tasks), "open")
+        self._metrics.set("tasks", len(self._openings), "opening")
+
+    def _raise_failures(self) -> None:
+        """End the pipeline when a commit or an opening of a task that is ours has failed."""
+        if self._handing_over:
+            return
+        for number, commit in self._commits.items():
+            if commit.done() and (error := commit.exception()) is not None:
+                raise PipelineError(
+                    f"task {number}: {error}. The process ends; a restart goes on from the last transaction in the log"
+                ) from error
+
+    # ---- feeds ---------------------------------------------------------------------------------------------------
+
+    async def _probe_feeds(self) -> None:
+        """With `clock = "wall"`: let idle partitions of living feeds follow the wall clock."""
+        now_ms = self._clock.monotonic_ms()
+        if self._settings.clock != "wall" or now_ms < self._next_probe_ms:
+            return
+        self._next_probe_ms = now_ms + self._settings.feed_probe_interval_ms
+        for feed, ends in enumerate(await self._read_ends()):
+            self._feeds.observe(feed, ends, now_ms)
+            self._metrics.set("feed_silent", self._feeds.is_silent(feed, now_ms), TOPICS[feed])
+        wall_ms = self._clock.now_ms()
+        following = {
+            feed: wall_ms - self._make_engine.lateness_ms[feed]
+            for feed in range(FEEDS)
+            if self._feeds.follows_wall_clock(feed, now_ms)
+        }
+        for task in self.tasks.values():
+            idle = {
+                feed: watermark_ms
+                for feed, watermark_ms in following.items()
+                if self._is_idle(task, feed) and not self._is_full(task)
+            }
+            if idle:
+                task.advance(idle)
+
+    def _is_idle(self, task: Task, feed: int) -> bool:
+        return (
+            task.queue.buffered(feed) == 0
+            and task.queue.ready == 0
+            and self._source.caught_up(feed, task.number)
+        )
+
+    async def _read_ends(self) -> list[Sequence[int]]:
+        partitions = range(self._partition_count)
+        ranges = await self._logs.ranges(self._names.inputs, partitions)
+        return [[ranges[name, partition].end for partition in partitions] for name in self._names.inputs]
+
+    # ---- the end -------------------------------------------------------------------------------------------------
+
+    def _stop_at_end(self) -> None:
+        """With `until_end`: let go what waits for topics that will bring nothing, and stop when all is committed."""
+        if self._ends is None or self._held is None or self._openings:
+            return
+        finished = 0
+        for number, task in self.tasks.items():
+            ends = [ends[number] for ends in self._ends]
+            if all(self._source.position(feed, number) >= end for feed, end in enumerate(ends)):
+                task.queue.release_all()
+                finished += not (task.queue.ready or task.dirty or number in self._commits)
+        if self.tasks and finished == len(self._held.tasks):
+            self.stop()
+
+    async def _drain(self) -> None:
+        """Commit what was processed, then hand back."""
+        if self._handing_over:
+            return
+        await self._finish_commits(self._settings.commit_timeout_ms)
+        self._raise_failures()
+        for task in self.tasks.values():
+            if task.dirty:
+                self._begin_commit(task)
+        await self._finish_commits(self._settings.commit_timeout_ms)
+        self._raise_failures()
+
+    async def _shut(self) -> None:
+        """Let go of everything, in whatever state it is."""
+        for number in list(self._openings):
+            self._discard_opening(number)
+        await self._source.stop()
+        for number in list(self.tasks):
+            self._discard(number)
+        if self._closings:
+            _, unfinished = await asyncio.wait(
+                list(self._closings), timeout=self._settings.producer_stop_timeout_ms / 1000
+            )
+            for closing in unfinished:
+                closing.cancel()
+        await self._logs.stop()

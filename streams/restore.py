@@ -1,0 +1,176 @@
+"""From the log to a task that is ready: fence, read state and position, compare witnesses, build the engine.
+
+Nothing here is left to chance: what does not fit together is refused with what was found and what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from models.engine import EngineProgress
+from models.events import TOPICS
+from streams.clock import Clock
+from streams.metrics import Metrics
+from streams.ports import Engine, LogRange, Logs, PositionLostError, Source
+from streams.progress import CorruptProgressError, Progress, decode_progress, is_progress_key, progress_key
+from streams.settings import Settings
+from streams.topics import TopicNames
+
+logger = logging.getLogger(__name__)
+
+_WITNESS_RETRY_MS: Final = 200
+_RESTORED_AT_ONCE: Final = 5_000
+"""Borrowers handed to the engine before heartbeats get their turn: about 10 ms."""
+
+
+class RestoreError(Exception):
+    """A task that must not be opened: the message says what was found and what to do."""
+
+
+class Position(Struct, frozen=True):
+    """Where a task goes on, by feed, and the engine's own part of it."""
+
+    offsets: tuple[int, ...]
+    merge_keys_ms: tuple[int, ...]
+    engine: EngineProgress | None
+
+
+class Changelog(Struct, frozen=True):
+    """What the changelog holds of a task: the progress record, and every borrower's last state."""
+
+    progress: Progress | None
+    states: dict[bytes, bytes]
+
+
+async def read_changelog(logs: Logs, names: TopicNames, task: int, metrics: Metrics) -> Changelog:
+    """Read a task's changelog to its end. The producer must have been started before: it ends the former one's writing.
+
+    Raises:
+        RestoreError: the progress record cannot be trusted.
+    """
+    states: dict[bytes, bytes] = {}
+    progress_record: bytes | None = None
+    own_key = progress_key(task)
+    count = 0
+    async for records in logs.read(names.state, task):
+        for record in records:
+            key, value = record.key, record.value
+            if key == own_key:
+                progress_record = value
+            elif key is None or is_progress_key(key):
+                raise RestoreError(
+                    f"{names.state}, partition {task}, offset {record.offset}: a record of something else; the topic "
+                    f"must be written by Forewarn alone, one group for each prefix"
+                )
+            elif value is None:
+                states.pop(key, None)
+            else:
+                states[key] = value
+        count += len(records)
+        metrics.set("restored_records", count, str(task))
+    if progress_record is None:
+        if states:
+            raise RestoreError(
+                f"{names.state}, partition {task}: {len(states)} borrowers but no progress record, so nothing tells how "
+                f"far they are; restore the topic, or begin anew under another prefix and group"
+            )
+        return Changelog(None, {})
+    try:
+        return Changelog(decode_progress(progress_record), states)
+    except CorruptProgressError as error:
+        raise RestoreError(f"{names.state}, partition {task}: progress record not readable: {error}") from error
+
+
+async def decide_position(
+    progress: Progress | None,
+    task: int,
+    *,
+    source: Source,
+    logs: Logs,
+    names: TopicNames,
+    settings: Settings,
+    clock: Clock,
+    partition_count: int,
+) -> Position:
+    """Where to go on: the progress record, if the group's offsets do not contradict it and the log still holds it.
+
+    Raises:
+        RestoreError: the witnesses differ, or the number of partitions has changed.
+        PositionLostError: retention was faster than the worker.
+    """
+    ranges = await logs.ranges(names.inputs, [task])
+    starts = [ranges[name, task] for name in names.inputs]
+    if progress is None:
+        await _refuse_orphaned_offsets(source, task, names, settings)
+        return Position(tuple(held.start for held in starts), (0,) * len(TOPICS), None)
+    if progress.partition_count != partition_count:
+        raise RestoreError(
+            f"task {task}: its state was written for {progress.partition_count} partitions, the input topics now have "
+            f"{partition_count}: borrowers would be on the wrong tasks. Replay the inputs under another prefix and group, "
+            f"or go back to {progress.partition_count} partitions"
+        )
+    await _compare_witnesses(progress, source, names, settings, clock)
+    _refuse_lost_positions(progress.offsets, starts, task, names)
+    return Position(progress.offsets, progress.merge_keys_ms, progress.engine)
+
+
+async def fill_engine(engine: Engine, changelog: Changelog, position: Position) -> None:
+    """Give the engine its borrowers back; heartbeats go on meanwhile."""
+    for number, (key, state) in enumerate(changelog.states.items(), start=1):
+        engine.restore(key.decode(), state)
+        if number % _RESTORED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    if position.engine is not None:
+        engine.resume(position.engine)
+
+
+async def _compare_witnesses(
+    progress: Progress, source: Source, names: TopicNames, settings: Settings, clock: Clock
+) -> None:
+    """The group's offsets must agree; a marker may still be on its way, so ask again for a while."""
+    deadline_ms = clock.monotonic_ms() + settings.witness_timeout_ms
+    while True:
+        committed = await source.committed(progress.task)
+        differing = [
+            f"{name}: group {theirs}, progress {ours}"
+            for name, theirs, ours in zip(names.inputs, committed, progress.offsets, strict=True)
+            if theirs is not None and theirs != ours
+        ]
+        if not differing:
+            return
+        if clock.monotonic_ms() >= deadline_ms:
+            raise RestoreError(
+                f"task {progress.task}: the offsets of group {settings.group_id} and the progress record differ after "
+                f"{settings.witness_timeout_ms / 1000:g} s: {'; '.join(differing)}. Somebody has moved the group's "
+                f"offsets, or two installations share group or topics. State belongs to the progress record: set the "
+                f"group's offsets to it, or delete the group"
+            )
+        await asyncio.sleep(_WITNESS_RETRY_MS / 1000)
+
+
+async def _refuse_orphaned_offsets(source: Source, task: int, names: TopicNames, settings: Settings) -> None:
+    committed = await source.committed(task)
+    if any(offset is not None for offset in committed):
+        found = ", ".join(f"{name} {offset}" for name, offset in zip(names.inputs, committed, strict=True))
+        raise RestoreError(
+            f"task {task}: group {settings.group_id} has offsets ({found}) but {names.state} has no progress record: the "
+            f"state that belongs to them is gone. Restore the topic, or delete the group to begin anew"
+        )
+
+
+def _refuse_lost_positions(offsets: Sequence[int], held: Sequence[LogRange], task: int, names: TopicNames) -> None:
+    lost = [
+        f"{name}: next to read {offset}, the log holds {log.start} to {log.end}"
+        for name, offset, log in zip(names.inputs, offsets, held, strict=True)
+        if not log.start <= offset <= log.end
+    ]
+    if lost:
+        raise PositionLostError(
+            f"task {task}: {'; '.join(lost)}. Records that were never processed are gone (retention), or the topic was made "
+            f"anew. Feed them again under another prefix and group, and give the inputs a longer retention"
+        )

@@ -1,0 +1,152 @@
+"""Every limit and address of a worker, by name, with its unit and its reason.
+
+A setting comes from the environment (`FOREWARN_BROKER` sets `broker`), from the command line, or from its default here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Milliseconds = Annotated[int, Meta(ge=0, le=7 * 24 * 3600 * 1000)]
+Positive = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]*$", max_length=100)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+ENVIRONMENT_PREFIX: Final = "FOREWARN_"
+
+
+class SettingsError(ValueError):
+    """A setting that does not fit: the message names it and what is allowed."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a worker is told. The order: where, what, order and time, batches, time limits."""
+
+    broker: str = "localhost:9092"
+    """Kafka's bootstrap servers, `host:port`, several with commas."""
+    topic_prefix: Name = ""
+    """Stands before every topic name, so that several installations share one Kafka."""
+    group_id: Name = "forewarn"
+    """Consumer group of the workers."""
+    transactional_id_prefix: Name = "forewarn"
+    """The producer of task 3 is `<prefix>-3`. Two installations on one Kafka must differ here."""
+    partitions: Annotated[int, Meta(ge=1, le=10_000)] = 8
+    """Partitions of each input topic, so the number of tasks. Only `topics apply` looks at it; later it is a fact."""
+    replication_factor: Annotated[int, Meta(ge=-1, le=32)] = -1
+    """Replicas of each topic; -1 leaves it to the broker's default."""
+    policy_file: str | None = None
+    """Policy to use while the `policies` topic names no current one."""
+    until_end: bool = False
+    """Stop when everything that was in the input topics at the start is consumed and committed."""
+    web_port: Port | None = None
+    """Port of the worker's pages; none by default, so that several workers run on one machine."""
+
+    clock: Literal["event", "wall"] = "wall"
+    """`event` waits until every topic shows what it has next (replays); `wall` waits so long at most (live)."""
+    merge_wait_ms: Milliseconds = 30
+    """`wall`: how long a caught-up topic holds the others. Covers the difference in delay between producers."""
+    feed_probe_interval_ms: Annotated[int, Meta(ge=10)] = 2_000
+    """How often the ends of all input partitions are looked at, to tell a silent feed from an idle partition."""
+    feed_silence_ms: Milliseconds = 15 * 60_000
+    """A feed none of whose partitions moved for so long is silent: judgements of absence wait."""
+    feed_return_grace_ms: Milliseconds = 10 * 60_000
+    """They wait so long after its return as well: the backlog comes first."""
+
+    merge_buffer_records_max: Positive = 20_000
+    """Records of one topic waiting in one task before its partition is paused."""
+    merge_buffer_batches_max: Positive = 8
+    """The same in fetches, each at most `fetch_partition_bytes_max`: the bound on memory when records are large."""
+    fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 512 * 1024
+    """Bytes fetched at once from one partition. A single larger record still comes through (KIP-74)."""
+    fetch_wait_ms: Milliseconds = 50
+    """How long the broker may hold an empty fetch. A partition that was not part of it waits as long for its next."""
+    turn_events_max: Positive = 500
+    """Events processed before the network gets its turn: about 5 ms, so that commits and heartbeats flow."""
+    commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    """How often a task with output commits: half of it is the typical delay of an alert."""
+    commit_events_max: Positive = 20_000
+    """Events in one transaction: bounds its size and what a restart repeats."""
+    commit_refused_bytes_max: Positive = 8 * 1024 * 1024
+    """Bytes of refused records in one transaction: a flood of garbage must not pile up in memory."""
+    commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+    """Transactions of the whole process: each costs about 2 ms of client CPU, so 50 are a tenth of a core."""
+    producer_batch_bytes_max: Annotated[int, Meta(ge=16 * 1024, le=1024 * 1024)] = 512 * 1024
+    """Bytes of records put into one produced batch; below `max.message.bytes` of every output topic."""
+    restores_at_once_max: Positive = 2
+    """Tasks restored side by side: reading overlaps with decoding; more would only share the one core."""
+
+    start_timeout_ms: Milliseconds = 12_000
+    """To find the broker and check the topics: with it, a missing broker is told within 15 s."""
+    session_timeout_ms: Milliseconds = 10_000
+    """A worker that sends no heartbeat for so long has lost its tasks."""
+    heartbeat_interval_ms: Milliseconds = 3_000
+    """A third of the session: two may be lost."""
+    rebalance_timeout_ms: Milliseconds = 30_000
+    """How long the group waits for a worker to hand over. More than `handover_timeout_ms`."""
+    handover_timeout_ms: Milliseconds = 10_000
+    """How long a worker tries to finish its transactions when tasks are about to move."""
+    poll_interval_max_ms: Milliseconds = 300_000
+    """A worker whose loop does not turn for so long leaves the group by itself."""
+    producer_start_timeout_ms: Milliseconds = 60_000
+    """To fence the former producer and finish its transaction; more than the broker's `transaction.timeout`."""
+    transaction_timeout_ms: Annotated[int, Meta(ge=1_000, le=900_000)] = 30_000
+    """After this the broker aborts what a dead worker left open, so that readers go on."""
+    begin_timeout_ms: Milliseconds = 10_000
+    send_timeout_ms: Milliseconds = 30_000
+    """To hand records to the producer, and to have all acknowledged: a leader change takes seconds."""
+    offsets_timeout_ms: Milliseconds = 30_000
+    """`send_offsets_to_transaction` naming a missing topic never returns (measured)."""
+    commit_timeout_ms: Milliseconds = 30_000
+    """After it nobody knows whether the transaction is in the log, so the process ends."""
+    abort_timeout_ms: Milliseconds = 5_000
+    producer_stop_timeout_ms: Milliseconds = 5_000
+    source_stop_timeout_ms: Milliseconds = 10_000
+    """To leave the group in good order; else the session runs out."""
+    restore_stall_timeout_ms: Milliseconds = 60_000
+    """A restore that reads nothing new for so long is given up."""
+    offsets_query_timeout_ms: Milliseconds = 30_000
+    """To ask for log ranges and committed offsets."""
+    witness_timeout_ms: Milliseconds = 10_000
+    """How long group offsets may differ from the progress record: a marker may still be on its way."""
+
+
+def load_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings: `overrides` (the command line) over the environment over the defaults.
+
+    Raises:
+        SettingsError: naming the setting and what is allowed. Variables `FOREWARN_...` that are no setting of the
+            worker are left alone: other commands have theirs.
+    """
+    fields = Settings.__struct_fields__
+    values: dict[str, Any] = {
+        field: environment[name] for field in fields if (name := ENVIRONMENT_PREFIX + field.upper()) in environment
+    }
+    for field, value in (overrides or {}).items():
+        if field not in fields:
+            nearest = difflib.get_close_matches(field, fields, n=1, cutoff=0.5)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError(f"unknown setting {field}{hint}")
+        values[field] = value
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise SettingsError(f"setting {where.rstrip('`') or '?'}: {what[0].lower()}{what[1:]}") from error
+    _check_limits(settings)
+    return settings
+
+
+def _check_limits(settings: Settings) -> None:
+    for lower, higher in (
+        ("heartbeat_interval_ms", "session_timeout_ms"),
+        ("handover_timeout_ms", "rebalance_timeout_ms"),
+        ("transaction_timeout_ms", "producer_start_timeout_ms"),
+    ):
+        if getattr(settings, lower) >= getattr(settings, higher):
+            message = f"setting {lower}: must be below {higher} ({getattr(settings, higher)})"
+            raise SettingsError(message)

@@ -1,0 +1,217 @@
+"""One task: one partition number of all input topics, with its order, its engine, its position and its producer.
+
+It is told when to take records, when to process and when to commit; it decides none of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from models.events import TOPICS, Event
+from models.rejects import RejectReason
+from streams.clock import Clock
+from streams.codec import Decoder, Reject
+from streams.dead_letters import dead_letter
+from streams.metrics import Metrics
+from streams.ordering import MergeQueue
+from streams.outputs import alert_record, risk_records, state_records
+from streams.ports import Engine, Fetched, OutputRecord, RawRecord, Sink
+from streams.progress import Progress, encode_progress, progress_key
+from streams.topics import TopicNames
+
+FEEDS: Final = len(TOPICS)
+_GARBAGE_KEY_MS: Final = 0
+"""A refused record has no time of its own: it is taken right after the one before it."""
+
+
+class Item(NamedTuple):
+    """A decoded record on its way through the merge."""
+
+    feed: int
+    event: Event | Reject
+    record: RawRecord
+
+
+class Identity(Struct, frozen=True):
+    """What a task says of itself in what it writes."""
+
+    partition_count: int
+    policy_version: str
+    card_version: str
+    connector: str
+
+
+class Transaction(NamedTuple):
+    """What one commit carries, taken from the task at one instant."""
+
+    records: Mapping[str, Sequence[OutputRecord]]
+    """By topic."""
+    offsets: tuple[int, ...]
+    timestamp_ms: int
+    events: int
+
+
+class Task:
+    """What a worker holds of one partition."""
+
+    def __init__(
+        self,
+        number: int,
+        engine: Engine,
+        sink: Sink,
+        offsets: Sequence[int],
+        merge_keys_ms: Sequence[int],
+        *,
+        decoders: Sequence[Decoder],
+        names: TopicNames,
+        identity: Identity,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        """`offsets` and `merge_keys_ms`: where the engine's state stands, by feed."""
+        self.number = number
+        self.engine = engine
+        self.sink = sink
+        self.queue: MergeQueue[Item] = MergeQueue(merge_keys_ms)
+        self.offsets = list(offsets)
+        """The next record to process, by feed."""
+        self.polled = list(offsets)
+        """The next record to poll, by feed."""
+        self.uncommitted_events = 0
+        self.last_commit_ms = clock.monotonic_ms()
+        self._merge_keys_ms = list(merge_keys_ms)
+        self._decoders = decoders
+        self._names = names
+        self._identity = identity
+        self._metrics = metrics
+        self._clock = clock
+        self._dead_letters: list[OutputRecord] = []
+        self._dead_letter_bytes = 0
+        self._advanced = False
+
+    def accept(self, fetched: Fetched) -> None:
+        """Decode a batch and put it in its place; what is refused waits its turn like everything else."""
+        feed = fetched.feed
+        decode = self._decoders[feed].decode
+        keys_ms: list[int] = []
+        items: list[Item] = []
+        new_item = Item._make
+        for record in fetched.records:
+            event = decode(record.value, record.key, record.timestamp)
+            if type(event) is Reject:
+                key_ms: int | None = _GARBAGE_KEY_MS
+            else:
+                key_ms = event.ingested_at_ms
+                if key_ms is None:
+                    key_ms = event.event_time_ms
+            keys_ms.append(key_ms)
+            items.append(new_item((feed, event, record)))
+        self.queue.push(feed, keys_ms, items, self._clock.monotonic_ms())
+        self.polled[feed] = fetched.records[-1].offset + 1
+
+    def process(self, events_max: int) -> int:
+        """Put at most so many released records through the engine; return how many."""
+        taken = self.queue.take(events_max)
+        if not taken:
+            return 0
+        process = self.engine.process
+        last: list[tuple[int, Item] | None] = [None] * FEEDS
+        for entry in taken:
+            feed, event, record = entry[1]
+            if type(event) is Reject:
+                self._refuse_undecoded(feed, event, record)
+            else:
+                reason = process(event, feed, record.offset)
+                if reason is not None:
+                    self._refuse(feed, record, reason, "")
+            last[feed] = entry
+        for feed, end in enumerate(last):
+            if end is not None:
+                self._merge_keys_ms[feed] = self.queue.key_ms(end[0])
+                self.offsets[feed] = end[1].record.offset + 1
+        self.uncommitted_events += len(taken)
+        return len(taken)
+
+    def advance(self, watermarks_ms: dict[int, int]) -> None:
+        """Let idle feeds follow the wall clock."""
+        self.engine.advance(watermarks_ms)
+        self._advanced = True
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there may be something to commit."""
+        return self.uncommitted_events > 0 or self._advanced
+
+    def is_full(self, events_max: int, bytes_max: int) -> bool:
+        """Whether so much was processed that it must be committed before more is."""
+        return self.uncommitted_events >= events_max or self._dead_letter_bytes >= bytes_max
+
+    def take_transaction(self) -> Transaction | None:
+        """Take everything that came since the last one, with the position it belongs to; None where nothing did."""
+        now_ms = self._clock.now_ms()
+        output = self.engine.take_output(now_ms)
+        events, self.uncommitted_events, self._advanced = self.uncommitted_events, 0, False
+        if events == 0 and not (output.alerts or output.changed or output.risks):
+            return None
+        source = self._identity.connector.encode()
+        records = {
+            self._names.alerts: [alert_record(alert, source) for alert in output.alerts],
+            self._names.borrower_risk: risk_records(output.risks),
+            self._names.dead_letters: self._dead_letters,
+            self._names.state: [
+                *state_records(output.changed),
+                OutputRecord(progress_key(self.number), encode_progress(self.progress())),
+            ],
+        }
+        self._dead_letters = []
+        self._dead_letter_bytes = 0
+        for alert in output.alerts:
+            self._metrics.count("alerts", 1, alert.signal, alert.status, alert.severity)
+        self._metrics.count("state_records", len(output.changed))
+        return Transaction(
+            records={topic: batch for topic, batch in records.items() if batch},
+            offsets=tuple(self.offsets),
+            timestamp_ms=now_ms,
+            events=events,
+        )
+
+    def progress(self) -> Progress:
+        """Where the task stands."""
+        return Progress(
+            task=self.number,
+            partition_count=self._identity.partition_count,
+            offsets=tuple(self.offsets),
+            merge_keys_ms=tuple(self._merge_keys_ms),
+            engine=self.engine.progress(),
+            policy_version=self._identity.policy_version,
+            card_version=self._identity.card_version,
+        )
+
+    async def commit(self, transaction: Transaction) -> None:
+        """Write a transaction: all or nothing. After any error the task is only good for being thrown away."""
+        sink = self.sink
+        await sink.begin()
+        for topic, records in transaction.records.items():
+            await sink.send(topic, records, transaction.timestamp_ms)
+        # The client commits although a send failed: nothing is committed before every record is acknowledged.
+        await sink.flush()
+        await sink.send_offsets(transaction.offsets)
+        await sink.commit()
+
+    def _refuse_undecoded(self, feed: int, reject: Reject, record: RawRecord) -> None:
+        self._refuse(feed, record, reject.reason, reject.detail)
+        if reject.borrower_id is not None:
+            self.engine.note_reject(
+                feed, reject.borrower_id, reject.event_id, reject.event_time_ms, record.offset
+            )
+
+    def _refuse(self, feed: int, record: RawRecord, reason: RejectReason, detail: str) -> None:
+        topic = self._names.inputs[feed]
+        self._dead_letters.append(
+            dead_letter(record, topic, self.number, reason, detail, self._identity.connector)
+        )
+        self._dead_letter_bytes += len(record.value or b"")
+        self._metrics.count("rejects", 1, TOPICS[feed], reason)

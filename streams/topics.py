@@ -1,0 +1,87 @@
+"""The topics: names with their prefix, partitions, settings. What `topics apply` makes and `topics check` expects."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from models.events import TOPICS, Topic
+from models.limits import OUTPUT_HEADROOM_BYTES, PAYLOAD_BYTES_MAX
+from streams.settings import Settings
+
+ALERTS: Final = "alerts"
+BORROWER_RISK: Final = "borrower-risk"
+DEAD_LETTERS: Final = "dead-letters"
+STATE: Final = "forewarn-state"
+POLICIES: Final = "policies"
+SCORECARDS: Final = "scorecards"
+
+INPUT_RECORD_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 12 * 1024
+"""A payload at its limit, with key, headers and the batch around it; larger ones the broker refuses."""
+OUTPUT_RECORD_BYTES_MAX: Final = INPUT_RECORD_BYTES_MAX + OUTPUT_HEADROOM_BYTES
+"""A rejected record at the input's limit plus its `__connect.errors.*` headers must still fit."""
+
+_COMPACTED: Final = {"cleanup.policy": "compact"}
+_FOR_EVER: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
+
+_STATE_CONFIGS: Final = {
+    **_COMPACTED,
+    # A restore reads the whole log: small segments and an eager cleaner keep it near one record a borrower.
+    "segment.bytes": str(64 * 1024 * 1024),
+    "segment.ms": str(10 * 60_000),
+    "min.cleanable.dirty.ratio": "0.2",
+    "max.compaction.lag.ms": str(60 * 60_000),
+    # A forgotten borrower's tombstone must outlive the longest restore.
+    "delete.retention.ms": str(24 * 3600_000),
+}
+
+
+class TopicSpec(Struct, frozen=True):
+    """One topic as it must be."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str]
+    counts_as_task: bool
+    """Has one partition a task; the number must agree with all others of the kind."""
+
+
+class TopicNames:
+    """Names as Kafka knows them."""
+
+    def __init__(self, prefix: str) -> None:
+        """`prefix` stands before every name."""
+        self.prefix = prefix
+        self.inputs: Final = tuple(prefix + topic for topic in TOPICS)
+        """By feed index."""
+        self.alerts: Final = prefix + ALERTS
+        self.borrower_risk: Final = prefix + BORROWER_RISK
+        self.dead_letters: Final = prefix + DEAD_LETTERS
+        self.state: Final = prefix + STATE
+        self.policies: Final = prefix + POLICIES
+        self.scorecards: Final = prefix + SCORECARDS
+
+    def of(self, topic: Topic) -> str:
+        """The name of an input topic."""
+        return self.prefix + topic
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Every topic in use, inputs first."""
+    names = TopicNames(settings.topic_prefix)
+    input_size = {"max.message.bytes": str(INPUT_RECORD_BYTES_MAX)}
+    output_size = {"max.message.bytes": str(OUTPUT_RECORD_BYTES_MAX)}
+
+    def task_topic(name: str, configs: dict[str, str]) -> TopicSpec:
+        return TopicSpec(name, settings.partitions, configs, counts_as_task=True)
+
+    return [
+        *(task_topic(name, input_size) for name in names.inputs),
+        task_topic(names.alerts, {**_FOR_EVER, **output_size}),
+        task_topic(names.borrower_risk, {**_COMPACTED, **output_size}),
+        task_topic(names.dead_letters, {**_FOR_EVER, **output_size}),
+        task_topic(names.state, {**_STATE_CONFIGS, **output_size}),
+        TopicSpec(names.policies, 1, _COMPACTED, counts_as_task=False),
+        TopicSpec(names.scorecards, 1, {**_COMPACTED, **output_size}, counts_as_task=False),
+    ]
