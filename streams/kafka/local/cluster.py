@@ -126,7 +126,8 @@ class LocalKafka:
         return self._live.processes.exit_codes()[str(index)] is None
 
     def stop(self, index: int) -> None:
-        """Stop one broker in an orderly way: it hands its partitions over first."""
+        """Stop one broker in an orderly way: it hands its partitions over first (and is resumed for that)."""
+        self.resume(index)
         self._live.processes.signal(str(index), signal.SIGTERM)
         if not _wait(lambda: not self.running(index), STOP_TIMEOUT_SECONDS):
             self.kill(index)
@@ -196,7 +197,7 @@ class LocalKafka:
     def _launch(self, index: int) -> None:
         java, server, node = self._live.java, self._live.server, self._nodes[index]
         archive = server.class_archive(java)
-        if archive.is_file():
+        if archive.is_file() and archive.stat().st_size > 0:
             sharing = f"-XX:SharedArchiveFile={archive}"
         else:
             sharing = f"-XX:ArchiveClassesAtExit={node.folder / 'classes.jsa'}"
@@ -233,17 +234,17 @@ class LocalKafka:
     def _keep_class_archive(self) -> None:
         """After the first run of these jars on this Java, keep the classes it loaded: the next start takes a third.
 
-        The JVM writes the archive while it ends in an orderly way; that takes some 2 s more, once.
+        The JVM writes the archive while it ends in an orderly way; that takes some 2 s more, once. An empty file
+        records that it wrote none: runtimes cut down by jlink, such as the wheel's, cannot.
         """
         archive = self._live.server.class_archive(self._live.java)
         if archive.is_file() or not self.running(0):
             return
         self.stop(0)
         made = self._nodes[0].folder / "classes.jsa"
-        if made.is_file():
-            unfinished = archive.with_suffix(f".{os.getpid()}")
-            shutil.copy(made, unfinished)
-            unfinished.replace(archive)
+        unfinished = archive.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(made.read_bytes() if made.is_file() else b"")
+        unfinished.replace(archive)
 
 
 class _Running:
