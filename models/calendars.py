@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
 _SLOT_MS: Final = 900_000
-"""Offsets change on quarter hours at the finest, in every zone since 1970."""
+"""Offsets are remembered by quarter hour. Nearly all clock changes fall between two; a quarter hour with a change inside
+(St. John's at 00:01 until 2011, Monrovia at 00:44:30 in 1972) is computed each time."""
 _CACHED_SLOTS_MAX: Final = 100_000
 """Remembered offsets: about three years of quarter hours, some megabytes."""
 _CACHED_DAYS_MAX: Final = 50_000
@@ -34,15 +35,13 @@ class Calendar:
 
     def day_of(self, instant_ms: int) -> int:
         """The local day in which `instant_ms` lies."""
-        slot = instant_ms // _SLOT_MS
-        offset_ms = self._offsets_ms.get(slot)
-        if offset_ms is None:
-            offset_ms = self._compute_offset_ms(slot)
-        return (instant_ms + offset_ms) // DAY_MS
+        return (instant_ms + self._offset_ms(instant_ms)) // DAY_MS
 
-    def local_ms(self, instant_ms: int) -> int:
-        """Milliseconds since the local midnight that began the day of `instant_ms`."""
-        return instant_ms - self.midnight_ms(self.day_of(instant_ms))
+    def hour_ms(self, day: int, hour: int) -> int:
+        """The instant at which the clock shows `hour` (0-24) on the local `day`, also where clocks change."""
+        elapsed_ms = self.midnight_ms(day) + hour * HOUR_MS
+        shown_ms = elapsed_ms + self._offset_ms(elapsed_ms) - day * DAY_MS
+        return elapsed_ms + hour * HOUR_MS - shown_ms
 
     def midnight_ms(self, day: int) -> int:
         """The instant at which the local `day` begins."""
@@ -51,16 +50,25 @@ class Calendar:
             midnight_ms = self._compute_midnight_ms(day)
         return midnight_ms
 
-    def _compute_offset_ms(self, slot: int) -> int:
-        bounded_ms = min(slot * _SLOT_MS, _LAST_MS)
-        instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=bounded_ms)
-        offset = instant.astimezone(self._zone).utcoffset()
-        assert offset is not None
+    def _offset_ms(self, instant_ms: int) -> int:
+        offset_ms = self._offsets_ms.get(instant_ms // _SLOT_MS)
+        return self._compute_offset_ms(instant_ms) if offset_ms is None else offset_ms
+
+    def _compute_offset_ms(self, instant_ms: int) -> int:
+        slot = instant_ms // _SLOT_MS
+        offset_ms = self._zone_offset_ms(slot * _SLOT_MS)
+        if offset_ms != self._zone_offset_ms((slot + 1) * _SLOT_MS - 1):
+            return self._zone_offset_ms(instant_ms)
         if len(self._offsets_ms) >= _CACHED_SLOTS_MAX:
             self._offsets_ms.clear()
-        offset_ms = round(offset.total_seconds() * 1000)
         self._offsets_ms[slot] = offset_ms
         return offset_ms
+
+    def _zone_offset_ms(self, instant_ms: int) -> int:
+        instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(instant_ms, _LAST_MS))
+        offset = instant.astimezone(self._zone).utcoffset()
+        assert offset is not None
+        return round(offset.total_seconds() * 1000)
 
     def _compute_midnight_ms(self, day: int) -> int:
         bounded = min(day, _LAST_DAY)

@@ -37,7 +37,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("days_past_due", "highest days past due of the open own loans now", "days", 0, 36_600),
     Feature(
         "worst_days_past_due",
-        "highest days past due of any own loan within the last 365 days, also where cured since",
+        "highest days past due that any own loan ever came to, also where cured since",
         "days",
         0,
         36_600,

@@ -59,7 +59,7 @@ def judge(
 def next_deadline_ms(
     evidence: InstitutionEvidence,
     after_ms: int,
-    open_severity: Severity | None,  # noqa: ARG001 - every signal is asked alike; any exit changes the finding
+    open_severity: Severity | None,
     own: Collection[str],
     rules: Rules,
 ) -> int | None:

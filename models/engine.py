@@ -1,0 +1,424 @@
+"""RiskEngine: one partition's borrowers. Events and watermarks in, alerts and changed state out; pure.
+
+The way of an event: its feed's watermark moves and deadlines thereby passed are judged; a duplicate or stray is
+turned away; the evidence is recorded; the signals that it touches are judged as of its time. Whatever is judged is
+judged as of an instant, on evidence up to that instant, so that it does not matter how late the judging comes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from models import evidence
+from models.alerts import Alert, ChainHead, link
+from models.borrower import (
+    CLOCKS,
+    HIGHEST,
+    INCOMPLETE_MORE,
+    NEVER,
+    Borrower,
+    PendingJudgement,
+    decode_borrower,
+    encode_borrower,
+    new_borrower,
+    peek_deadlines_ms,
+)
+from models.deadlines import DeadlineQueue
+from models.episodes import open_episode
+from models.events import (
+    REPAYMENTS,
+    SERVICING,
+    TOPICS,
+    BorrowerErased,
+    BorrowerEvent,
+    Event,
+    Heartbeat,
+    Origin,
+)
+from models.lifecycle import Lifecycle, Occasion
+from models.limits import (
+    INCOMPLETE_RECORDS_MAX,
+    PENDING_JUDGEMENTS_MAX,
+    REMEMBERED_IDS_PER_GENERATION,
+)
+from models.publication import BorrowerRisk, Publisher
+from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
+from models.rejects import StateReason
+from models.risk.scorecard import Scorecard
+from models.rules import Rules
+from models.signal_table import SIGNALS, SIGNALS_BY_CLOCK
+
+_IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
+_FAIL_CLOSED_TOPICS: Final = frozenset({REPAYMENTS, SERVICING})
+"""A rejected record of these topics may be the payment or the hold that forbids to act."""
+
+
+class EngineProgress(Struct, frozen=True, array_like=True):
+    """What the engine must know again after a restart, beside the borrowers."""
+
+    watermarks_ms: tuple[int, ...]
+    """By clock; -1 where nothing came yet."""
+    offsets: tuple[int, ...]
+    """The last record processed by topic; -1 where none."""
+    chain: ChainHead
+
+
+class EngineOutput(Struct, frozen=True):
+    """What came of the events since the last take."""
+
+    alerts: list[Alert]
+    changed: dict[str, bytes | None]
+    """Borrower id to state record; None where the borrower is forgotten."""
+    risks: dict[str, BorrowerRisk]
+    """Borrower id to the record for `borrower-risk`, for those whose alerts moved."""
+
+
+def _anyone(borrower_id: str) -> bool:
+    return True
+
+
+class RiskEngine:
+    """The borrowers of one task, their deadlines, and the alerts that come of them."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        card: Scorecard,
+        *,
+        partition: int = 0,
+        belongs: Callable[[str], bool] = _anyone,
+    ) -> None:
+        """`belongs` tells whether a borrower's key falls on this partition."""
+        self.counts: Counter[str] = Counter()
+        """What was noticed and not acted on, by name; drained by the caller."""
+        self._rules = rules
+        self._partition = partition
+        self._belongs = belongs
+        self._borrowers: dict[str, Borrower | bytes] = {}
+        self._deadlines = DeadlineQueue(CLOCKS)
+        self._watermarks_ms = [-1] * CLOCKS
+        self._offsets = [-1] * len(TOPICS)
+        self._head = ChainHead()
+        self._alerts: list[Alert] = []
+        self._changed: set[str] = set()
+        self._publisher = Publisher(rules, card, self._alerts)
+        self._lifecycle = Lifecycle(rules, self._publisher)
+
+    # ---- what comes in -------------------------------------------------------------------------------------------
+
+    def process(self, event: Event, feed: int, offset: int) -> StateReason | None:
+        """Take one event in merge order; return why it is refused, or None. A duplicate is not refused.
+
+        Args:
+            event: as decoded.
+            feed: index into `TOPICS`.
+            offset: of its record.
+        """
+        self._offsets[feed] = offset
+        event_time_ms = event.event_time_ms
+        if isinstance(event, Heartbeat):
+            self.advance(feed, event_time_ms)
+            return None
+        borrower_id = event.borrower_id
+        if borrower_id not in self._borrowers and not self._belongs(borrower_id):
+            return "wrong-partition"
+        watermark_ms = event_time_ms - self._rules.lateness_ms[feed]
+        if watermark_ms > self._watermarks_ms[feed]:
+            self.advance(feed, watermark_ms)
+        borrower = self._touch(borrower_id, event_time_ms)
+        return self._accept(borrower_id, borrower, event, feed, offset)
+
+    def note_reject(
+        self, feed: int, borrower_id: str, event_id: str | None, event_time_ms: int | None, offset: int
+    ) -> None:
+        """A record with a readable key was refused before it came here: its borrower's picture is incomplete."""
+        self._offsets[feed] = offset
+        if feed not in _FAIL_CLOSED_TOPICS:
+            return
+        if borrower_id not in self._borrowers and not self._belongs(borrower_id):
+            return
+        time_ms = max(self._watermarks_ms[HIGHEST], 0) if event_time_ms is None else event_time_ms
+        time_ms = min(time_ms, max(self._watermarks_ms[HIGHEST], 0) + self._rules.lateness_ms[feed])
+        borrower = self._touch(borrower_id, time_ms)
+        self._mark_incomplete(borrower_id, borrower, event_id, time_ms, self._origin(feed, offset, event_id))
+
+    def advance(self, feed: int, watermark_ms: int) -> None:
+        """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
+        self.advance_together({feed: watermark_ms})
+
+    def advance_together(self, watermarks_ms: dict[int, int]) -> None:
+        """Move the watermarks of several feeds at once, their deadlines in one order of time."""
+        targets = {
+            feed: target_ms
+            for feed, target_ms in watermarks_ms.items()
+            if target_ms > self._watermarks_ms[feed]
+        }
+        if not targets:
+            return
+        highest_ms = max(targets.values())
+        if highest_ms > self._watermarks_ms[HIGHEST]:
+            targets[HIGHEST] = highest_ms
+        while (clock := self._deadlines.next_due_clock(targets)) is not None:
+            due_ms, borrower_id = self._deadlines.pop(clock)
+            self._judge_deadline(clock, due_ms, borrower_id)
+        for clock, target_ms in targets.items():
+            self._watermarks_ms[clock] = target_ms
+
+    # ---- what goes out -------------------------------------------------------------------------------------------
+
+    def take_alerts(self, detected_at_ms: int) -> list[Alert]:
+        """Hand over the alerts so far, stamped and chained, and forget them."""
+        alerts: list[Alert] = []
+        for draft in self._alerts:
+            alert, self._head = link(
+                msgspec.structs.replace(draft, detected_at_ms=detected_at_ms), self._head
+            )
+            alerts.append(alert)
+        self._alerts.clear()
+        return alerts
+
+    def take_output(self, detected_at_ms: int) -> EngineOutput:
+        """Hand over the alerts and the state that changed, and forget both."""
+        changed: dict[str, bytes | None] = {}
+        for borrower_id in self._changed:
+            known = self._borrowers.get(borrower_id)
+            changed[borrower_id] = encode_borrower(known) if isinstance(known, Borrower) else known
+        self._changed.clear()
+        return EngineOutput(self.take_alerts(detected_at_ms), changed, self._publisher.take_risks())
+
+    def progress(self) -> EngineProgress:
+        """What `resume` needs; complete only right after `take_output`."""
+        return EngineProgress(tuple(self._watermarks_ms), tuple(self._offsets), self._head)
+
+    @property
+    def watermarks_ms(self) -> Sequence[int]:
+        """By feed; -1 where nothing came yet."""
+        return self._watermarks_ms[:HIGHEST]
+
+    @property
+    def borrower_count(self) -> int:
+        """Borrowers known."""
+        return len(self._borrowers)
+
+    def borrower(self, borrower_id: str) -> Borrower | None:
+        """One borrower's picture."""
+        return self._known(borrower_id)
+
+    def probability(self, borrower_id: str, at_ms: int) -> float:
+        """The probability of trouble of one borrower as of an instant."""
+        borrower = self._known(borrower_id)
+        assert borrower is not None, borrower_id
+        return self._publisher.probability(borrower, at_ms)
+
+    # ---- restart -------------------------------------------------------------------------------------------------
+
+    def restore(self, borrower_id: str, record: bytes) -> None:
+        """Take a state record back; it stays bytes until its borrower is touched. A later record replaces it."""
+        self._borrowers[borrower_id] = record
+        for clock, due_ms in enumerate(peek_deadlines_ms(record)):
+            if due_ms != NEVER:
+                self._push_deadline(clock, due_ms, borrower_id)
+
+    def forget(self, borrower_id: str) -> None:
+        """Take a tombstone back."""
+        self._borrowers.pop(borrower_id, None)
+
+    def resume(self, progress: EngineProgress) -> None:
+        """Go on from where `progress` was taken."""
+        self._watermarks_ms = list(progress.watermarks_ms)
+        self._offsets = list(progress.offsets)
+        self._head = progress.chain
+
+    # ---- one event -----------------------------------------------------------------------------------------------
+
+    def _accept(
+        self, borrower_id: str, borrower: Borrower, event: BorrowerEvent, feed: int, offset: int
+    ) -> StateReason | None:
+        ids = borrower.seen[feed]
+        fingerprint = fingerprint_of(event.event_id)
+        acquaintance = recognise(ids, fingerprint, event.event_time_ms)
+        if acquaintance is Acquaintance.DUPLICATE:
+            self.counts["duplicates"] += 1
+            return None
+        self._changed.add(borrower_id)
+        origin = Origin(TOPICS[feed], self._partition, offset, event.event_id)
+        if acquaintance is Acquaintance.FORGOTTEN:
+            return self._refuse(borrower_id, borrower, event, feed, origin, "too-late")
+        if isinstance(event, BorrowerErased):
+            self._erase(borrower_id)
+            return None
+        noted = evidence.record(borrower, event, origin, self._rules)
+        if noted.refused is not None:
+            return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
+        remember(ids, fingerprint, event.event_time_ms, _IDS_PER_GENERATION[feed])
+        if noted.unused is not None:
+            self.counts[f"unused.{noted.unused}"] += 1
+        for touched in noted.touched:
+            self._react(
+                borrower_id, borrower, touched, event.event_time_ms, origin, rewrites_past=noted.rewrites_past
+            )
+        if borrower.incomplete and borrower.incomplete.pop(event.event_id, None) is not None:
+            self._present_again(borrower_id, borrower, event.event_time_ms, origin)
+        return None
+
+    def _refuse(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        event: BorrowerEvent,
+        feed: int,
+        origin: Origin,
+        reason: StateReason,
+    ) -> StateReason:
+        if feed in _FAIL_CLOSED_TOPICS:
+            self._mark_incomplete(borrower_id, borrower, event.event_id, event.event_time_ms, origin)
+        return reason
+
+    def _erase(self, borrower_id: str) -> None:
+        """Forget everything, as the law may demand; stale deadlines find nobody."""
+        self._borrowers.pop(borrower_id, None)
+        self._publisher.forget(borrower_id)
+        self.counts["borrowers_erased"] += 1
+
+    def _mark_incomplete(
+        self, borrower_id: str, borrower: Borrower, event_id: str | None, event_time_ms: int, origin: Origin
+    ) -> None:
+        name = event_id or f"{origin.topic}@{origin.offset}"
+        if len(borrower.incomplete) >= INCOMPLETE_RECORDS_MAX:
+            name = INCOMPLETE_MORE
+        borrower.incomplete.setdefault(name, event_time_ms)
+        self._changed.add(borrower_id)
+        self._present_again(borrower_id, borrower, event_time_ms, origin)
+
+    def _present_again(
+        self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin
+    ) -> None:
+        """A hold began or ended: open alerts say so."""
+        for episode in list(borrower.episodes):
+            if episode.closed_ms is None:
+                self._react(borrower_id, borrower, (episode.signal, episode.loan_id), event_time_ms, origin)
+
+    # ---- judging -------------------------------------------------------------------------------------------------
+
+    def _react(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        touched: tuple[int, str | None],
+        event_time_ms: int,
+        origin: Origin,
+        *,
+        rewrites_past: bool = False,
+    ) -> None:
+        """Judge a signal that an event touched; behind a deadline that has not passed yet, the judgement waits."""
+        signal, subject = touched
+        clock = SIGNALS[signal].clock
+        at_ms = max(event_time_ms, self._watermarks_ms[clock], borrower.judged_ms[clock])
+        for waiting in borrower.pending:
+            if SIGNALS[waiting.signal].clock == clock:
+                at_ms = max(at_ms, waiting.at_ms)
+        occasion = Occasion(at_ms, event_time_ms, origin)
+        if rewrites_past or event_time_ms < at_ms:
+            since_ms = -1 if rewrites_past else event_time_ms
+            self._lifecycle.retract_disproved(borrower_id, borrower, signal, subject, since_ms, occasion)
+        deadline_ms = borrower.deadlines_ms[clock]
+        if deadline_ms > at_ms and not borrower.pending:
+            self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
+            borrower.judged_ms[clock] = at_ms
+            self._schedule(borrower_id, borrower, clock)
+            return
+        if len(borrower.pending) >= PENDING_JUDGEMENTS_MAX:
+            self.counts["pending_judgements_merged"] += 1
+            borrower.pending.pop()
+        borrower.pending.append(PendingJudgement(signal, subject, at_ms, event_time_ms, origin))
+        self._schedule(borrower_id, borrower, clock, no_later_than_ms=deadline_ms)
+        self._judge_pending(borrower_id, borrower, clock)
+
+    def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
+        """A deadline has passed: judge the state as of it, then what waited for it."""
+        self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
+        borrower = self._known(borrower_id)
+        if borrower is None or borrower.deadlines_ms[clock] != due_ms:
+            return
+        self._changed.add(borrower_id)
+        feed = clock if clock != HIGHEST else self._leading_feed()
+        occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
+        for signal in SIGNALS_BY_CLOCK[clock]:
+            for subject in SIGNALS[signal].subjects(borrower):
+                self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
+        borrower.judged_ms[clock] = max(borrower.judged_ms[clock], due_ms)
+        self._schedule(borrower_id, borrower, clock)
+        self._judge_pending(borrower_id, borrower, clock)
+
+    def _judge_pending(self, borrower_id: str, borrower: Borrower, clock: int) -> None:
+        """Judge what waited, up to the next deadline that has not passed."""
+        for waiting in list(borrower.pending):
+            if SIGNALS[waiting.signal].clock != clock:
+                continue
+            if waiting.at_ms >= borrower.deadlines_ms[clock]:
+                return
+            borrower.pending.remove(waiting)
+            occasion = Occasion(waiting.at_ms, waiting.event_time_ms, waiting.origin)
+            self._lifecycle.judge(borrower_id, borrower, waiting.signal, waiting.loan_id, occasion)
+            borrower.judged_ms[clock] = max(borrower.judged_ms[clock], waiting.at_ms)
+            self._schedule(borrower_id, borrower, clock)
+
+    def _schedule(
+        self, borrower_id: str, borrower: Borrower, clock: int, no_later_than_ms: int = NEVER
+    ) -> None:
+        """Find the borrower's next deadline on a clock, after all that was judged."""
+        after_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
+        due_ms = no_later_than_ms
+        for signal in SIGNALS_BY_CLOCK[clock]:
+            kind = SIGNALS[signal]
+            for subject in kind.subjects(borrower):
+                episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
+                due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, self._rules))
+                if episode is None and borrower.episodes:
+                    end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
+                    due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
+        if due_ms != borrower.deadlines_ms[clock]:
+            borrower.deadlines_ms[clock] = due_ms
+            if due_ms != NEVER:
+                self._push_deadline(clock, due_ms, borrower_id)
+
+    def _push_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
+        self._deadlines.push(clock, due_ms, borrower_id)
+        if self._deadlines.is_overgrown(clock, len(self._borrowers)):
+            standing = [
+                (due, known_id)
+                for known_id, known in self._borrowers.items()
+                if (due := _deadlines_of(known)[clock]) != NEVER
+            ]
+            self._deadlines.rebuild(clock, standing)
+
+    # ---- borrowers -----------------------------------------------------------------------------------------------
+
+    def _known(self, borrower_id: str) -> Borrower | None:
+        """A borrower's picture, decoded at first touch."""
+        known = self._borrowers.get(borrower_id)
+        if isinstance(known, bytes):
+            known = self._borrowers[borrower_id] = decode_borrower(borrower_id, known)
+        return known
+
+    def _touch(self, borrower_id: str, event_time_ms: int) -> Borrower:
+        known = self._known(borrower_id)
+        if known is None:
+            known = self._borrowers[borrower_id] = new_borrower(event_time_ms)
+        return known
+
+    def _leading_feed(self) -> int:
+        """The feed whose watermark is highest."""
+        return max(range(len(TOPICS)), key=self._watermarks_ms.__getitem__)
+
+    def _origin(self, feed: int, offset: int, event_id: str | None) -> Origin:
+        return Origin(TOPICS[feed], self._partition, offset, event_id)
+
+
+def _deadlines_of(known: Borrower | bytes) -> Sequence[int]:
+    return peek_deadlines_ms(known) if isinstance(known, bytes) else known.deadlines_ms

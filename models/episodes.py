@@ -1,0 +1,105 @@
+"""The life of an alert: what of it is remembered, and which revision a new judgement makes.
+
+(nothing) ─ finding ─▶ opened ─▶ escalated | eased | updated … ─▶ resolved
+                          └──────────── disproved by a late event ─▶ retracted
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from models.alerts import Finding, Resolution, Severity, Stage, Status
+from models.calendars import DAY_MS
+
+
+class Presentation(Struct, array_like=True, frozen=True, gc=False):
+    """What of an alert, beside its severity, is worth a revision when it changes."""
+
+    stage: Stage
+    actionable: bool
+    hold: str | None
+    bucket: str | None
+
+
+class Episode(Struct, array_like=True):
+    """One alert from its opening on. `closed_ms` and `retracted` are set when it ends."""
+
+    signal: int
+    loan_id: str | None
+    alert_id: str
+    case_id: str
+    opened_ms: int
+    """Event time of the opening revision."""
+    opened_as_of_ms: int
+    """The instant as of which it was found: what a late event may disprove."""
+    opened_by_deadline: bool
+    revision: int
+    severity: int
+    worst_severity: int
+    presentation: Presentation
+    closed_ms: int | None = None
+    retracted: bool = False
+
+
+class Step(Struct, frozen=True, gc=False):
+    """The next revision of an episode."""
+
+    status: Status
+    resolution: Resolution | None = None
+
+
+def next_step(episode: Episode, finding: Finding, presentation: Presentation) -> Step | None:
+    """What a finding makes of an open episode; None where nothing changed that is worth a revision."""
+    if finding.severity > episode.severity:
+        return Step("escalated")
+    if finding.severity < episode.severity:
+        return Step("eased")
+    if presentation != episode.presentation:
+        return Step("updated")
+    return None
+
+
+def open_episode(episodes: list[Episode], signal: int, loan_id: str | None) -> Episode | None:
+    """The open episode of a signal and loan: there is one at most."""
+    for episode in episodes:
+        if episode.closed_ms is None and episode.signal == signal and episode.loan_id == loan_id:
+            return episode
+    return None
+
+
+def cooldown_end_ms(
+    episodes: list[Episode],
+    signal: int,
+    loan_id: str | None,
+    cooldown_days: int,
+    severity: Severity,
+    at_ms: int,
+) -> int | None:
+    """When the cooldown that holds back a finding of `severity` at `at_ms` ends; None where none does.
+
+    A severity above the worst of the episode that began the cooldown breaks it. A retracted alert was
+    wrong from the start and begins none.
+    """
+    latest: Episode | None = None
+    for episode in episodes:
+        if (
+            episode.closed_ms is not None
+            and not episode.retracted
+            and episode.signal == signal
+            and episode.loan_id == loan_id
+            and (latest is None or latest.closed_ms is None or episode.closed_ms >= latest.closed_ms)
+        ):
+            latest = episode
+    if latest is None or latest.closed_ms is None or severity > latest.worst_severity:
+        return None
+    end_ms = latest.closed_ms + cooldown_days * DAY_MS
+    return end_ms if at_ms < end_ms else None
+
+
+def forget_oldest_closed(episodes: list[Episode], closed_max: int) -> None:
+    """Keep at most `closed_max` closed episodes: the ones that closed last."""
+    closed = [episode for episode in episodes if episode.closed_ms is not None]
+    while len(closed) > closed_max:
+        oldest = min(closed, key=lambda episode: (episode.closed_ms or 0, episode.alert_id))
+        closed.remove(oldest)
+        episodes.remove(oldest)

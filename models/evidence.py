@@ -1,0 +1,165 @@
+"""From an event to what is remembered: which evidence it adds to, and which signals it may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from models import income, institutions, ledger
+from models.borrower import Borrower, WaitingEvent
+from models.events import (
+    AccountLinked,
+    AccountUnlinked,
+    BorrowerEvent,
+    CreditAccountOpened,
+    CreditQuery,
+    FundFlow,
+    InstalmentBilled,
+    LimitChanged,
+    LoanClosed,
+    LoanOpened,
+    Origin,
+    Repayment,
+    RepaymentReversed,
+    RepaymentsEvent,
+    ScheduleChanged,
+)
+from models.limits import LOANS_MAX, WAITING_EVENTS_MAX
+from models.rejects import StateReason
+from models.rules import Rules
+from models.signal_table import INCOME_DROP, MISSED_PAYMENT, MULTI_PLATFORM_BORROWING
+
+Touched = tuple[tuple[int, str | None], ...]
+
+
+class Noted(Struct, frozen=True, gc=False):
+    """What an event did to a borrower's picture."""
+
+    touched: Touched = ()
+    """Signals (number, subject) that are to be judged."""
+    refused: StateReason | None = None
+    """Why the event is not part of the picture."""
+    unused: str | None = None
+    """The event's type, where no signal uses it yet: accepted, counted, and left."""
+    rewrites_past: bool = False
+    """A correction: what was judged before may prove wrong."""
+
+
+NOTHING: Final = Noted()
+_INCOME: Final = Noted(touched=((INCOME_DROP, None),))
+_MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
+_BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
+
+
+def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rules) -> Noted:
+    """Add an event to a borrower's evidence; refused events leave it as it was."""
+    recorder = _RECORDERS.get(type(event))
+    if recorder is None:
+        return Noted(unused=str(event.__struct_config__.tag))
+    return recorder(borrower, event, origin, rules)
+
+
+def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
+    touches_income = income.record_flow(borrower.income, event, rules)
+    touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
+    if touches_income:
+        return _BOTH if touches_institutions else _INCOME
+    return _MULTI_PLATFORM if touches_institutions else NOTHING
+
+
+def _record_link(borrower: Borrower, event: AccountLinked, origin: Origin, rules: Rules) -> Noted:
+    income.record_link(borrower.income, event.account_id, event.event_time_ms)
+    return _INCOME
+
+
+def _record_unlink(borrower: Borrower, event: AccountUnlinked, origin: Origin, rules: Rules) -> Noted:
+    income.record_unlink(borrower.income, event.account_id, event.event_time_ms)
+    return _INCOME
+
+
+def _record_query(borrower: Borrower, event: CreditQuery, origin: Origin, rules: Rules) -> Noted:
+    return _MULTI_PLATFORM if institutions.record_query(borrower.institutions, event, rules) else NOTHING
+
+
+def _record_account(borrower: Borrower, event: CreditAccountOpened, origin: Origin, rules: Rules) -> Noted:
+    return _MULTI_PLATFORM if institutions.record_account(borrower.institutions, event, rules) else NOTHING
+
+
+def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, rules: Rules) -> Noted:
+    if event.loan_id in borrower.loans:
+        return Noted(refused="loan-already-open")
+    if len(borrower.loans) >= LOANS_MAX and not _forget_a_closed_loan(borrower):
+        return Noted(refused="too-many-loans")
+    borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
+    _apply_waiting(borrower, event.loan_id, rules)
+    return Noted(touched=((MISSED_PAYMENT, event.loan_id), (MULTI_PLATFORM_BORROWING, None)))
+
+
+def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origin, rules: Rules) -> Noted:
+    loan = borrower.loans.get(event.loan_id)
+    if loan is None or not _apply(loan, event, rules):
+        if len(borrower.waiting) >= WAITING_EVENTS_MAX:
+            return Noted(refused="too-many-waiting")
+        borrower.waiting.append(WaitingEvent(event, origin))
+        return NOTHING
+    if borrower.waiting and isinstance(event, Repayment):
+        _apply_waiting(borrower, event.loan_id, rules)
+    is_correction = isinstance(event, ScheduleChanged) and event.reason == "correction"
+    return Noted(touched=((MISSED_PAYMENT, event.loan_id),), rewrites_past=is_correction)
+
+
+def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:
+    """Enter an event into its loan; False for a reversal whose payment is not known."""
+    if isinstance(event, RepaymentReversed):
+        return ledger.reverse(loan, event, rules)
+    _LEDGER_ENTRIES[type(event)](loan, event, rules)
+    return True
+
+
+def _apply_waiting(borrower: Borrower, loan_id: str, rules: Rules) -> None:
+    """Enter what waited for a loan, in order of time; a reversal whose payment is still unknown waits on."""
+    loan = borrower.loans[loan_id]
+    for waiting in sorted(borrower.waiting, key=lambda waiting: waiting.event.event_time_ms):
+        if waiting.event.loan_id == loan_id and _apply(loan, waiting.event, rules):
+            borrower.waiting.remove(waiting)
+
+
+def _forget_a_closed_loan(borrower: Borrower) -> bool:
+    """Make room: the loan that closed first and about which no alert is open."""
+    watched = {episode.loan_id for episode in borrower.episodes if episode.closed_ms is None}
+    closed = [
+        (closed_ms, loan_id)
+        for loan_id, loan in borrower.loans.items()
+        if (closed_ms := loan.closed_ms) is not None and loan_id not in watched
+    ]
+    if not closed:
+        return False
+    del borrower.loans[min(closed)[1]]
+    return True
+
+
+_LEDGER_ENTRIES: Final[dict[type[Struct], Callable[[ledger.Loan, Any, Rules], None]]] = {
+    InstalmentBilled: ledger.bill,
+    Repayment: ledger.pay,
+    ScheduleChanged: ledger.reschedule,
+    LimitChanged: ledger.change_limit,
+    LoanClosed: ledger.close,
+}
+
+_RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], Noted]]] = {
+    FundFlow: _record_flow,
+    AccountLinked: _record_link,
+    AccountUnlinked: _record_unlink,
+    CreditQuery: _record_query,
+    CreditAccountOpened: _record_account,
+    LoanOpened: _record_loan_opened,
+    InstalmentBilled: _record_loan_event,
+    Repayment: _record_loan_event,
+    RepaymentReversed: _record_loan_event,
+    ScheduleChanged: _record_loan_event,
+    LimitChanged: _record_loan_event,
+    LoanClosed: _record_loan_event,
+}
+"""What is not listed here is accepted and counted, for the signals to come."""

@@ -1,0 +1,196 @@
+"""One signal, one subject, one instant: what becomes of its episode, and which revision goes out."""
+
+from __future__ import annotations
+
+from models.alerts import Finding, Resolution, Severity, alert_id, case_id
+from models.borrower import Borrower
+from models.episodes import (
+    Episode,
+    Presentation,
+    Step,
+    cooldown_end_ms,
+    forget_oldest_closed,
+    next_step,
+    open_episode,
+)
+from models.events import Origin
+from models.limits import CLOSED_EPISODES_MAX
+from models.publication import Publisher, Revision
+from models.recommendation import stage_of
+from models.rules import Rules
+from models.signal_table import SIGNALS
+
+DATA_INCOMPLETE = "data_incomplete"
+"""The hold of a borrower of whom a rejected record is missing: fail closed."""
+
+
+class Occasion:
+    """Why and as of when a judgement is made."""
+
+    __slots__ = ("at_ms", "deadline", "event_time_ms", "origin")
+
+    def __init__(self, at_ms: int, event_time_ms: int, origin: Origin, *, deadline: bool = False) -> None:
+        """`at_ms`: as of when; `event_time_ms`: what its revisions carry; `deadline`: time alone caused it."""
+        self.at_ms = at_ms
+        self.event_time_ms = event_time_ms
+        self.origin = origin
+        self.deadline = deadline
+
+
+class Lifecycle:
+    """Judges signals and moves the episodes of their alerts on; every revision goes to the publisher."""
+
+    def __init__(self, rules: Rules, publisher: Publisher) -> None:
+        """`publisher` takes the revisions."""
+        self._rules = rules
+        self._publisher = publisher
+
+    def judge(
+        self, borrower_id: str, borrower: Borrower, signal: int, subject: str | None, occasion: Occasion
+    ) -> None:
+        """Judge a signal as of the occasion."""
+        kind = SIGNALS[signal]
+        episode = open_episode(borrower.episodes, signal, subject)
+        finding = kind.judge(
+            borrower, subject, occasion.at_ms, episode, self._rules, deadline=occasion.deadline
+        )
+        if finding is None:
+            if episode is not None:
+                resolution = kind.resolution(borrower, subject, occasion.at_ms, episode, self._rules)
+                self._resolve(borrower_id, borrower, episode, resolution, occasion)
+        elif episode is None:
+            if self._cooldown_end_ms(borrower, signal, subject, finding, occasion.at_ms) is None:
+                self._open(borrower_id, borrower, signal, subject, finding, occasion)
+        else:
+            presentation = self._presentation(borrower, signal, finding, occasion.at_ms)
+            step = next_step(episode, finding, presentation)
+            if step is not None:
+                episode.severity = int(finding.severity)
+                episode.worst_severity = max(episode.worst_severity, episode.severity)
+                episode.presentation = presentation
+                self._report(borrower_id, borrower, episode, step, finding, occasion)
+
+    def retract_disproved(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        signal: int,
+        subject: str | None,
+        since_ms: int,
+        occasion: Occasion,
+    ) -> None:
+        """Retract the alerts opened after `since_ms` that, on what is known now, would never have opened."""
+        kind = SIGNALS[signal]
+        for episode in list(borrower.episodes):
+            if (episode.signal, episode.loan_id) != (signal, subject) or episode.retracted:
+                continue
+            opened_ms = episode.opened_as_of_ms
+            if opened_ms <= since_ms:
+                continue
+            if kind.judge(
+                borrower, subject, opened_ms, None, self._rules, deadline=episode.opened_by_deadline
+            ):
+                continue
+            episode.retracted = True
+            episode.closed_ms = occasion.at_ms if episode.closed_ms is None else episode.closed_ms
+            self._report(borrower_id, borrower, episode, Step("retracted"), None, occasion)
+
+    def cooldown_deadline_ms(
+        self, borrower: Borrower, signal: int, subject: str | None, after_ms: int
+    ) -> int | None:
+        """When a cooldown ends that may be holding an alert back."""
+        if not SIGNALS[signal].cooldown_days(self._rules):
+            return None
+        if open_episode(borrower.episodes, signal, subject) is not None:
+            return None
+        end_ms = self._cooldown_end_ms(borrower, signal, subject, None, after_ms)
+        return end_ms if end_ms is not None and end_ms > after_ms else None
+
+    def _cooldown_end_ms(
+        self, borrower: Borrower, signal: int, subject: str | None, finding: Finding | None, at_ms: int
+    ) -> int | None:
+        days = SIGNALS[signal].cooldown_days(self._rules)
+        severity = Severity.WATCH if finding is None else finding.severity
+        return cooldown_end_ms(borrower.episodes, signal, subject, days, severity, at_ms) if days else None
+
+    def _open(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        signal: int,
+        subject: str | None,
+        finding: Finding,
+        occasion: Occasion,
+    ) -> None:
+        opened_ms = occasion.event_time_ms
+        twins = sum(
+            (episode.signal, episode.loan_id, episode.opened_ms) == (signal, subject, opened_ms)
+            for episode in borrower.episodes
+        )
+        episode = Episode(
+            signal=signal,
+            loan_id=subject,
+            alert_id=alert_id(borrower_id, SIGNALS[signal].name, subject, opened_ms, twins),
+            case_id=_case_of(borrower_id, borrower, opened_ms),
+            opened_ms=opened_ms,
+            opened_as_of_ms=occasion.at_ms,
+            opened_by_deadline=occasion.deadline,
+            revision=0,
+            severity=int(finding.severity),
+            worst_severity=int(finding.severity),
+            presentation=self._presentation(borrower, signal, finding, occasion.at_ms),
+        )
+        borrower.episodes.append(episode)
+        self._report(borrower_id, borrower, episode, Step("opened"), finding, occasion)
+
+    def _resolve(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        episode: Episode,
+        resolution: Resolution | None,
+        occasion: Occasion,
+    ) -> None:
+        episode.closed_ms = occasion.at_ms
+        self._report(borrower_id, borrower, episode, Step("resolved", resolution), None, occasion)
+        forget_oldest_closed(borrower.episodes, CLOSED_EPISODES_MAX)
+
+    def _presentation(self, borrower: Borrower, signal: int, finding: Finding, at_ms: int) -> Presentation:
+        bucket = finding.reasons[0].evidence.get("bucket")
+        bucket = bucket if isinstance(bucket, str) else None
+        is_incomplete = any(since_ms <= at_ms for since_ms in borrower.incomplete.values())
+        hold = DATA_INCOMPLETE if is_incomplete else None
+        return Presentation(
+            stage=stage_of(SIGNALS[signal].name, finding, bucket),
+            actionable=finding.actionable and hold is None,
+            hold=hold,
+            bucket=bucket,
+        )
+
+    def _report(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        episode: Episode,
+        step: Step,
+        finding: Finding | None,
+        occasion: Occasion,
+    ) -> None:
+        episode.revision += 1
+        revision = Revision(
+            step=step,
+            finding=finding,
+            at_ms=occasion.at_ms,
+            event_time_ms=occasion.event_time_ms,
+            origin=occasion.origin,
+            deadline=occasion.deadline,
+        )
+        self._publisher.publish(borrower_id, borrower, episode, revision)
+
+
+def _case_of(borrower_id: str, borrower: Borrower, opened_ms: int) -> str:
+    """The case of the borrower's alerts that were open at `opened_ms`, or a new one."""
+    for episode in borrower.episodes:
+        if episode.opened_ms <= opened_ms and (episode.closed_ms is None or episode.closed_ms > opened_ms):
+            return episode.case_id
+    return case_id(borrower_id, opened_ms)
