@@ -16,7 +16,7 @@ merge; where its time can be read, a heartbeat before it gives it the place that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Final
 
@@ -25,13 +25,16 @@ from msgspec import Struct
 
 from models.calendars import Calendar, day_of_date
 from models.events import TOPICS, Event, Heartbeat
-from models.limits import FUTURE_TOLERANCE_MS
+from models.limits import FUTURE_TOLERANCE_MS, PAYLOAD_BYTES_MAX
 from models.rules import Rules
 from streams.codec import Reject
 from streams.event_files import NO_PLACE_MS, Line
 
 UNKEYED_PARTITION: Final = 0
 """Where a rejected line goes whose borrower cannot be read."""
+
+LINE_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 8 * 1024
+"""A line beyond the payload's limit is sent, to be rejected, as far as the input topics take it with key and batch."""
 
 PartitionOf = Callable[[bytes], int]
 """The partition of a record's key."""
@@ -187,3 +190,19 @@ class _Heartbeats:
         return msgspec.json.encode(
             Heartbeat(event_time_ms=self._watermarks_ms[topic_index], ingested_at_ms=place_ms)
         )
+
+
+def require_inputs(partition_counts: Mapping[str, int]) -> int:
+    """Return the number of partitions that all input topics share.
+
+    Args:
+        partition_counts: by topic; 0 where it does not exist.
+
+    Raises:
+        ReplayError: one is missing, or they differ.
+    """
+    counts = set(partition_counts.values())
+    if len(counts) == 1 and (count := counts.pop()) > 0:
+        return count
+    found = ", ".join(f"{topic} {count or 'missing'}" for topic, count in partition_counts.items())
+    raise ReplayError(f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`")

@@ -1,0 +1,82 @@
+"""`forewarn backtest`: the engine on files, without Kafka."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.commands.common import (
+    FOLDER,
+    IsoDate,
+    expected,
+    json_option,
+    policy_from,
+    policy_option,
+    print_json,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from streams.backtest import BacktestSummary
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option("--out", type=FOLDER, default=Path("out"), show_default=True, help="Folder for what comes out.")
+@policy_option
+@click.option("--scores", is_flag=True, help="Also write scores.jsonl: the probability after every event.")
+@click.option("--until", type=IsoDate(), help="Let every feed be complete up to the end of this day.")
+@json_option
+def backtest(
+    folder: Path, *, out: Path, policy_file: Path | None, scores: bool, until: date | None, as_json: bool
+) -> None:
+    """Run the engine over the event files in DIR, in the order in which the lender learnt of them.
+
+    Writes alerts.jsonl (every revision, in order), rejected.jsonl (lines that are no events, and why) and report.json
+    (counts, and how good the alerts were, where DIR has outcomes.jsonl) to OUT.
+    """
+    from streams.backtest import run
+    from streams.clock import SystemClock
+    from streams.event_files import EventFilesError
+
+    policy = policy_from(policy_file)
+    with expected(EventFilesError, OSError), progress_bar("backtest", "lines") as progress:
+        summary = run(
+            folder,
+            out,
+            policy,
+            now_ms=SystemClock().now_ms(),
+            scores=scores,
+            until=until,
+            progress=progress,
+        )
+    if as_json:
+        print_json(summary)
+    else:
+        _print(summary, out)
+
+
+def _print(summary: BacktestSummary, out: Path) -> None:
+    click.echo(
+        f"{summary.events:,} events of {summary.borrowers:,} borrowers, {summary.duplicates:,} duplicates"
+    )
+    for reason, count in summary.rejected.items():
+        click.echo(f"rejected, {reason}: {count:,}")
+    for signal, statuses in summary.alerts.items():
+        told = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
+        click.echo(f"{signal}: {told}")
+    judged = summary.judgement
+    if judged is not None:
+        click.echo(
+            f"of {judged.borrowers_bad:,} bad borrowers {judged.borrowers_hit:,} were warned of in time; "
+            f"precision {_share(judged.precision)}, recall {_share(judged.recall)}, "
+            f"median lead {'-' if judged.lead_days_median is None else f'{judged.lead_days_median:.0f} days'}"
+        )
+    click.echo(f"written to {out}: alerts.jsonl, rejected.jsonl, report.json")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

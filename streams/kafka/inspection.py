@@ -1,0 +1,222 @@
+"""Looks at topics for the command line: records as a `read_committed` reader sees them, partition counts, lag.
+
+Nothing here joins the group of the workers or commits anything, so looking never disturbs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, RetriableError
+
+BOOTSTRAP_TIMEOUT_MS: Final = 10_000
+"""A missing broker is told within 15 s."""
+
+REQUEST_TIMEOUT_MS: Final = 12_000
+"""A living broker answers in milliseconds; a leader change takes seconds."""
+
+RETRIES_SECONDS: Final = 10.0
+"""How long a broker may say "not yet" (a coordinator that is just being made)."""
+
+_RETRY_SECONDS: Final = 0.2
+_POLL_MS: Final = 200
+"""How long an empty poll waits: also how soon Ctrl-C is noticed."""
+_POLL_RECORDS_MAX: Final = 5_000
+
+T = TypeVar("T")
+
+
+class InspectionError(Exception):
+    """Kafka did not answer, or not with what was asked for; the message says what to do."""
+
+
+class Read(NamedTuple):
+    """One record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class PartitionLag(NamedTuple):
+    """How far the workers are behind in one partition."""
+
+    topic: str
+    partition: int
+    end: int
+    committed: int | None
+    """The next record to be processed; None while nothing was committed."""
+    lag: int
+
+
+class Inspector:
+    """A context that holds a connection."""
+
+    def __init__(self, broker: str) -> None:
+        """`broker`: bootstrap servers, `host:port`, several with commas."""
+        self._broker = broker
+        self._servers = broker.split(",")
+        self._consumer: Any = None
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            InspectionError: nobody answers within `BOOTSTRAP_TIMEOUT_MS`.
+        """
+        try:
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=self._servers,
+                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+                client_id="forewarn-inspection",
+                group_id=None,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                max_poll_records=_POLL_RECORDS_MAX,
+            )
+        except (KafkaError, OSError, ValueError) as error:
+            raise self._no_answer(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close(autocommit=False, timeout_ms=_POLL_MS)
+
+    def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
+        """Partitions of each topic; 0 where it does not exist."""
+        return {topic: len(self._ask(self._partitions, topic)) for topic in topics}
+
+    def require(self, topic: str) -> int:
+        """Return the partitions of a topic that must be there.
+
+        Raises:
+            InspectionError: it is not; the message names the command that makes it.
+        """
+        count = self.partition_counts([topic])[topic]
+        if count == 0:
+            raise InspectionError(f"topic {topic} does not exist: run `forewarn topics apply`")
+        return count
+
+    def read(
+        self,
+        topic: str,
+        partitions: Sequence[int],
+        *,
+        from_beginning: bool = True,
+        until_end: bool = True,
+    ) -> Iterator[Read]:
+        """Yield committed records; within a partition in order.
+
+        Args:
+            topic: must exist.
+            partitions: of it.
+            from_beginning: or else only what comes from now on.
+            until_end: stop where the topic ended when reading began; else go on for ever.
+
+        Raises:
+            InspectionError: Kafka does not answer.
+        """
+        consumer = self._consumer
+        assigned = [TopicPartition(topic, partition) for partition in partitions]
+        ends: dict[Any, int] = self._ask(consumer.end_offsets, assigned, REQUEST_TIMEOUT_MS)
+        consumer.assign(assigned)
+        if from_beginning:
+            self._ask(consumer.seek_to_beginning, *assigned)
+        else:
+            for partition, end in ends.items():
+                consumer.seek(partition, end)
+        left = set(assigned)
+        while left:
+            for partition, records in self._ask(consumer.poll, _POLL_MS).items():
+                for record in records:
+                    if not until_end or record.offset < ends[partition]:
+                        yield _read(record)
+            if until_end:
+                left = {
+                    partition
+                    for partition in left
+                    if self._ask(consumer.position, partition) < ends[partition]
+                }
+
+    def latest(self, topic: str, partition: int, key: bytes) -> bytes | None:
+        """Return the last value written under a key; None where there is none or it was deleted."""
+        value = None
+        for record in self.read(topic, [partition]):
+            if record.key == key:
+                value = record.value
+        return value
+
+    def lags(self, topics: Sequence[str], group_id: str) -> list[PartitionLag]:
+        """How far the group is behind in every partition of the topics."""
+        partitions = [
+            TopicPartition(topic, partition) for topic in topics for partition in range(self.require(topic))
+        ]
+        begins = self._ask(self._consumer.beginning_offsets, partitions, REQUEST_TIMEOUT_MS)
+        ends = self._ask(self._consumer.end_offsets, partitions, REQUEST_TIMEOUT_MS)
+        committed = self._committed(group_id)
+        lags = []
+        for partition in partitions:
+            known = committed.get(partition)
+            position = known if known is not None else begins[partition]
+            lag = max(0, ends[partition] - position)
+            lags.append(PartitionLag(partition.topic, partition.partition, ends[partition], known, lag))
+        return lags
+
+    def _partitions(self, topic: str) -> set[int]:
+        return self._consumer.partitions_for_topic(topic) or set()
+
+    def _committed(self, group_id: str) -> Mapping[Any, int]:
+        """What the group committed, straight from its coordinator: this consumer is no member."""
+        admin = self._ask(
+            KafkaAdminClient,
+            bootstrap_servers=self._servers,
+            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            client_id="forewarn-inspection",
+        )
+        try:
+            offsets = self._ask(admin.list_group_offsets, {group_id: None})[group_id]
+        finally:
+            admin.close()
+        return {partition: found.offset for partition, found in offsets.items() if found.offset >= 0}
+
+    def _ask(self, question: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Ask Kafka; what it says "not yet" to is asked again, for a while."""
+        give_up_at = time.monotonic() + RETRIES_SECONDS
+        while True:
+            try:
+                return question(*arguments, **options)
+            except (KafkaError, OSError) as error:
+                if not isinstance(error, RetriableError) or time.monotonic() > give_up_at:
+                    raise self._no_answer(error) from error
+                time.sleep(_RETRY_SECONDS)
+
+    def _no_answer(self, error: Exception) -> InspectionError:
+        return InspectionError(
+            f"Kafka at {self._broker} does not answer: {error}. "
+            "Name a running one with --bootstrap or FOREWARN_BROKER"
+        )
+
+
+def _read(record: Any) -> Read:
+    return Read(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple(record.headers),
+    )
