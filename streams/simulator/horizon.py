@@ -6,7 +6,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Final
 
-from models.calendars import Calendar, day_of_date, iso_date
+from models.calendars import Calendar, date_of_day, day_of_date
 from streams.months import month_starts
 from streams.simulator.settings import SimulationSettings
 
@@ -48,7 +48,7 @@ class Horizon:
         self._first_day = starts[0] - 62
         days = range(self._first_day, starts[-1] + 62)
         self._midnights = [calendar.midnight_ms(day) for day in days]
-        self._dates = [iso_date(day) for day in days]
+        self._dates = [date_of_day(day).isoformat() for day in days]
 
     def midnight_ms(self, day: int) -> int:
         """The instant at which `day` begins."""
@@ -58,7 +58,7 @@ class Horizon:
         """An instant of `day` between 08:00 and 22:00; `roll` lies between 0 and 1."""
         return self._midnights[day - self._first_day] + _WAKING_BEGINS_MS + int(roll * _WAKING_MS)
 
-    def iso(self, day: int) -> str | None:
+    def iso(self, day: int) -> str:
         """`YYYY-MM-DD`."""
         return self._dates[day - self._first_day]
 

@@ -230,7 +230,10 @@ class _Loan:
 
     def _pay_in_parts(self, due: Due, plan: list[tuple[int, float]]) -> None:
         if len(plan) == 1:
-            self._pay(plan[0][0], due.balance_minor, due.minimum_minor)
+            day = plan[0][0]
+            # Who is late pays the minimum alone: what is above it might pay the next statement, billed meanwhile.
+            amount_minor = due.minimum_minor if day > due.day else due.balance_minor
+            self._pay(day, amount_minor, due.minimum_minor)
             return
         half_minor = due.minimum_minor // 2
         (first_day, _), (last_day, _) = plan
