@@ -6,8 +6,10 @@ A day is an integer: days since 1970-01-01 in local time.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from importlib.resources import files
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
@@ -23,13 +25,31 @@ _LAST_DAY: Final = date.max.toordinal() - _EPOCH_ORDINAL - 2
 _LAST_MS: Final = _LAST_DAY * DAY_MS
 
 
+@cache
+def zone_names() -> frozenset[str]:
+    """Every zone there is: those of the `tzdata` package."""
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
+
+
+def load_zone(name: str) -> ZoneInfo:
+    """The zone as the pinned `tzdata` package has it: two machines' own zone files may disagree on a midnight.
+
+    Raises:
+        ZoneInfoNotFoundError: there is no such zone.
+    """
+    if name not in zone_names():
+        raise ZoneInfoNotFoundError(f"no time zone {name!r}")
+    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as zone_file:
+        return ZoneInfo.from_file(zone_file, key=name)
+
+
 class Calendar:
     """Local time of one zone. Pure but for two bounded caches."""
 
     def __init__(self, time_zone: str) -> None:
-        """Raise `zoneinfo.ZoneInfoNotFoundError` or `ValueError` for a name that is no zone."""
+        """Raise `zoneinfo.ZoneInfoNotFoundError` for a name that is no zone."""
         self.time_zone = time_zone
-        self._zone = ZoneInfo(time_zone)
+        self._zone = load_zone(time_zone)
         self._offsets_ms: dict[int, int] = {}
         self._midnights_ms: dict[int, int] = {}
 

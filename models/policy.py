@@ -9,14 +9,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct
 
+from models.calendars import zone_names
 from models.events import TOPICS
 
 PositiveDays = Annotated[int, Meta(ge=1, le=3660)]
@@ -188,7 +189,8 @@ def _overlay(
         if key not in base:
             raise PolicyError(_unknown_key_message(here, sorted(base), name))
         if isinstance(base[key], dict) and not isinstance(value, dict):
-            msg = f"{name}: {'.'.join(here)} is a table, not {value!r}; its keys: {', '.join(sorted(base[key]))}"
+            keys = ", ".join(sorted(base[key])) or "data of your own"
+            msg = f"{name}: {'.'.join(here)} is a table, not {value!r}; its keys: {keys}"
             raise PolicyError(msg)
         merged[key] = (
             _overlay(base[key], value, here, name)
@@ -199,10 +201,30 @@ def _overlay(
 
 
 def _unknown_key_message(path: tuple[str, ...], known: list[str], name: str) -> str:
-    nearest = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-    hint = f"did you mean {'.'.join((*path[:-1], nearest[0]))}?" if nearest else ""
     allowed = f"allowed: {', '.join(known)}"
-    return f"{name}: unknown key {'.'.join(path)}; {hint + ' ' if hint else ''}{allowed}"
+    return f"{name}: unknown key {'.'.join(path)}; did you mean {_nearest_key(path, known)}? {allowed}"
+
+
+def _nearest_key(path: tuple[str, ...], siblings: list[str]) -> str:
+    """A key of the same table that reads alike; else of any table, for a key in the wrong one; else any sibling."""
+    table, key = path[:-1], path[-1]
+    near = difflib.get_close_matches(key, siblings, n=1)
+    if not near:
+        by_name = {
+            dotted.rpartition(".")[2]: dotted for dotted in _dotted_keys(tomllib.loads(default_policy_text()))
+        }
+        elsewhere = difflib.get_close_matches(key, sorted(by_name), n=1)
+        if elsewhere:
+            return by_name[elsewhere[0]]
+        near = difflib.get_close_matches(key, siblings, n=1, cutoff=0)
+    return ".".join((*table, near[0]))
+
+
+def _dotted_keys(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from _dotted_keys(value, f"{prefix}{key}.")
 
 
 def _validate(document: dict[str, Any], name: str) -> Policy:
@@ -214,17 +236,29 @@ def _validate(document: dict[str, Any], name: str) -> Policy:
         msg = f"{name}: {key}: {what[0].lower()}{what[1:]}"
         raise PolicyError(msg) from error
     _check_time_zone(policy, name)
+    _check_aliases(policy, name)
     _check_feeds(policy, name)
     _check_order(policy, name)
     return policy
 
 
 def _check_time_zone(policy: Policy, name: str) -> None:
-    try:
-        ZoneInfo(policy.time_zone)
-    except (ValueError, OSError, KeyError) as error:
-        msg = f"{name}: time_zone: {policy.time_zone!r} is no IANA time zone, for example Asia/Shanghai"
-        raise PolicyError(msg) from error
+    if policy.time_zone not in zone_names():
+        nearest = difflib.get_close_matches(policy.time_zone, sorted(zone_names()), n=1, cutoff=0)
+        msg = f"{name}: time_zone: {policy.time_zone!r} is no IANA time zone; did you mean {nearest[0]}?"
+        raise PolicyError(msg)
+
+
+def _check_aliases(policy: Policy, name: str) -> None:
+    aliases = policy.institution_aliases
+    for reported, counted in aliases.items():
+        further = aliases.get(counted, counted)
+        if further != counted:
+            msg = (
+                f"{name}: institution_aliases.{reported}: {counted!r} is itself counted as {further!r}; "
+                f"name the last one"
+            )
+            raise PolicyError(msg)
 
 
 def _check_feeds(policy: Policy, name: str) -> None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models import calendars
-from models.calendars import DAY_MS, HOUR_MS, Calendar, date_of_day, day_of_date, iso_date
+from models.calendars import (
+    DAY_MS,
+    HOUR_MS,
+    Calendar,
+    date_of_day,
+    day_of_date,
+    iso_date,
+    load_zone,
+    zone_names,
+)
 
 ZONES = (
     "Asia/Shanghai",
@@ -29,16 +38,17 @@ ZONES = (
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 END_OF_TIME_MS = int((datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) / timedelta(milliseconds=1))
 CALENDARS = {zone: Calendar(zone) for zone in ZONES}
+STANDARD = {zone: load_zone(zone) for zone in ZONES}
 
 
 def local(zone: str, instant_ms: int) -> datetime:
     """Return the local time of an instant, by the standard library."""
-    return (EPOCH + timedelta(milliseconds=instant_ms)).astimezone(ZoneInfo(zone))
+    return (EPOCH + timedelta(milliseconds=instant_ms)).astimezone(STANDARD[zone])
 
 
 def instant(zone: str, year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> int:
     """Return the instant at which the clock of a zone shows a time, the first if it does so twice."""
-    return round(datetime(year, month, day, hour, minute, tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+    return round(datetime(year, month, day, hour, minute, tzinfo=STANDARD[zone]).timestamp() * 1000)
 
 
 def changes(zone: str) -> list[int]:
@@ -188,7 +198,15 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             assert len(calendar._midnights_ms) <= 10
 
 
-def test_a_name_that_is_no_zone_is_refused() -> None:
-    """The constructor raises what the standard library raises."""
+def test_every_zone_loads() -> None:
+    """The packaged zones hold whatever a policy may name, and each knows its name."""
+    assert {"Asia/Shanghai", "UTC", "America/Argentina/Buenos_Aires"} <= zone_names()
+    for name in zone_names():
+        assert load_zone(name).key == name
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "Asia", "../zones", "/etc/localtime", "asia/shanghai"])
+def test_a_name_that_is_no_zone_is_refused(name: str) -> None:
+    """Nor do folders, paths and other spellings name a zone."""
     with pytest.raises(ZoneInfoNotFoundError):
-        Calendar("Mars/Olympus")
+        Calendar(name)
