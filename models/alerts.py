@@ -170,13 +170,22 @@ def canonical_bytes(alert: Alert) -> bytes:
     document = msgspec.to_builtins(alert)
     del document["detected_at_ms"]
     del document["chain"]["hash"]
+    # A reader's decoder makes 0 into 0.0; its bytes must come out the same.
+    document["risk"]["probability"] = _whole_as_integer(alert.risk.probability)
     return _canonical_encoder.encode(document)
 
 
 def plain_number(value: float, digits: int = 4) -> float:
-    """Round to `digits` (at most 6) and write whole numbers as integers, so that JSON has one form for each."""
-    rounded = round(value, digits)
-    return int(rounded) if rounded == int(rounded) else rounded
+    """Round to `digits` (at most 5) and write whole numbers as integers, so that JSON has one form for each.
+
+    A smaller fraction than 0.00001 would be written with an exponent, in which RFC 8785 and the encoder differ.
+    """
+    assert 0 <= digits <= 5, digits
+    return _whole_as_integer(round(value, digits))
+
+
+def _whole_as_integer(value: float) -> float:
+    return int(value) if value == int(value) else value
 
 
 def link(alert: Alert, head: ChainHead) -> tuple[Alert, ChainHead]:
