@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from models.calendars import DAY_MS
-from models.report import Capacity, Report, SignalReport, WorstPayers
+from models.report import Capacity, PastDueAlerts, Report, SignalReport, WorstPayers
 
 OutcomeWord = Literal["bad", "good"]
 
@@ -118,13 +118,13 @@ class _Fate(Struct, frozen=True):
             and HIT_DAYS_MIN * DAY_MS <= self.bad_ms - instant_ms <= HIT_DAYS_MAX * DAY_MS
         )
 
+    def is_warning(self, episode: _Episode) -> bool:
+        """Whether the alert stood and opened before the borrower went bad."""
+        return not episode.retracted and (self.bad_ms is None or episode.opened_ms < self.bad_ms)
+
     def is_early(self, episode: _Episode) -> bool:
-        """Whether the alert stood and opened with nothing past due, before the borrower went bad."""
-        return (
-            not episode.retracted
-            and episode.days_past_due == 0
-            and (self.bad_ms is None or episode.opened_ms < self.bad_ms)
-        )
+        """Whether it is a warning that opened with nothing past due."""
+        return self.is_warning(episode) and episode.days_past_due == 0
 
 
 _ByBorrower = dict[str, list[_Episode]]
@@ -201,6 +201,7 @@ class Judge:
             precision_matured=_ratio(warnings.hit, warnings.warned - warnings.unmatured),
             recall=_ratio(warnings.hit, bad),
             lead_days_median=_median(warnings.lead_days),
+            past_due=_past_due_alerts(self._fates, judged, bad),
             bad_warned_too_early=unhit["too early"],
             bad_warned_late=unhit["late"],
             bad_silent=unhit["silent"],
@@ -259,26 +260,26 @@ class Judge:
                 episode for own in judged.values() for episode in own if episode.signal == signal
             )
             told = _Telling(truths[signal], own_signal) if truths.get(signal) else None
-            reports[signal] = _signal_report(_Warnings(self._fates, own_signal), own_signal, bad, told)
+            reports[signal] = _signal_report(self._fates, own_signal, bad, told)
         return reports
 
 
 class _Warnings:
-    """Which borrowers were warned of early, which of these warnings were hits, and how long before."""
+    """Which borrowers were warned of (early, or when past due already), which went bad in time, how long after."""
 
-    def __init__(self, fates: dict[str, _Fate], judged: _ByBorrower) -> None:
+    def __init__(self, fates: dict[str, _Fate], judged: _ByBorrower, *, early: bool = True) -> None:
         self.warned = self.hit = self.unmatured = 0
         self.lead_days: list[float] = []
         self.borrowers_hit: set[str] = set()
         for borrower_id, episodes in judged.items():
             fate = fates[borrower_id]
-            early_ms = [episode.opened_ms for episode in episodes if fate.is_early(episode)]
-            if not early_ms:
+            opened_ms = [e.opened_ms for e in episodes if fate.is_warning(e) and fate.is_early(e) == early]
+            if not opened_ms:
                 continue
             self.warned += 1
-            hits_ms = [opened_ms for opened_ms in early_ms if fate.goes_bad_in_time(opened_ms)]
+            hits_ms = [instant_ms for instant_ms in opened_ms if fate.goes_bad_in_time(instant_ms)]
             if fate.bad_ms is None:
-                self.unmatured += fate.observed_until_ms - max(early_ms) < HIT_DAYS_MAX * DAY_MS
+                self.unmatured += fate.observed_until_ms - max(opened_ms) < HIT_DAYS_MAX * DAY_MS
             elif hits_ms:
                 self.hit += 1
                 self.borrowers_hit.add(borrower_id)
@@ -394,9 +395,21 @@ class _Telling:
         self.borrowers_false = {episode.borrower_id for episode in false}
 
 
+def _past_due_alerts(fates: dict[str, _Fate], judged: _ByBorrower, bad: int) -> PastDueAlerts:
+    late = _Warnings(fates, judged, early=False)
+    return PastDueAlerts(
+        borrowers_alerted=late.warned,
+        borrowers_bad=late.hit,
+        precision=_ratio(late.hit, late.warned),
+        recall=_ratio(late.hit, bad),
+        lead_days_median=_median(late.lead_days),
+    )
+
+
 def _signal_report(
-    warnings: _Warnings, episodes: _ByBorrower, bad: int, told: _Telling | None
+    fates: dict[str, _Fate], episodes: _ByBorrower, bad: int, told: _Telling | None
 ) -> SignalReport:
+    warnings = _Warnings(fates, episodes)
     return SignalReport(
         alerts=sum(map(len, episodes.values())),
         alerts_retracted=sum(episode.retracted for own in episodes.values() for episode in own),
@@ -405,6 +418,7 @@ def _signal_report(
         precision=_ratio(warnings.hit, warnings.warned),
         recall=_ratio(warnings.hit, bad),
         lead_days_median=_median(warnings.lead_days),
+        past_due=_past_due_alerts(fates, episodes, bad),
         truth_episodes=None if told is None else len(told.delay_days) + told.missed,
         found=None if told is None else len(told.delay_days),
         missed=None if told is None else told.missed,
@@ -463,6 +477,8 @@ def _reasons(report: Report, *, truth_known: bool) -> dict[str, str]:
         "worst_payers": lift,
     }
     unknown = {field: reason for field, reason in reasons.items() if getattr(report, field) is None}
+    if report.past_due.precision is None:
+        unknown["past_due.precision"] = "no alert opened while something was past due"
     if report.capacity.precision is None:
         unknown["capacity.precision"] = nobody_warned
     if not truth_known:

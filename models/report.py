@@ -41,6 +41,21 @@ class Capacity(Struct, frozen=True, kw_only=True):
     """`bad / called`."""
 
 
+class PastDueAlerts(Struct, frozen=True, kw_only=True):
+    """Alerts that opened while something was past due: no foresight, so in none of the other rates."""
+
+    borrowers_alerted: int
+    """With at least one such alert that stood and opened before `bad`."""
+    borrowers_bad: int
+    """Of them, bad 1 to 180 days after one of these alerts had opened."""
+    precision: float | None
+    """`borrowers_bad` here, of `borrowers_alerted`."""
+    recall: float | None
+    """`borrowers_bad` here, of all bad borrowers."""
+    lead_days_median: float | None
+    """Days from the first of these alerts to `bad`."""
+
+
 class SignalReport(Struct, frozen=True, kw_only=True):
     """One signal, against the outcomes and against the truth."""
 
@@ -57,6 +72,8 @@ class SignalReport(Struct, frozen=True, kw_only=True):
     """`borrowers_hit` of all bad borrowers."""
     lead_days_median: float | None
     """Days from a hit borrower's first hit of this signal to `bad`."""
+    past_due: PastDueAlerts
+    """This signal's alerts that opened while something was past due."""
     truth_episodes: int | None
     """Episodes this signal should have told of; null (as all below) where the truth never names the signal."""
     found: int | None
@@ -103,6 +120,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """`borrowers_hit / borrowers_bad`."""
     lead_days_median: float | None
     """Days from a hit borrower's first hit to `bad`."""
+    past_due: PastDueAlerts
+    """Alerts that opened while something was past due, reported apart."""
     bad_warned_too_early: int
     """Bad without a hit, whose early alerts all opened more than 180 days before."""
     bad_warned_late: int

@@ -41,8 +41,8 @@ class _Earner:
         for day, amount_minor in wages:
             self._pay_one(day, amount_minor)
         if self._lost_from_ms is not None:
-            end_ms = self._story.horizon.end_ms
-            self._story.should_tell("income_drop", self._lost_from_ms, end_ms, self._person.cause)
+            until_ms = self._story.horizon.end_ms + 1
+            self._story.should_tell("income_drop", self._lost_from_ms, until_ms, self._person.cause)
 
     def _pay_one(self, day: int, amount_minor: int) -> None:
         person, story = self._person, self._story

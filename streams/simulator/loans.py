@@ -243,7 +243,7 @@ class _Loan:
     def _pay(self, day: int, amount_minor: int, counted_minor: int) -> None:
         story = self._story
         if day >= story.horizon.end_day:
-            self._paid.append(Payment(story.horizon.end_ms, amount_minor, counted_minor))
+            self._paid.append(Payment(story.horizon.end_ms + 1, amount_minor, counted_minor))
             return
         at_ms = story.horizon.waking_ms(day, story.dice.roll())
         self._paid.append(Payment(at_ms, amount_minor, counted_minor))
@@ -310,4 +310,4 @@ def past_due_spells(dues: Iterable[Due], paid: Iterable[Payment], story: Story) 
         elif from_day:
             spells.append((from_day, at_ms))
             from_day = 0
-    return [*spells, (from_day, horizon.end_ms)] if from_day else spells
+    return [*spells, (from_day, horizon.end_ms + 1)] if from_day else spells

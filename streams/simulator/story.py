@@ -84,8 +84,8 @@ class Story:
         self._events.append((at_ms, SERVICING, type_, fields, False))
 
     def should_tell(self, signal: str, from_ms: int, until_ms: int, cause: str) -> None:
-        """Note the truth, as far as it lies in the observed time."""
-        until_ms = min(until_ms, self.horizon.end_ms)
+        """Note the truth, as far as it lies in the observed time: what lasts until the end holds at its midnight, too."""
+        until_ms = min(until_ms, self.horizon.end_ms + 1)
         if from_ms < until_ms:
             self.truths.append(
                 Truth(

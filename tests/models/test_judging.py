@@ -103,6 +103,24 @@ def test_an_alert_that_opens_past_due_is_no_hit(days_past_due: int, hit: int) ->
     assert (hit, hit, 1 - hit) == (report.borrowers_hit, report.borrowers_warned, report.bad_warned_late)
 
 
+def test_alerts_that_open_past_due_are_reported_apart() -> None:
+    """A missed payment before the default has its own precision and lead time, and is in no other rate."""
+    alerts = [
+        alert("bad", 200, signal="missed_payment", days_past_due=1),
+        alert("good", 200, signal="missed_payment", days_past_due=1),
+        alert("long ago", 100, signal="missed_payment", days_past_due=1),
+        alert("early", 200),
+    ]
+    report = judge(alerts, [bad("bad", 290), bad("long ago", 300), bad("early", 300), good("good")])
+    past_due = report.past_due
+
+    assert (past_due.borrowers_alerted, past_due.borrowers_bad) == (3, 1)
+    assert (past_due.precision, past_due.recall, past_due.lead_days_median) == (0.3333, 0.3333, 90.0)
+    assert report.signals["missed_payment"].past_due == past_due
+    assert report.signals["income_drop"].past_due.borrowers_alerted == 0
+    assert (report.borrowers_warned, report.borrowers_hit) == (1, 1)
+
+
 def test_borrowers_are_counted_not_alerts() -> None:
     """Three hits of one borrower are one hit, and the lead time is that of the first."""
     alerts = [

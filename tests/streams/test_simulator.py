@@ -124,7 +124,7 @@ def test_everything_lies_in_the_observed_time(book: Book) -> None:
     assert begin_ms <= min(places) <= max(places) < end_ms
     assert all(o.time_ms == end_ms for o in book.outcomes.values() if o.outcome == "good")
     assert all(
-        begin_ms <= t.from_ms < t.until_ms <= end_ms for truths in book.truths.values() for t in truths
+        begin_ms <= t.from_ms < t.until_ms <= end_ms + 1 for truths in book.truths.values() for t in truths
     )
 
 
@@ -206,8 +206,8 @@ def _run_ledger(
         elif begin_ms and not unpaid:
             spells.append((begin_ms, at_ms))
             begin_ms = 0
-    if begin_ms and begin_ms < end_ms:
-        spells.append((begin_ms, end_ms))
+    if begin_ms:
+        spells.append((begin_ms, end_ms + 1))
     overdue = [day for day, owed in left.items() if owed > TOLERANCE_MINOR and day < end_day]
     return spells, end_day - 1 - min(overdue) if overdue else 0
 
@@ -228,7 +228,7 @@ def test_bad_is_reaching_90_days_past_due(book: Book) -> None:
 
         assert (outcome.outcome == "bad") == (worst >= 90), borrower_id
         if outcome.outcome == "bad":
-            begins = [from_ms for from_ms, until_ms in spells if until_ms == book.horizon.end_ms]
+            begins = [from_ms for from_ms, until_ms in spells if until_ms > book.horizon.end_ms]
             assert outcome.time_ms == min(begins) + 89 * DAY_MS
         else:
             assert longest < 90 * DAY_MS
@@ -265,7 +265,7 @@ def _crowds(events: list[Event], own: str, begin_ms: int, end_ms: int) -> list[t
         if count == 3 and change == 1:
             from_ms = at_ms
         if count == 2 and change == -1:
-            crowds.append((from_ms, min(at_ms, end_ms)))
+            crowds.append((from_ms, min(at_ms, end_ms + 1)))
     return crowds
 
 
