@@ -346,9 +346,9 @@ class RiskEngine:
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
         self._changed.add(borrower_id)
-        feed = clock if clock != HIGHEST else self._leading_feed()
-        occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
         for signal in SIGNALS_BY_CLOCK[clock]:
+            feed = SIGNALS[signal].feed
+            occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
             for subject in SIGNALS[signal].subjects(borrower):
                 self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
         borrower.judged_ms[clock] = max(borrower.judged_ms[clock], due_ms)
@@ -411,10 +411,6 @@ class RiskEngine:
         if known is None:
             known = self._borrowers[borrower_id] = new_borrower(event_time_ms)
         return known
-
-    def _leading_feed(self) -> int:
-        """The feed whose watermark is highest."""
-        return max(range(len(TOPICS)), key=self._watermarks_ms.__getitem__)
 
     def _origin(self, feed: int, offset: int, event_id: str | None) -> Origin:
         return Origin(TOPICS[feed], self._partition, offset, event_id)

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from models.alerts import Finding, Resolution, Severity, SignalName
 from models.borrower import HIGHEST, NEVER, Borrower
 from models.episodes import Episode
-from models.events import FUND_FLOWS, REPAYMENTS
+from models.events import CREDIT_QUERIES, FUND_FLOWS, REPAYMENTS
 from models.rules import Rules
 from models.signals import income_drop, missed_payment, multi_platform_borrowing
 
@@ -31,6 +31,11 @@ class Signal(Protocol):
     @property
     def clock(self) -> int:
         """The feed whose watermark judges its deadlines, or `HIGHEST`."""
+        ...
+
+    @property
+    def feed(self) -> int:
+        """The topic that its deadlines name as their cause."""
         ...
 
     def cooldown_days(self, rules: Rules) -> int:
@@ -72,6 +77,7 @@ class MissedPayment:
 
     name: Final = "missed_payment"
     clock: Final = REPAYMENTS
+    feed: Final = REPAYMENTS
 
     def cooldown_days(self, rules: Rules) -> int:
         """Every miss counts."""
@@ -116,6 +122,7 @@ class IncomeDrop:
 
     name: Final = "income_drop"
     clock: Final = FUND_FLOWS
+    feed: Final = FUND_FLOWS
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""
@@ -157,6 +164,7 @@ class MultiPlatformBorrowing:
 
     name: Final = "multi_platform_borrowing"
     clock: Final = HIGHEST
+    feed: Final = CREDIT_QUERIES
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""
