@@ -119,6 +119,8 @@ def new_institutions(
     Whether a sighting is new depends only on what was before it, so those up to an instant are what was known then.
     `own` holds the platform ids of the borrower's own loans, as reported; they and the lender's never count.
     """
+    if not evidence.tracks:
+        return []
     memory_ms = rules.policy.signals.multi_platform_borrowing.memory_days * DAY_MS
     ours = rules.own_institutions.union(map(rules.institution, own))
     by_institution: dict[str, list[_Led]] = {}

@@ -39,11 +39,11 @@ PRIOR: Final[dict[str, tuple[Bin, ...]]] = {
         Bin(90, 6.6, "in default by the Basel definition: 90 days past due"),
     ),
     "worst_days_past_due": (
-        Bin(-inf, 0.0, "paid on time for a year"),
+        Bin(-inf, 0.0, "never late as far as is remembered"),
         Bin(1, 0.3, f"payment history weighs most, 35 % of a score ({_FICO}); size by expert judgement"),
         Bin(7, 0.6, "expert judgement: was late by a week or more before"),
-        Bin(30, 1.3, "expert judgement: reached the target within a year"),
-        Bin(90, 1.8, "expert judgement: was in default within a year"),
+        Bin(30, 1.3, "expert judgement: has been at the target before"),
+        Bin(90, 1.8, "expert judgement: has been in default before"),
     ),
     "overdue_share": (
         Bin(-inf, 0.0, "next to nothing of the debt is overdue"),
