@@ -13,6 +13,7 @@ from streams.commands.lag import lag
 from streams.commands.policy import policy
 from streams.commands.replay import replay
 from streams.commands.simulate import simulate
+from streams.commands.topics import topics
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -27,7 +28,7 @@ def main() -> None:
     """
 
 
-for _command in (simulate, replay, backtest, convert, policy, alerts, dead_letters, borrower, lag):
+for _command in (simulate, replay, backtest, convert, topics, policy, alerts, dead_letters, borrower, lag):
     main.add_command(_command)
 
 if __name__ == "__main__":

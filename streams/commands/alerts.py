@@ -10,11 +10,16 @@ import msgspec
 
 from models.alerts import Alert, SeverityName, SignalName, Status
 from streams.commands.common import broker_options, expected, json_option, settings_from
+from streams.wording import one_line
 
 if TYPE_CHECKING:
     from streams.kafka.inspection import Read
 
 _SEVERITIES: tuple[str, ...] = get_args(SeverityName)
+
+
+_WAIT_MS = 500
+"""How long to wait for alerts before looking whether somebody pressed Ctrl-C."""
 
 
 @click.group()
@@ -25,7 +30,7 @@ def alerts() -> None:
 @alerts.command()
 @broker_options
 @click.option("--from-beginning", is_flag=True, help="Also what was published before now.")
-@click.option("--until-end", is_flag=True, help="Stop at the end as of now instead of waiting for more.")
+@click.option("--until-end", is_flag=True, help="All there are as of now, and no waiting for more.")
 @click.option("--signal", type=click.Choice(get_args(SignalName)), multiple=True, help="Only these signals.")
 @click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only these statuses.")
 @click.option("--severity", type=click.Choice(_SEVERITIES), help="Only this severity and above.")
@@ -45,6 +50,8 @@ def tail(
 ) -> None:
     """Print alerts as they are published, one a line; only committed ones. Ctrl-C ends it.
 
+    --until-end prints all there are, from the beginning.
+
     With --json each line is the very record of the topic.
     """
     from streams.kafka.inspection import InspectionError, Inspector
@@ -58,10 +65,14 @@ def tail(
         count = inspector.require(topic)
         partitions = range(count) if borrower is None else [partition_of(borrower.encode(), count)]
         try:
-            for record in inspector.read(
-                topic, partitions, from_beginning=from_beginning or until_end, until_end=until_end
-            ):
-                _print(record, wanted, as_json=as_json)
+            if until_end:
+                for record in inspector.read(topic, partitions):
+                    _print(record, wanted, as_json=as_json)
+                return
+            inspector.begin(topic, partitions, from_beginning=from_beginning)
+            while True:
+                for record in inspector.poll(_WAIT_MS):
+                    _print(record, wanted, as_json=as_json)
         except KeyboardInterrupt:
             return  # how one stops watching
 
@@ -95,13 +106,3 @@ def _print(record: Read, wanted: Callable[[Alert], bool], *, as_json: bool) -> N
         return
     if wanted(alert):
         click.echo(record.value if as_json else one_line(alert))
-
-
-def one_line(alert: Alert) -> str:
-    """An alert for the eye: when, how bad, what happened, to whom, why."""
-    from streams.outputs import rfc3339
-
-    when = rfc3339(alert.event_time_ms)[:16].replace("T", " ")
-    what = alert.status if alert.resolution is None else f"{alert.status} ({alert.resolution})"
-    why = alert.reasons[0].text.en if alert.reasons else ""
-    return f"{when}  {alert.severity:<8}  {what:<10}  {alert.signal:<26}  {alert.borrower_id}  {why}"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from streams.commands.alerts import one_line
 from streams.commands.common import (
     broker_options,
     expected,
@@ -16,6 +15,7 @@ from streams.commands.common import (
     print_json,
     settings_from,
 )
+from streams.wording import one_line
 
 if TYPE_CHECKING:
     from models.alerts import Alert

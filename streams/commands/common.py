@@ -153,24 +153,6 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.encode(value))
 
 
-def print_table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
-    """Print columns, numbers to the right."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(header):
-        numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*("-" if cell is None else _shown(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _shown(cell: object) -> str:
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
-
-
 def named_fields(value: object) -> Any:
     """A struct as an object with names, also where its own encoding is an array; for people to read."""
     if isinstance(value, msgspec.Struct):

@@ -9,9 +9,9 @@ from streams.commands.common import (
     expected,
     json_option,
     print_json,
-    print_table,
     settings_from,
 )
+from streams.wording import columns
 
 
 @click.command()
@@ -36,5 +36,5 @@ def lag(*, bootstrap: str | None, prefix: str | None, group: str | None, as_json
         print_json({"group": settings.group_id, "lag": total, "partitions": partitions})
         return
     header = ("topic", "partition", "end", "committed", "lag")
-    print_table(header, [(one.topic, one.partition, one.end, one.committed, one.lag) for one in lags])
+    click.echo(columns(header, [(one.topic, one.partition, one.end, one.committed, one.lag) for one in lags]))
     click.echo(f"total lag of group {settings.group_id}: {total:,}")

@@ -24,7 +24,7 @@ RETRIES_SECONDS: Final = 10.0
 
 _RETRY_SECONDS: Final = 0.2
 _POLL_MS: Final = 200
-"""How long an empty poll waits: also how soon Ctrl-C is noticed."""
+"""How long an empty poll waits."""
 _POLL_RECORDS_MAX: Final = 5_000
 
 T = TypeVar("T")
@@ -65,6 +65,8 @@ class Inspector:
         self._broker = broker
         self._servers = broker.split(",")
         self._consumer: Any = None
+        self._admin: Any = None
+        self._ends: dict[Any, int] = {}
 
     def __enter__(self) -> Self:
         """Connect.
@@ -92,6 +94,8 @@ class Inspector:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._admin is not None:
+            self._admin.close()
         self._consumer.close(autocommit=False, timeout_ms=_POLL_MS)
 
     def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
@@ -109,46 +113,41 @@ class Inspector:
             raise InspectionError(f"topic {topic} does not exist: run `forewarn topics apply`")
         return count
 
-    def read(
-        self,
-        topic: str,
-        partitions: Sequence[int],
-        *,
-        from_beginning: bool = True,
-        until_end: bool = True,
-    ) -> Iterator[Read]:
-        """Yield committed records; within a partition in order.
-
-        Args:
-            topic: must exist.
-            partitions: of it.
-            from_beginning: or else only what comes from now on.
-            until_end: stop where the topic ended when reading began; else go on for ever.
-
-        Raises:
-            InspectionError: Kafka does not answer.
-        """
+    def begin(self, topic: str, partitions: Sequence[int], *, from_beginning: bool = True) -> None:
+        """Stand at the beginning (or the end) of some partitions, for `poll`."""
         consumer = self._consumer
         assigned = [TopicPartition(topic, partition) for partition in partitions]
-        ends: dict[Any, int] = self._ask(consumer.end_offsets, assigned, REQUEST_TIMEOUT_MS)
+        self._ends = self._ask(consumer.end_offsets, assigned, REQUEST_TIMEOUT_MS)
         consumer.assign(assigned)
         if from_beginning:
             self._ask(consumer.seek_to_beginning, *assigned)
         else:
-            for partition, end in ends.items():
+            for partition, end in self._ends.items():
                 consumer.seek(partition, end)
-        left = set(assigned)
+
+    def poll(self, wait_ms: int = 0) -> list[Read]:
+        """Return the committed records that have arrived; within a partition in order."""
+        arrived: dict[Any, list[Any]] = self._ask(self._consumer.poll, wait_ms)
+        return [_read(record) for records in arrived.values() for record in records]
+
+    def read(self, topic: str, partitions: Sequence[int]) -> Iterator[Read]:
+        """Yield the committed records of a topic up to where it ended when reading began.
+
+        Raises:
+            InspectionError: Kafka does not answer.
+        """
+        self.begin(topic, partitions)
+        ends = dict(self._ends)
+        left = set(ends)
         while left:
-            for partition, records in self._ask(consumer.poll, _POLL_MS).items():
-                for record in records:
-                    if not until_end or record.offset < ends[partition]:
-                        yield _read(record)
-            if until_end:
-                left = {
-                    partition
-                    for partition in left
-                    if self._ask(consumer.position, partition) < ends[partition]
-                }
+            for record in self.poll(_POLL_MS):
+                if record.offset < ends[TopicPartition(topic, record.partition)]:
+                    yield record
+            left = {
+                partition
+                for partition in left
+                if self._ask(self._consumer.position, partition) < ends[partition]
+            }
 
     def latest(self, topic: str, partition: int, key: bytes) -> bytes | None:
         """Return the last value written under a key; None where there is none or it was deleted."""
@@ -179,17 +178,15 @@ class Inspector:
 
     def _committed(self, group_id: str) -> Mapping[Any, int]:
         """What the group committed, straight from its coordinator: this consumer is no member."""
-        admin = self._ask(
-            KafkaAdminClient,
-            bootstrap_servers=self._servers,
-            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-            client_id="forewarn-inspection",
-        )
-        try:
-            offsets = self._ask(admin.list_group_offsets, {group_id: None})[group_id]
-        finally:
-            admin.close()
+        if self._admin is None:
+            self._admin = self._ask(
+                KafkaAdminClient,
+                bootstrap_servers=self._servers,
+                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+                client_id="forewarn-inspection",
+            )
+        offsets = self._ask(self._admin.list_group_offsets, {group_id: None})[group_id]
         return {partition: found.offset for partition, found in offsets.items() if found.offset >= 0}
 
     def _ask(self, question: Callable[..., T], *arguments: Any, **options: Any) -> T:
