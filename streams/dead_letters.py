@@ -50,7 +50,11 @@ def dead_letter(
         "exception.message": f"{reason}: {detail[:_MESSAGE_CHARACTERS_MAX]}" if detail else reason,
     }
     headers = [
-        *((name, value) for name, value in own if not name.startswith(CONNECT_PREFIX) and name != REASON_HEADER),
+        *(
+            (name, value)
+            for name, value in own
+            if not name.startswith(CONNECT_PREFIX) and name != REASON_HEADER
+        ),
         *((CONNECT_PREFIX + name, text.encode()) for name, text in said.items()),
         (REASON_HEADER, reason.encode()),
         (TIMESTAMP_HEADER, str(record.timestamp).encode()),

@@ -46,7 +46,9 @@ GAUGES: Final[dict[GaugeName, Described]] = {
     "tasks": Described("Tasks by phase", ("phase",)),
     "buffered_records": Described("Records read and not yet processed", ("topic",)),
     "borrowers": Described("Borrowers held in memory"),
-    "feed_silent": Described("1 while a feed as a whole is silent and its judgements of absence wait", ("topic",)),
+    "feed_silent": Described(
+        "1 while a feed as a whole is silent and its judgements of absence wait", ("topic",)
+    ),
     "restored_records": Described("Changelog records read by the restores under way", ("task",)),
 }
 HISTOGRAMS: Final[dict[HistogramName, Described]] = {
@@ -87,7 +89,9 @@ class PrometheusMetrics:
             for name, metric in GAUGES.items()
         }
         self._histograms = {
-            name: Histogram(f"forewarn_{name}", metric.meaning, buckets=_BUCKETS_SECONDS, registry=self.registry)
+            name: Histogram(
+                f"forewarn_{name}", metric.meaning, buckets=_BUCKETS_SECONDS, registry=self.registry
+            )
             for name, metric in HISTOGRAMS.items()
         }
 
@@ -125,7 +129,7 @@ class PlainMetrics:
         """Set a gauge."""
         self.gauges[name, *labels] = value
 
-    def observe(self, name: HistogramName, value: float) -> None:  # noqa: ARG002 - one interface
+    def observe(self, name: HistogramName, value: float) -> None:
         """Count an observation."""
         self.observed[name] += 1
 

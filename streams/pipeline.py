@@ -100,7 +100,9 @@ class Pipeline:
         counts = await self._logs.partition_counts(self._names.inputs)
         if min(counts.values()) == 0 or len(set(counts.values())) > 1:
             found = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise PipelineError(f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`")
+            raise PipelineError(
+                f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
+            )
         self._partition_count = next(iter(counts.values()))
         if self._settings.until_end:
             self._ends = await self._read_ends()
@@ -260,7 +262,9 @@ class Pipeline:
             if number in self.tasks:
                 self._source.open(number, self.tasks[number].polled)
             else:
-                self._openings[number] = asyncio.create_task(self._open(number), name=f"opening of task {number}")
+                self._openings[number] = asyncio.create_task(
+                    self._open(number), name=f"opening of task {number}"
+                )
         self._show_tasks()
 
     async def _open(self, number: int) -> Task:
@@ -291,7 +295,10 @@ class Pipeline:
         self._metrics.observe("restore_seconds", seconds)
         logger.info("task %d open: %d borrowers restored in %.1f s", number, len(changelog.states), seconds)
         identity = Identity(
-            self._partition_count, policy_version, card_version, f"{self._names.prefix}{self._settings.group_id}"
+            self._partition_count,
+            policy_version,
+            card_version,
+            f"{self._names.prefix}{self._settings.group_id}",
         )
         return Task(
             number,

@@ -216,7 +216,9 @@ class Logs(Protocol):
         """The number of partitions of each topic; 0 where it does not exist."""
         ...
 
-    async def ranges(self, topics: Sequence[str], partitions: Sequence[int]) -> Mapping[tuple[str, int], LogRange]:
+    async def ranges(
+        self, topics: Sequence[str], partitions: Sequence[int]
+    ) -> Mapping[tuple[str, int], LogRange]:
         """What the given partitions of the given topics hold, committed or not."""
         ...
 

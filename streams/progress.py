@@ -74,5 +74,7 @@ def decode_progress(record: bytes) -> Progress:
     except msgspec.MsgspecError as error:
         raise CorruptProgressError(str(error)) from error
     if len(progress.offsets) != len(TOPICS) or len(progress.merge_keys_ms) != len(TOPICS):
-        raise CorruptProgressError(f"{len(progress.offsets)} offsets where there are {len(TOPICS)} input topics")
+        raise CorruptProgressError(
+            f"{len(progress.offsets)} offsets where there are {len(TOPICS)} input topics"
+        )
     return progress

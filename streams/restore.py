@@ -83,7 +83,9 @@ async def read_changelog(logs: Logs, names: TopicNames, task: int, metrics: Metr
     try:
         return Changelog(decode_progress(progress_record), states)
     except CorruptProgressError as error:
-        raise RestoreError(f"{names.state}, partition {task}: progress record not readable: {error}") from error
+        raise RestoreError(
+            f"{names.state}, partition {task}: progress record not readable: {error}"
+        ) from error
 
 
 async def decide_position(
@@ -163,7 +165,9 @@ async def _refuse_orphaned_offsets(source: Source, task: int, names: TopicNames,
         )
 
 
-def _refuse_lost_positions(offsets: Sequence[int], held: Sequence[LogRange], task: int, names: TopicNames) -> None:
+def _refuse_lost_positions(
+    offsets: Sequence[int], held: Sequence[LogRange], task: int, names: TopicNames
+) -> None:
     lost = [
         f"{name}: next to read {offset}, the log holds {log.start} to {log.end}"
         for name, offset, log in zip(names.inputs, offsets, held, strict=True)

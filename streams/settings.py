@@ -124,7 +124,9 @@ def load_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
     """
     fields = Settings.__struct_fields__
     values: dict[str, Any] = {
-        field: environment[name] for field in fields if (name := ENVIRONMENT_PREFIX + field.upper()) in environment
+        field: environment[name]
+        for field in fields
+        if (name := ENVIRONMENT_PREFIX + field.upper()) in environment
     }
     for field, value in (overrides or {}).items():
         if field not in fields:

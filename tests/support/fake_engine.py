@@ -1,0 +1,159 @@
+"""A tiny engine for tests of the pipeline: it counts a borrower's events, in order, and alerts on every n-th.
+
+Its state is a chain over the ids of a borrower's events, so that one lost, doubled or out of order shows in every later state.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from models.alerts import (
+    Alert,
+    Cause,
+    Chain,
+    ChainHead,
+    Exposure,
+    Recommendation,
+    Risk,
+    alert_id,
+    case_id,
+    link,
+)
+from models.engine import EngineOutput, EngineProgress
+from models.events import TOPICS, Event, Heartbeat
+from models.rejects import StateReason
+
+
+class FakeEngine:
+    """See `streams.ports.Engine`."""
+
+    def __init__(self, partition: int, belongs: Callable[[str], bool], *, alert_every: int = 5) -> None:
+        self.counts: Counter[str] = Counter()
+        self.states: dict[str, bytes] = {}
+        self.watermarks_ms = [-1] * (len(TOPICS) + 1)
+        self.advanced: list[dict[int, int]] = []
+        self._partition = partition
+        self._belongs = belongs
+        self._alert_every = alert_every
+        self._alerts: list[Alert] = []
+        self._changed: set[str] = set()
+        self._offsets = [-1] * len(TOPICS)
+        self._head = ChainHead()
+
+    def process(self, event: Event, feed: int, offset: int) -> StateReason | None:
+        self._offsets[feed] = offset
+        if isinstance(event, Heartbeat):
+            self.watermarks_ms[feed] = max(self.watermarks_ms[feed], event.event_time_ms)
+            return None
+        borrower_id = event.borrower_id
+        if borrower_id not in self.states and not self._belongs(borrower_id):
+            return "wrong-partition"
+        count = self._append(borrower_id, f"{feed}:{event.event_id}")
+        if count % self._alert_every == 0:
+            cause = Cause(TOPICS[feed], self._partition, offset, event.event_id)
+            self._alert(borrower_id, count, event.event_time_ms, cause)
+        return None
+
+    def note_reject(
+        self, feed: int, borrower_id: str, event_id: str | None, event_time_ms: int | None, offset: int
+    ) -> None:
+        self._offsets[feed] = offset
+        if self._belongs(borrower_id):
+            self._append(borrower_id, f"{feed}:reject:{event_id}")
+
+    def advance(self, watermarks_ms: dict[int, int]) -> None:
+        self.advanced.append(dict(watermarks_ms))
+        for feed, watermark_ms in watermarks_ms.items():
+            self.watermarks_ms[feed] = max(self.watermarks_ms[feed], watermark_ms)
+
+    def take_output(self, detected_at_ms: int) -> EngineOutput:
+        alerts = []
+        for draft in self._alerts:
+            alert, self._head = link(
+                msgspec.structs.replace(draft, detected_at_ms=detected_at_ms), self._head
+            )
+            alerts.append(alert)
+        self._alerts.clear()
+        changed: dict[str, bytes | None] = {
+            borrower_id: self.states[borrower_id] for borrower_id in sorted(self._changed)
+        }
+        self._changed.clear()
+        return EngineOutput(alerts=alerts, changed=changed, risks={})
+
+    def progress(self) -> EngineProgress:
+        return EngineProgress(tuple(self.watermarks_ms), tuple(self._offsets), self._head)
+
+    @property
+    def borrower_count(self) -> int:
+        return len(self.states)
+
+    def restore(self, borrower_id: str, record: bytes) -> None:
+        self.states[borrower_id] = record
+
+    def resume(self, progress: EngineProgress) -> None:
+        self.watermarks_ms = list(progress.watermarks_ms)
+        self._offsets = list(progress.offsets)
+        self._head = progress.chain
+
+    def _append(self, borrower_id: str, what: str) -> int:
+        state = self.states.get(borrower_id, bytes(8))
+        count = int.from_bytes(state[:4], "big") + 1
+        self.states[borrower_id] = count.to_bytes(4, "big") + zlib.crc32(
+            what.encode(), zlib.crc32(state)
+        ).to_bytes(4, "big")
+        self._changed.add(borrower_id)
+        return count
+
+    def _alert(self, borrower_id: str, count: int, at_ms: int, cause: Cause) -> None:
+        self._alerts.append(
+            Alert(
+                alert_id=alert_id(borrower_id, "income_drop", None, at_ms, count),
+                revision=1,
+                case_id=case_id(borrower_id, at_ms),
+                status="opened",
+                resolution=None,
+                signal="income_drop",
+                severity="watch",
+                borrower_id=borrower_id,
+                loan_id=None,
+                event_time_ms=at_ms,
+                detected_at_ms=0,
+                opened_at_ms=at_ms,
+                risk=Risk(0.5, "low", "fake", "none", 60),
+                exposure=Exposure(None, 0, 0, 0, None, None, 0, ()),
+                priority=count,
+                reasons=(),
+                recommendation=Recommendation(
+                    stage="none",
+                    actionable=False,
+                    not_before_ms=0,
+                    not_after_ms=0,
+                    attempts_left=0,
+                    hold=self.states[borrower_id].hex(),
+                    human_review_required=False,
+                ),
+                policy_version="fake",
+                caused_by=cause,
+                chain=Chain(0, "", ""),
+            )
+        )
+
+
+class FakeEngineMaker:
+    """Makes fake engines, and keeps the last of each task for the test to look at."""
+
+    versions = ("fake-policy", "fake-card")
+    lateness_ms: Sequence[int] = (0,) * len(TOPICS)
+
+    def __init__(self, *, alert_every: int = 5) -> None:
+        self.engines: dict[int, FakeEngine] = {}
+        self._alert_every = alert_every
+
+    def __call__(self, task: int, belongs: Callable[[str], bool]) -> FakeEngine:
+        engine = FakeEngine(task, belongs, alert_every=self._alert_every)
+        self.engines[task] = engine
+        return engine
