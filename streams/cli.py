@@ -9,6 +9,7 @@ from streams.commands.backtest import backtest
 from streams.commands.borrower import borrower
 from streams.commands.convert import convert
 from streams.commands.dead_letters import dead_letters
+from streams.commands.demo import demo
 from streams.commands.lag import lag
 from streams.commands.policy import policy
 from streams.commands.replay import replay
@@ -28,7 +29,19 @@ def main() -> None:
     """
 
 
-for _command in (simulate, replay, backtest, convert, topics, policy, alerts, dead_letters, borrower, lag):
+for _command in (
+    demo,
+    simulate,
+    replay,
+    backtest,
+    convert,
+    topics,
+    policy,
+    alerts,
+    dead_letters,
+    borrower,
+    lag,
+):
     main.add_command(_command)
 
 if __name__ == "__main__":

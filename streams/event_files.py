@@ -154,8 +154,7 @@ class EventFolder:
             EventFilesError: no folder, no event file in it, a topic in two files, or a damaged one.
         """
         self.folder = folder
-        paths = _event_files(folder)
-        self._files = [_File(topic, path, known_by_ms) for topic, path in paths]
+        self._files = [_File(topic, path, known_by_ms) for topic, path in require_event_files(folder)]
         self._by_topic = {file.topic_index: file for file in self._files}
         self._index(progress)
         self._order = self._deliver_in_order()
@@ -221,7 +220,12 @@ def file_of(topic: str) -> str:
     return f"{topic}.jsonl"
 
 
-def _event_files(folder: Path) -> list[tuple[Topic, Path]]:
+def require_event_files(folder: Path) -> list[tuple[Topic, Path]]:
+    """Find the event files of a folder.
+
+    Raises:
+        EventFilesError: no folder, no event file in it, or a topic in two files.
+    """
     if not folder.is_dir():
         msg = f"{folder}: no such folder"
         raise EventFilesError(msg)
