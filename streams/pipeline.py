@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from models.events import TOPICS
@@ -25,7 +25,7 @@ from streams.codec import Decoder
 from streams.feeds import FeedHealth
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
-from streams.ports import Assignment, EngineMaker, Fetched, Ports
+from streams.ports import Assignment, EngineMaker, Fetched, Logs, Ports
 from streams.restore import decide_position, fill_engine, read_changelog
 from streams.settings import Settings
 from streams.task import FEEDS, Identity, Task
@@ -45,13 +45,22 @@ class Pipeline:
     """All tasks of one worker."""
 
     def __init__(
-        self, ports: Ports, make_engine: EngineMaker, settings: Settings, clock: Clock, metrics: Metrics
+        self,
+        ports: Ports,
+        prepare: Callable[[Logs], Awaitable[EngineMaker]],
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
-        """Everything it needs of the world comes through `ports` and `clock`."""
+        """Everything it needs of the world comes through `ports` and `clock`.
+
+        `prepare` reads policy and scorecard before any gate opens.
+        """
         self.tasks: dict[int, Task] = {}
         """The open ones, by number."""
         self._ports = ports
-        self._make_engine = make_engine
+        self._prepare = prepare
+        self._maker: EngineMaker | None = None
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
@@ -104,6 +113,7 @@ class Pipeline:
                 f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
             )
         self._partition_count = next(iter(counts.values()))
+        self._maker = await self._prepare(self._logs)
         if self._settings.until_end:
             self._ends = await self._read_ends()
         await self._source.start(self._hand_over)
@@ -285,12 +295,12 @@ class Pipeline:
                     clock=self._clock,
                     partition_count=self._partition_count,
                 )
-                engine = self._make_engine(number, self._belongs_to(number))
+                engine = self._engines(number, self._belongs_to(number))
                 await fill_engine(engine, changelog, position)
             except BaseException:
                 await sink.close()
                 raise
-        policy_version, card_version = self._make_engine.versions
+        policy_version, card_version = self._engines.versions
         seconds = (self._clock.monotonic_ms() - began_ms) / 1000
         self._metrics.observe("restore_seconds", seconds)
         logger.info("task %d open: %d borrowers restored in %.1f s", number, len(changelog.states), seconds)
@@ -322,6 +332,11 @@ class Pipeline:
             self.tasks[number] = task
             self._source.open(number, task.offsets)
             self._show_tasks()
+
+    @property
+    def _engines(self) -> EngineMaker:
+        assert self._maker is not None, "not started"
+        return self._maker
 
     def _belongs_to(self, number: int) -> Callable[[str], bool]:
         count = self._partition_count
@@ -385,7 +400,7 @@ class Pipeline:
             self._metrics.set("feed_silent", self._feeds.is_silent(feed, now_ms), TOPICS[feed])
         wall_ms = self._clock.now_ms()
         following = {
-            feed: wall_ms - self._make_engine.lateness_ms[feed]
+            feed: wall_ms - self._engines.lateness_ms[feed]
             for feed in range(FEEDS)
             if self._feeds.follows_wall_clock(feed, now_ms)
         }

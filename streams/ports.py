@@ -269,8 +269,8 @@ class Engine(Protocol):
         """A record with a readable key was refused before it came here."""
         ...
 
-    def advance(self, watermarks_ms: dict[int, int]) -> None:
-        """Move watermarks by feed, never back."""
+    def advance(self, feed: int, watermark_ms: int) -> None:
+        """Move a feed's watermark, never back."""
         ...
 
     def take_output(self, detected_at_ms: int) -> EngineOutput:

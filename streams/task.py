@@ -128,9 +128,10 @@ class Task:
                 if not missing:
                     return
 
-    def advance(self, watermarks_ms: dict[int, int]) -> None:
+    def advance(self, watermarks_ms: Mapping[int, int]) -> None:
         """Let idle feeds follow the wall clock."""
-        self.engine.advance(watermarks_ms)
+        for feed, watermark_ms in watermarks_ms.items():
+            self.engine.advance(feed, watermark_ms)
         self._advanced = True
 
     @property

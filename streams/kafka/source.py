@@ -206,5 +206,5 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         return [TopicPartition(name, task) for name in self._names.inputs]
 
 
-def _as_parsed(partition: TopicPartition, record: Any) -> Any:  # noqa: ARG001 - the client calls it so
+def _as_parsed(partition: TopicPartition, record: Any) -> Any:
     return record

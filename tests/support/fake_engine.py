@@ -35,7 +35,7 @@ class FakeEngine:
         self.counts: Counter[str] = Counter()
         self.states: dict[str, bytes] = {}
         self.watermarks_ms = [-1] * (len(TOPICS) + 1)
-        self.advanced: list[dict[int, int]] = []
+        self.advanced: list[tuple[int, int]] = []
         self._partition = partition
         self._belongs = belongs
         self._alert_every = alert_every
@@ -65,10 +65,9 @@ class FakeEngine:
         if self._belongs(borrower_id):
             self._append(borrower_id, f"{feed}:reject:{event_id}")
 
-    def advance(self, watermarks_ms: dict[int, int]) -> None:
-        self.advanced.append(dict(watermarks_ms))
-        for feed, watermark_ms in watermarks_ms.items():
-            self.watermarks_ms[feed] = max(self.watermarks_ms[feed], watermark_ms)
+    def advance(self, feed: int, watermark_ms: int) -> None:
+        self.advanced.append((feed, watermark_ms))
+        self.watermarks_ms[feed] = max(self.watermarks_ms[feed], watermark_ms)
 
     def take_output(self, detected_at_ms: int) -> EngineOutput:
         alerts = []

@@ -1,0 +1,126 @@
+"""The Faust app: the shell around the pipeline. Faust brings the worker's life, its command line and pages.
+
+`faust -A streams.app worker -l info` runs it; settings come from `FOREWARN_...` variables. The money path does not go through
+Faust's agents (160 µs an event before they do anything), it is a service of its own beside them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Iterable
+from typing import Any, Final
+
+import faust
+from mode import Service
+from mode.types import ServiceT
+
+from streams.bootstrap import build_pipeline
+from streams.kafka.admin import check
+from streams.metrics import PrometheusMetrics
+from streams.pipeline import Pipeline, PipelineError
+from streams.settings import Settings, load_settings
+
+logger = logging.getLogger(__name__)
+
+_GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""Records come and go by the ten thousand and hold no cycles: the default of 700 would look at them all the time."""
+
+
+class PipelineService(Service):
+    """Runs the pipeline as part of the app. Its failure is the process's failure."""
+
+    def __init__(self, settings: Settings, metrics: PrometheusMetrics, **options: Any) -> None:
+        """The pipeline itself is made when the loop runs."""
+        super().__init__(**options)
+        self.failure: BaseException | None = None
+        self._settings = settings
+        self._metrics = metrics
+        self._pipeline: Pipeline | None = None
+        self._run: asyncio.Task[None] | None = None
+
+    async def on_start(self) -> None:
+        """Begin."""
+        gc.set_threshold(*_GC_THRESHOLDS)
+        self._pipeline = build_pipeline(self._settings, self._metrics)
+        self._run = asyncio.create_task(self._pipeline.run(), name="pipeline")
+        self.add_future(self._watch(self._run))
+
+    async def on_stop(self) -> None:
+        """Finish the batch, commit, leave the group: before anything else of the app stops."""
+        if self._pipeline is not None and self._run is not None:
+            self._pipeline.stop()
+            await asyncio.wait([self._run])
+
+    async def _watch(self, run: asyncio.Task[None]) -> None:
+        await asyncio.wait([run])
+        if run.cancelled() or (failure := run.exception()) is None:
+            if not self.should_stop:
+                # The input is consumed: end the process the way an operator does.
+                signal.raise_signal(signal.SIGTERM)
+            return
+        self.failure = failure
+        raise failure
+
+
+class ForewarnApp(faust.App):
+    """The app with the pipeline in it."""
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        """`settings` of the worker."""
+        self.settings = settings
+        self.metrics = PrometheusMetrics()
+        self.pipeline = PipelineService(settings, self.metrics)
+        super().__init__(
+            f"{settings.topic_prefix}{settings.group_id}-faust",
+            broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
+            store="memory://",
+            autodiscover=False,
+            topic_replication_factor=settings.replication_factor,
+            topic_partitions=1,
+            web_enabled=settings.web_port is not None,
+            web_port=settings.web_port or 6066,
+            worker_redirect_stdouts=False,
+            **options,
+        )
+
+    def on_init_dependencies(self) -> Iterable[ServiceT]:
+        """Start the pipeline with the app; of its services it stops first."""
+        return [*super().on_init_dependencies(), self.pipeline]
+
+    async def on_first_start(self) -> None:
+        """Look before starting: a missing broker or topic is told at once and clearly."""
+        await asyncio.to_thread(preflight, self.settings)
+        await super().on_first_start()
+
+    def _create_directories(self) -> None:
+        """No tables, so no data directory in whatever folder the worker was started in."""
+
+
+def preflight(settings: Settings) -> None:
+    """Check broker and topics.
+
+    Raises:
+        BrokerUnavailableError: no broker within `start_timeout_ms`.
+        PipelineError: topics missing or not as they must be; the message names what makes them.
+    """
+    problems = check(settings.broker, settings)
+    if problems:
+        raise PipelineError("; ".join(problems) + ": run `forewarn topics apply`")
+
+
+def create_app(settings: Settings) -> ForewarnApp:
+    """An app for these settings."""
+    return ForewarnApp(settings)
+
+
+def __getattr__(name: str) -> Any:
+    """Make `app` when it is asked for: settings are read then, and importing this module reads nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    app = create_app(load_settings(os.environ))
+    globals()["app"] = app
+    return app

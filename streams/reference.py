@@ -1,0 +1,101 @@
+"""Policies and scorecards as inputs: what the compacted topics say is in force, read to the end before a gate opens.
+
+Both topics have the same form. Key `<version>` holds a content as JSON, key `current` names the version in force:
+`{"version": "..."}`. A content's version is the hash of itself, so what was read is checked against its name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from models.policy import Policy, default_policy, parse_policy
+from models.risk.scorecard import Scorecard, expert_prior
+from streams.ports import Logs
+from streams.settings import Settings
+from streams.topics import TopicNames
+
+CURRENT_KEY: Final = b"current"
+
+
+class ReferenceError(Exception):  # noqa: A001 - Python's own, about weak references, is never meant here
+    """A policy or scorecard that cannot be used: the message says which and what to do."""
+
+
+class Pointer(Struct, frozen=True):
+    """Which version is in force."""
+
+    version: str
+
+
+class _Versioned(Protocol):
+    @property
+    def version(self) -> str: ...
+
+
+V = TypeVar("V", bound=_Versioned)
+
+
+def content_records(content: Policy | Scorecard) -> list[tuple[bytes, bytes]]:
+    """The records, key and value, that put a policy or scorecard in force: its content, then the pointer."""
+    return [
+        (content.version.encode(), msgspec.json.encode(content, order="sorted")),
+        (CURRENT_KEY, msgspec.json.encode(Pointer(content.version))),
+    ]
+
+
+async def policy_in_force(logs: Logs, settings: Settings) -> Policy:
+    """The policy that the topic names; without one the file that the settings name; without that the packaged default.
+
+    Raises:
+        ReferenceError: the topic's current policy is missing or not readable.
+        PolicyError: the file is not valid.
+        OSError: the file cannot be read.
+    """
+    published = await _current(logs, TopicNames(settings.topic_prefix).policies, Policy)
+    if published is not None:
+        return published
+    if settings.policy_file is not None:
+        return _policy_of_file(Path(settings.policy_file))
+    return default_policy()
+
+
+async def scorecard_in_force(logs: Logs, settings: Settings) -> Scorecard:
+    """The scorecard that the topic names; without one the expert prior.
+
+    Raises:
+        ReferenceError: the topic's current scorecard is missing or not readable.
+    """
+    published = await _current(logs, TopicNames(settings.topic_prefix).scorecards, Scorecard)
+    return expert_prior() if published is None else published
+
+
+def _policy_of_file(path: Path) -> Policy:
+    return parse_policy(path.read_text(encoding="utf-8"), path.name)
+
+
+async def _current(logs: Logs, topic: str, kind: type[V]) -> V | None:
+    values: dict[bytes, bytes | None] = {}
+    async for records in logs.read(topic, 0):
+        values.update((record.key, record.value) for record in records if record.key is not None)
+    pointer = values.get(CURRENT_KEY)
+    if pointer is None:
+        return None
+    try:
+        version = msgspec.json.decode(pointer, type=Pointer).version
+        content = values.get(version.encode())
+        if content is None:
+            raise ReferenceError(
+                f"{topic}: current is {version}, but no such version is there; publish it again"
+            )
+        current = msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ReferenceError(
+            f"{topic}: what is current is not readable: {error}; publish it again"
+        ) from error
+    if current.version != version:
+        raise ReferenceError(f"{topic}: what is named {version} is {current.version}; publish it again")
+    return current

@@ -1,0 +1,62 @@
+"""A worker process: `forewarn worker`, or `python -m streams.worker`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Final
+
+from streams.settings import Settings, SettingsError, load_settings
+
+EXIT_OK: Final = 0
+EXIT_FAILURE: Final = 1
+EXIT_USAGE: Final = 2
+
+_TALKATIVE: Final = ("aiokafka", "faust", "mode", "kafka")
+"""Libraries that say on level INFO what nobody needs every day."""
+
+
+def run(settings: Settings, *, log_level: str = "INFO") -> int:
+    """Run a worker until it is stopped; return the exit status.
+
+    SIGTERM and SIGINT finish the batch, commit and leave the group: status 0. Any failure of a task, and anything wrong at
+    the start, is told on stderr: status 1.
+    """
+    # Faust and its drivers take a second to import: not for those who only ask for `--help`.
+    from streams.app import create_app, preflight
+    from streams.pipeline import PipelineError
+    from streams.ports import PortError
+
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        preflight(settings)
+    except (PortError, PipelineError) as error:
+        print(f"forewarn worker: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    app = create_app(settings)
+    worker = app.Worker(loglevel=log_level, redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else EXIT_FAILURE
+    failure = app.pipeline.failure
+    if failure is not None:
+        print(f"forewarn worker: {failure}", file=sys.stderr)
+        return EXIT_FAILURE
+    return status
+
+
+def main() -> None:
+    """Run with settings from the environment and `name=value` arguments."""
+    try:
+        settings = load_settings(os.environ, dict(argument.split("=", 1) for argument in sys.argv[1:]))
+    except (SettingsError, ValueError) as error:
+        print(f"forewarn worker: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    sys.exit(run(settings))
+
+
+if __name__ == "__main__":
+    main()
