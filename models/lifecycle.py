@@ -131,7 +131,7 @@ class Lifecycle:
             signal=signal,
             loan_id=subject,
             alert_id=alert_id(borrower_id, SIGNALS[signal].name, subject, opened_ms, twins),
-            case_id=_case_of(borrower_id, borrower, opened_ms),
+            case_id=self._case_of(borrower_id, borrower, (signal, subject), occasion),
             opened_ms=opened_ms,
             opened_as_of_ms=occasion.at_ms,
             opened_by_deadline=occasion.deadline,
@@ -142,6 +142,67 @@ class Lifecycle:
         )
         borrower.episodes.append(episode)
         self._report(borrower_id, borrower, episode, Step("opened"), finding, occasion)
+
+    def _case_of(
+        self, borrower_id: str, borrower: Borrower, opening: tuple[int, str | None], occasion: Occasion
+    ) -> str:
+        """The case of the borrower's alerts that are open as of the occasion, or a new one.
+
+        What is open is asked of the evidence: an alert whose end was not judged yet is over, and one that a deadline
+        not passed yet will open belongs to the case already. So the case does not depend on how far other feeds are.
+        """
+        standing_ms: list[tuple[int, str]] = []
+        for signal, kind in enumerate(SIGNALS):
+            for subject in kind.subjects(borrower):
+                if (signal, subject) == opening:
+                    continue
+                episode = open_episode(borrower.episodes, signal, subject)
+                if episode is None:
+                    due_ms = self._opened_by_deadline_ms(borrower, signal, subject, occasion)
+                    if due_ms is not None:
+                        standing_ms.append((due_ms, case_id(borrower_id, due_ms)))
+                elif episode.opened_ms <= occasion.event_time_ms and self._is_found(
+                    borrower, signal, subject, occasion.at_ms, episode, deadline=occasion.deadline
+                ):
+                    standing_ms.append((episode.opened_ms, episode.case_id))
+        standing_ms += [
+            (episode.opened_ms, episode.case_id)
+            for episode in borrower.episodes
+            if episode.closed_ms is not None
+            and episode.opened_ms <= occasion.event_time_ms
+            and episode.closed_ms > occasion.at_ms
+        ]
+        return min(standing_ms)[1] if standing_ms else case_id(borrower_id, occasion.event_time_ms)
+
+    def _opened_by_deadline_ms(
+        self, borrower: Borrower, signal: int, subject: str | None, occasion: Occasion
+    ) -> int | None:
+        """The deadline, not passed by its watermark yet, that will open an alert which stands as of the occasion."""
+        kind = SIGNALS[signal]
+        due_ms = borrower.deadlines_ms[kind.clock]
+        while due_ms <= occasion.at_ms:
+            if self._is_found(borrower, signal, subject, due_ms, None, deadline=True):
+                stands = self._is_found(
+                    borrower, signal, subject, occasion.at_ms, None, deadline=occasion.deadline
+                )
+                return due_ms if stands else None
+            due_ms = kind.next_deadline_ms(borrower, subject, due_ms, None, self._rules)
+        return None
+
+    def _is_found(
+        self,
+        borrower: Borrower,
+        signal: int,
+        subject: str | None,
+        at_ms: int,
+        episode: Episode | None,
+        *,
+        deadline: bool,
+    ) -> bool:
+        return (
+            SIGNALS[signal].judge(borrower, subject, at_ms, episode, self._rules, deadline=deadline)
+            is not None
+        )
 
     def _resolve(
         self,
@@ -186,11 +247,3 @@ class Lifecycle:
             deadline=occasion.deadline,
         )
         self._publisher.publish(borrower_id, borrower, episode, revision)
-
-
-def _case_of(borrower_id: str, borrower: Borrower, opened_ms: int) -> str:
-    """The case of the borrower's alerts that were open at `opened_ms`, or a new one."""
-    for episode in borrower.episodes:
-        if episode.opened_ms <= opened_ms and (episode.closed_ms is None or episode.closed_ms > opened_ms):
-            return episode.case_id
-    return case_id(borrower_id, opened_ms)
