@@ -13,20 +13,18 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import TOPICS, Origin, RepaymentsEvent
 from models.income import IncomeEvidence
 from models.institutions import InstitutionEvidence
 from models.ledger import Loan
-from models.limits import INT64_MAX
 from models.recent_ids import RecentIds
 
 STATE_VERSION: Final = 1
 CLOCKS: Final = len(TOPICS) + 1
 """One clock a feed (its watermark), and the task's highest watermark, which windows and cooldowns follow."""
 HIGHEST: Final = len(TOPICS)
-NEVER: Final = INT64_MAX
-"""No deadline."""
 
 
 class PendingJudgement(Struct, array_like=True):

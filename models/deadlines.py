@@ -5,6 +5,10 @@ from __future__ import annotations
 import heapq
 from typing import Final
 
+from models.limits import INT64_MAX
+
+NEVER: Final = INT64_MAX
+"""No deadline."""
 _STALE_FACTOR: Final = 4
 """A queue is rebuilt when it holds this many entries a borrower: replaced deadlines never pile up."""
 _REBUILD_ENTRIES_MIN: Final = 4096
@@ -17,10 +21,13 @@ class DeadlineQueue:
     def __init__(self, clocks: int) -> None:
         """An empty queue for each of `clocks`."""
         self._entries: list[list[tuple[int, str]]] = [[] for _ in range(clocks)]
+        self.earliest_ms = NEVER
+        """No deadline of any clock is earlier: most events need to know no more."""
 
     def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """Add a deadline of a borrower."""
         heapq.heappush(self._entries[clock], (due_ms, borrower_id))
+        self.earliest_ms = min(self.earliest_ms, due_ms)
 
     def next_due_clock(self, targets_ms: dict[int, int]) -> int | None:
         """Among the clocks of `targets_ms`, the one whose next deadline is earliest and not after its target."""
@@ -37,7 +44,9 @@ class DeadlineQueue:
 
     def pop(self, clock: int) -> tuple[int, str]:
         """Take the earliest deadline of a clock."""
-        return heapq.heappop(self._entries[clock])
+        earliest = heapq.heappop(self._entries[clock])
+        self.earliest_ms = min((entries[0][0] for entries in self._entries if entries), default=NEVER)
+        return earliest
 
     def is_overgrown(self, clock: int, borrowers: int) -> bool:
         """Whether replaced deadlines have piled up."""

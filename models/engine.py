@@ -20,7 +20,6 @@ from models.borrower import (
     CLOCKS,
     HIGHEST,
     INCOMPLETE_MORE,
-    NEVER,
     Borrower,
     PendingJudgement,
     decode_borrower,
@@ -28,7 +27,7 @@ from models.borrower import (
     new_borrower,
     peek_deadlines_ms,
 )
-from models.deadlines import DeadlineQueue
+from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import open_episode
 from models.events import (
     REPAYMENTS,
@@ -128,8 +127,13 @@ class RiskEngine:
         if borrower_id not in self._borrowers and not self._belongs(borrower_id):
             return "wrong-partition"
         watermark_ms = event_time_ms - self._rules.lateness_ms[feed]
-        if watermark_ms > self._watermarks_ms[feed]:
-            self.advance(feed, watermark_ms)
+        watermarks_ms = self._watermarks_ms
+        if watermark_ms > watermarks_ms[feed]:
+            if watermark_ms < self._deadlines.earliest_ms:
+                watermarks_ms[feed] = watermark_ms
+                watermarks_ms[HIGHEST] = max(watermarks_ms[HIGHEST], watermark_ms)
+            else:
+                self.advance(feed, watermark_ms)
         borrower = self._touch(borrower_id, event_time_ms)
         return self._accept(borrower_id, borrower, event, feed, offset)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from models.alerts import Finding, Resolution, Severity, SignalName
-from models.borrower import HIGHEST, NEVER, Borrower
+from models.borrower import HIGHEST, Borrower
+from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import CREDIT_QUERIES, FUND_FLOWS, REPAYMENTS
 from models.rules import Rules
