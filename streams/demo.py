@@ -178,8 +178,8 @@ def _replay(
     """Replay the folder and watch until everything is consumed; return what was sent, and the seconds it took."""
     children.start("replay", "replay", str(folder.resolve()), "--json")
     with (
-        Inspector(settings.broker) as inputs,
-        Inspector(settings.broker) as outputs,
+        Inspector(settings) as inputs,
+        Inspector(settings) as outputs,
         open_view(plain=options.plain) as view,
     ):
         watch = _Watch(inputs, outputs, settings)
@@ -323,7 +323,7 @@ def _summarise(
         judge = Judge(outcomes, read_truth(folder), observed_from_ms=first_ms)
     counts: dict[str, Counter[str]] = {}
     decode = msgspec.json.Decoder(Alert).decode
-    with Inspector(settings.broker) as inspector:
+    with Inspector(settings) as inspector:
         for record in inspector.read(names.alerts, range(settings.partitions)):
             if record.value is None:
                 continue

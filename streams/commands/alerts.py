@@ -61,7 +61,7 @@ def tail(
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     topic = TopicNames(settings.topic_prefix).alerts
     wanted = _filter(signal, status, severity, borrower)
-    with expected(InspectionError), Inspector(settings.broker) as inspector:
+    with expected(InspectionError), Inspector(settings) as inspector:
         count = inspector.require(topic)
         partitions = range(count) if borrower is None else [partition_of(borrower.encode(), count)]
         try:

@@ -45,7 +45,7 @@ def show(borrower_id: str, *, bootstrap: str | None, prefix: str | None, as_json
 
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     names = TopicNames(settings.topic_prefix)
-    with expected(InspectionError, CorruptStateError), Inspector(settings.broker) as inspector:
+    with expected(InspectionError, CorruptStateError), Inspector(settings) as inspector:
         found = _look_up(inspector, names, borrower_id)
     if found is None:
         raise click.ClickException(f"nothing is known of borrower {borrower_id}")

@@ -48,7 +48,7 @@ def list_(
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     name = TopicNames(settings.topic_prefix).dead_letters
     counts: Counter[str] = Counter()
-    with expected(InspectionError), Inspector(settings.broker) as inspector:
+    with expected(InspectionError), Inspector(settings) as inspector:
         for record in inspector.read(name, range(inspector.require(name))):
             letter = letter_of(record)
             if (reason and letter["reason"] not in reason) or (topic and letter["topic"] not in topic):

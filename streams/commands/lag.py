@@ -28,7 +28,7 @@ def lag(*, bootstrap: str | None, prefix: str | None, group: str | None, as_json
 
     settings = settings_from(broker=bootstrap, topic_prefix=prefix, group_id=group)
     names = TopicNames(settings.topic_prefix)
-    with expected(InspectionError), Inspector(settings.broker) as inspector:
+    with expected(InspectionError), Inspector(settings) as inspector:
         lags = inspector.lags(names.inputs, settings.group_id)
     total = sum(one.lag for one in lags)
     if as_json:

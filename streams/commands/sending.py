@@ -26,7 +26,7 @@ def count_partitions(settings: Settings) -> int:
         ReplayError: a topic is missing, or they differ.
     """
     names = TopicNames(settings.topic_prefix)
-    with Inspector(settings.broker) as inspector:
+    with Inspector(settings) as inspector:
         return require_inputs(inspector.partition_counts(names.inputs))
 
 
@@ -50,7 +50,7 @@ def send(
     place = partial(_partition_of, partitions=partitions, known={})
     plan = replay_plan(lines, rules, partitions, place, known_by_ms=known_by_ms, until=until)
     pace = None if speed is None else EventTimePace(speed, clock)
-    return asyncio.run(feed(plan, settings.broker, TopicNames(settings.topic_prefix), clock=clock, pace=pace))
+    return asyncio.run(feed(plan, settings, clock=clock, pace=pace))
 
 
 def counted(lines: Iterable[Line], total: int, progress: Callable[[int, int], None]) -> Iterator[Line]:

@@ -34,12 +34,14 @@ def apply(
     Partitions are never added to a topic that exists: borrowers would be on other tasks than their state.
     """
     from streams.kafka import admin
+    from streams.kafka.inspection import InspectionError, require_broker
     from streams.ports import PortError
 
     settings = settings_from(
         broker=bootstrap, topic_prefix=prefix, partitions=partitions, replication_factor=replication_factor
     )
-    with expected(PortError):
+    with expected(InspectionError, PortError):
+        require_broker(settings)
         done = admin.apply(settings.broker, settings)
     if as_json:
         print_json({"done": done})
@@ -55,10 +57,12 @@ def apply(
 def check(*, bootstrap: str | None, prefix: str | None, as_json: bool) -> None:
     """Compare the topics with what they must be; exit status 1 where something is wrong."""
     from streams.kafka import admin
+    from streams.kafka.inspection import InspectionError, require_broker
     from streams.ports import PortError
 
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
-    with expected(PortError):
+    with expected(InspectionError, PortError):
+        require_broker(settings)
         problems = admin.check(settings.broker, settings)
     if as_json:
         print_json({"problems": problems})

@@ -16,13 +16,11 @@ from aiokafka.errors import KafkaError
 
 from streams.clock import Clock
 from streams.replay import PlannedRecord
+from streams.settings import Settings
 from streams.topics import TopicNames
 
 BATCH_BYTES_MAX: Final = 256 * 1024
 """Larger batches gain nothing measurable; thirty-two partitions of them are 8 MiB."""
-
-START_TIMEOUT_SECONDS: Final = 12.0
-"""A missing broker is told within 15 s."""
 
 STOP_TIMEOUT_SECONDS: Final = 10.0
 """Everything is acknowledged before the producer stops: only connections are left to close."""
@@ -75,8 +73,7 @@ class EventTimePace:
 
 async def feed(
     plan: Iterable[PlannedRecord],
-    broker: str,
-    names: TopicNames,
+    settings: Settings,
     *,
     clock: Clock,
     pace: Pace | None = None,
@@ -86,8 +83,7 @@ async def feed(
 
     Args:
         plan: in the order in which to write.
-        broker: bootstrap servers.
-        names: of the topics, with their prefix.
+        settings: name broker and topic prefix.
         clock: stamps the records with the time of production: their event time is inside.
         pace: None is as fast as it goes.
         progress: told now and then how many records are done.
@@ -96,18 +92,18 @@ async def feed(
         FeedingError: no broker, or it did not take a batch within the time limit.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=broker,
+        bootstrap_servers=settings.broker,
         client_id="forewarn-replay",
         enable_idempotence=True,
         max_batch_size=BATCH_BYTES_MAX,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
     )
     try:
-        await asyncio.wait_for(producer.start(), START_TIMEOUT_SECONDS)
-        writer = _Writer(producer, names, clock)
+        await asyncio.wait_for(producer.start(), settings.start_timeout_ms / 1000)
+        writer = _Writer(producer, TopicNames(settings.topic_prefix), clock)
         return await _feed(writer, plan, pace, progress)
     except (KafkaError, TimeoutError, OSError) as error:
-        raise FeedingError(f"Kafka at {broker}: {error or type(error).__name__}") from error
+        raise FeedingError(f"Kafka at {settings.broker}: {error or type(error).__name__}") from error
     finally:
         await _stop(producer)
 

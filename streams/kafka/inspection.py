@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, RetriableError
 
-BOOTSTRAP_TIMEOUT_MS: Final = 10_000
-"""A missing broker is told within 15 s."""
+from streams.kafka.local.answers import answering_brokers
+from streams.settings import Settings
 
 REQUEST_TIMEOUT_MS: Final = 12_000
 """A living broker answers in milliseconds; a leader change takes seconds."""
@@ -60,10 +60,10 @@ class PartitionLag(NamedTuple):
 class Inspector:
     """A context that holds a connection."""
 
-    def __init__(self, broker: str) -> None:
-        """`broker`: bootstrap servers, `host:port`, several with commas."""
-        self._broker = broker
-        self._servers = broker.split(",")
+    def __init__(self, settings: Settings) -> None:
+        """`settings` name the broker, and how long to look for it (`start_timeout_ms`)."""
+        self._settings = settings
+        self._servers = settings.broker.split(",")
         self._consumer: Any = None
         self._admin: Any = None
         self._ends: dict[Any, int] = {}
@@ -72,12 +72,13 @@ class Inspector:
         """Connect.
 
         Raises:
-            InspectionError: nobody answers within `BOOTSTRAP_TIMEOUT_MS`.
+            InspectionError: nobody answers within `start_timeout_ms`.
         """
+        require_broker(self._settings)
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=self._servers,
-                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+                bootstrap_timeout_ms=self._settings.start_timeout_ms,
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
                 client_id="forewarn-inspection",
                 group_id=None,
@@ -88,7 +89,7 @@ class Inspector:
                 max_poll_records=_POLL_RECORDS_MAX,
             )
         except (KafkaError, OSError, ValueError) as error:
-            raise self._no_answer(error) from error
+            raise _no_answer(self._settings, str(error)) from error
         return self
 
     def __exit__(
@@ -182,7 +183,7 @@ class Inspector:
             self._admin = self._ask(
                 KafkaAdminClient,
                 bootstrap_servers=self._servers,
-                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+                bootstrap_timeout_ms=self._settings.start_timeout_ms,
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
                 client_id="forewarn-inspection",
             )
@@ -197,14 +198,27 @@ class Inspector:
                 return question(*arguments, **options)
             except (KafkaError, OSError) as error:
                 if not isinstance(error, RetriableError) or time.monotonic() > give_up_at:
-                    raise self._no_answer(error) from error
+                    raise _no_answer(self._settings, str(error)) from error
                 time.sleep(_RETRY_SECONDS)
 
-    def _no_answer(self, error: Exception) -> InspectionError:
-        return InspectionError(
-            f"Kafka at {self._broker} does not answer: {error}. "
-            "Name a running one with --bootstrap or FOREWARN_BROKER"
-        )
+
+def require_broker(settings: Settings) -> None:
+    """Look for the broker that the settings name.
+
+    It is asked before kafka-python is, which leaves sockets open where nobody answers.
+
+    Raises:
+        InspectionError: nobody answers within `start_timeout_ms`.
+    """
+    seconds = settings.start_timeout_ms / 1000
+    if not answering_brokers(settings.broker, timeout_seconds=seconds):
+        raise _no_answer(settings, f"no broker within {seconds:g} s")
+
+
+def _no_answer(settings: Settings, why: str) -> InspectionError:
+    return InspectionError(
+        f"Kafka at {settings.broker} does not answer: {why}. Name a running one with --bootstrap or FOREWARN_BROKER"
+    )
 
 
 def _read(record: Any) -> Read:

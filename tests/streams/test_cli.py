@@ -1,0 +1,247 @@
+"""The command line where no broker is needed: what it prints, what it complains of, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from models.policy import default_policy
+from streams.cli import main
+
+NOBODY = "127.0.0.1:1"
+"""A port on which nothing listens."""
+
+
+def forewarn(*arguments: str | Path, **environment: str) -> Result:
+    """Run a command in this process."""
+    return CliRunner(env=environment).invoke(main, [str(argument) for argument in arguments])
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
+    """Every command with its words."""
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    for name, command in group.commands.items():
+        words = (*path, name)
+        found.append((words, command))
+        if isinstance(command, click.Group):
+            found += commands(command, words)
+    return found
+
+
+def test_the_commands_of_the_blueprint_are_there() -> None:
+    """Every command that the README promises exists under its name."""
+    known = {" ".join(words) for words, _ in commands(main)}
+
+    assert known >= {
+        "demo",
+        "worker",
+        "simulate",
+        "replay",
+        "backtest",
+        "convert uci-default",
+        "topics apply",
+        "topics check",
+        "policy check",
+        "policy show",
+        "alerts tail",
+        "dead-letters list",
+        "borrower show",
+        "lag",
+    }
+
+
+@pytest.mark.parametrize("words", [words for words, _ in commands(main)], ids=" ".join)
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    """`--help` works everywhere, and every option that is not plain has a text."""
+    result = forewarn(*words, "--help")
+
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_a_valid_policy_is_told_with_its_version(tmp_path: Path) -> None:
+    """`policy check` prints the version that alerts will carry."""
+    file = tmp_path / "policy.toml"
+    file.write_text("[signals.missed_payment]\ngrace_days = 3\n")
+
+    result = forewarn("policy", "check", file, "--json")
+
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["valid"] is True
+    assert document["version"] != default_policy().version
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[signals.mised_payment]\n", "did you mean signals.missed_payment?"),
+        (
+            "[signals.missed_payment]\ngrace_days = -1\n",
+            "signals.missed_payment.grace_days: expected `int` >= 0",
+        ),
+        ('time_zone = "Mars/Olympus"\n', "time_zone: 'Mars/Olympus' is no IANA time zone"),
+        ("this is no toml", "not valid TOML"),
+    ],
+)
+def test_an_invalid_policy_is_refused_with_file_key_and_what_is_allowed(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    """Exit status 1, one line on standard error, no traceback; a backtest refuses it as well."""
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+
+    for result in (
+        forewarn("policy", "check", file),
+        forewarn("backtest", tmp_path, "--policy", file),
+        forewarn("policy", "show", FOREWARN_POLICY_FILE=str(file)),
+    ):
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SystemExit)
+        assert str(file) in result.stderr
+        assert said in result.stderr
+        assert result.stdout == ""
+
+
+def test_a_policy_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, a folder, a missing file: a message each."""
+    file = tmp_path / "policy.toml"
+    file.write_bytes(b"\xff")
+
+    assert "not UTF-8" in forewarn("policy", "check", file).stderr
+    assert "No such file" in forewarn("policy", "check", tmp_path / "none.toml").stderr
+    assert forewarn("policy", "check", tmp_path).exit_code == 2
+
+
+def test_the_packaged_policy_is_shown_as_written() -> None:
+    """With its units and sources, under its version."""
+    result = forewarn("policy", "show")
+
+    assert result.exit_code == 0
+    assert default_policy().version in result.stdout
+    assert "Basel Committee" in result.stdout
+
+
+def test_a_shown_policy_is_a_policy(tmp_path: Path) -> None:
+    """What `policy show FILE` prints can be used as a policy file and has the same version."""
+    file, shown = tmp_path / "policy.toml", tmp_path / "shown.toml"
+    file.write_text('own_institutions = ["bank a"]\n[institution_aliases]\n"x.y" = "bank a"\n')
+    shown.write_text(forewarn("policy", "show", file).stdout)
+
+    versions = [json.loads(forewarn("policy", "check", f, "--json").stdout)["version"] for f in (file, shown)]
+
+    assert versions[0] == versions[1] != default_policy().version
+
+
+def test_a_simulated_book_is_backtested(tmp_path: Path) -> None:
+    """`simulate` writes a folder that `backtest` reads, and says in JSON what came of it."""
+    simulated = forewarn("simulate", tmp_path / "book", "--borrowers", "30", "--months", "4", "--json")
+    tested = forewarn("backtest", tmp_path / "book", "--out", tmp_path / "out", "--json")
+
+    assert simulated.exit_code == tested.exit_code == 0, tested.output
+    assert json.loads(simulated.stdout)["borrowers"] == 30
+    assert json.loads(tested.stdout)["lines"] == json.loads(simulated.stdout)["events"]
+    assert (tmp_path / "out" / "report.json").is_file()
+
+
+def test_an_empty_folder_is_an_error_and_no_result(tmp_path: Path) -> None:
+    """`backtest` on nothing says what it expected, and writes nothing."""
+    result = forewarn("backtest", tmp_path, "--out", tmp_path / "out")
+
+    assert result.exit_code == 1
+    assert "no event file; expected any of" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_conversion_of_nothing_is_an_error(tmp_path: Path) -> None:
+    """`convert uci-default` of a missing or foreign file names it."""
+    foreign = tmp_path / "foreign.csv"
+    foreign.write_text("a,b\n1,2\n")
+
+    assert forewarn("convert", "uci-default", tmp_path / "none.csv", tmp_path / "out").exit_code == 1
+    result = forewarn("convert", "uci-default", foreign, tmp_path / "out")
+    assert result.exit_code == 1
+    assert "foreign.csv" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("backtest",),
+        ("backtest", "x", "--until", "2025-02-30"),
+        ("replay", "x", "--speed", "0"),
+        ("simulate",),
+        ("simulate", "x", "--to-kafka"),
+        ("demo", "--workers", "0"),
+        ("alerts", "tail", "--severity", "dreadful"),
+        ("no-such-command",),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+    """What the command line itself can tell to be wrong is wrong usage."""
+    result = forewarn(*arguments)
+
+    assert result.exit_code == 2
+    assert "Error:" in result.stderr
+
+
+def test_settings_that_cannot_be_simulated_are_named(tmp_path: Path) -> None:
+    """The simulator's own limits are said as they are."""
+    result = forewarn("simulate", tmp_path / "book", "--months", "1000")
+
+    assert result.exit_code == 1
+    assert "months must lie between 1 and 120, not 1000" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("lag",),
+        ("alerts", "tail"),
+        ("dead-letters", "list"),
+        ("borrower", "show", "b-1"),
+        ("topics", "apply"),
+        ("topics", "check"),
+        ("simulate", "--to-kafka"),
+        ("replay", "."),
+    ],
+    ids=" ".join,
+)
+def test_a_missing_broker_is_said(arguments: tuple[str, ...]) -> None:
+    """No broker: its address, on standard error, exit status 1. The limit is 12 s; here it is set lower."""
+    result = forewarn(*arguments, "--bootstrap", NOBODY, FOREWARN_START_TIMEOUT_MS="300")
+
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert NOBODY in result.stderr
+    assert "answer" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_broker_that_was_named_is_not_replaced() -> None:
+    """`demo` on a broker that does not answer starts no other one, and says so."""
+    result = forewarn("demo", FOREWARN_BROKER=NOBODY)
+
+    assert result.exit_code == 1
+    assert "does not answer" in result.stderr
+
+
+def test_a_demo_of_no_events_fails_before_anything_is_started(tmp_path: Path) -> None:
+    """The folder is looked at first."""
+    result = forewarn("demo", "--events", tmp_path)
+
+    assert result.exit_code == 1
+    assert "no event file" in result.stderr
+
+
+def test_a_setting_that_does_not_fit_is_named() -> None:
+    """A wrong value in the environment is told by the setting's name."""
+    result = forewarn("lag", FOREWARN_START_TIMEOUT_MS="soon")
+
+    assert result.exit_code == 1
+    assert "start_timeout_ms" in result.stderr
