@@ -15,6 +15,7 @@ from streams.commands.policy import policy
 from streams.commands.replay import replay
 from streams.commands.simulate import simulate
 from streams.commands.topics import topics
+from streams.commands.worker import worker
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -31,6 +32,7 @@ def main() -> None:
 
 for _command in (
     demo,
+    worker,
     simulate,
     replay,
     backtest,
