@@ -15,14 +15,18 @@ from models.events import (
     REPAYMENTS,
     SERVICING,
     TYPES_BY_TOPIC,
+    ClosingReason,
     CreditQuery,
     Event,
     FundFlow,
     Heartbeat,
     Instalment,
     InstalmentBilled,
+    LoanClosed,
     LoanOpened,
     Repayment,
+    RepaymentReversed,
+    ScheduleChanged,
 )
 from models.policy import default_policy, parse_policy
 from models.risk.scorecard import expert_prior
@@ -57,6 +61,10 @@ def engine(override: str = "", partition: int = 0) -> RiskEngine:
     return RiskEngine(rules(override), expert_prior(), partition=partition)
 
 
+def _filled(defaults: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    return defaults | fields
+
+
 def event_id() -> str:
     """An id nobody has used."""
     return f"e-{next(_ids)}"
@@ -66,22 +74,28 @@ def loan(
     opened: str, dues: Sequence[tuple[str, int]], borrower: str = "b-1", loan_id: str = "l-1", **fields: Any
 ) -> LoanOpened:
     """A loan with instalments of (due date, amount)."""
-    instalments = tuple(
-        Instalment(number=number, due_date=date.fromisoformat(due), amount_minor=amount)
-        for number, (due, amount) in enumerate(dues, start=1)
-    )
     return LoanOpened(
-        **{
-            "event_id": event_id(),
-            "borrower_id": borrower,
-            "event_time_ms": at(opened, "10:00"),
-            "loan_id": loan_id,
-            "platform_id": "own",
-            "currency": "CNY",
-            "principal_minor": sum(amount for _, amount in dues),
-            "instalments": instalments,
-        }
-        | fields
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": borrower,
+                "event_time_ms": at(opened, "10:00"),
+                "loan_id": loan_id,
+                "platform_id": "own",
+                "currency": "CNY",
+                "principal_minor": sum(amount for _, amount in dues),
+                "instalments": schedule(dues),
+            },
+            fields,
+        )
+    )
+
+
+def schedule(dues: Sequence[tuple[str, int]], first: int = 1) -> tuple[Instalment, ...]:
+    """Instalments of (due date, amount), numbered from `first` on."""
+    return tuple(
+        Instalment(number=number, due_date=date.fromisoformat(due), amount_minor=amount)
+        for number, (due, amount) in enumerate(dues, start=first)
     )
 
 
@@ -90,16 +104,18 @@ def billed(
 ) -> InstalmentBilled:
     """A bill."""
     return InstalmentBilled(
-        **{
-            "event_id": event_id(),
-            "borrower_id": borrower,
-            "event_time_ms": at(when, "09:00"),
-            "loan_id": loan_id,
-            "number": number,
-            "due_date": date.fromisoformat(due),
-            "amount_minor": amount,
-        }
-        | fields
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": borrower,
+                "event_time_ms": at(when, "09:00"),
+                "loan_id": loan_id,
+                "number": number,
+                "due_date": date.fromisoformat(due),
+                "amount_minor": amount,
+            },
+            fields,
+        )
     )
 
 
@@ -108,14 +124,72 @@ def paid(
 ) -> Repayment:
     """A payment."""
     return Repayment(
-        **{
-            "event_id": event_id(),
-            "borrower_id": borrower,
-            "event_time_ms": at(when, time),
-            "loan_id": loan_id,
-            "amount_minor": amount,
-        }
-        | fields
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": borrower,
+                "event_time_ms": at(when, time),
+                "loan_id": loan_id,
+                "amount_minor": amount,
+            },
+            fields,
+        )
+    )
+
+
+def bounced(
+    when: str, payment: Repayment, amount: int | None = None, time: str = "12:00"
+) -> RepaymentReversed:
+    """A payment is taken back, by default whole."""
+    return RepaymentReversed(
+        event_id=event_id(),
+        borrower_id=payment.borrower_id,
+        event_time_ms=at(when, time),
+        loan_id=payment.loan_id,
+        repayment_event_id=payment.event_id,
+        amount_minor=payment.amount_minor if amount is None else amount,
+    )
+
+
+def rescheduled(
+    when: str,
+    dues: Sequence[tuple[str, int]],
+    first: int = 1,
+    time: str = "12:00",
+    borrower: str = "b-1",
+    loan_id: str = "l-1",
+    **fields: Any,
+) -> ScheduleChanged:
+    """A new schedule of (due date, amount), by default a restructuring, numbered from `first` on."""
+    return ScheduleChanged(
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": borrower,
+                "event_time_ms": at(when, time),
+                "loan_id": loan_id,
+                "reason": "restructure",
+                "instalments": schedule(dues, first),
+            },
+            fields,
+        )
+    )
+
+
+def ended(
+    when: str,
+    reason: ClosingReason = "settled",
+    time: str = "12:00",
+    borrower: str = "b-1",
+    loan_id: str = "l-1",
+) -> LoanClosed:
+    """The end of a loan."""
+    return LoanClosed(
+        event_id=event_id(),
+        borrower_id=borrower,
+        event_time_ms=at(when, time),
+        loan_id=loan_id,
+        reason=reason,
     )
 
 
@@ -129,32 +203,36 @@ def flow(
 ) -> FundFlow:
     """Money in or out, by default a salary."""
     return FundFlow(
-        **{
-            "event_id": event_id(),
-            "borrower_id": borrower,
-            "event_time_ms": at(when),
-            "account_id": "acc-1",
-            "direction": direction,
-            "amount_minor": amount,
-            "currency": "CNY",
-            "category": category,
-            "counterparty_id": "employer-1" if category == "salary" else None,
-        }
-        | fields
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": borrower,
+                "event_time_ms": at(when),
+                "account_id": "acc-1",
+                "direction": direction,
+                "amount_minor": amount,
+                "currency": "CNY",
+                "category": category,
+                "counterparty_id": "employer-1" if category == "salary" else None,
+            },
+            fields,
+        )
     )
 
 
 def query(when: str, institution: str, borrower: str = "b-1", **fields: Any) -> CreditQuery:
     """A loan application elsewhere."""
     return CreditQuery(
-        **{
-            "event_id": event_id(),
-            "borrower_id": borrower,
-            "event_time_ms": at(when),
-            "institution_id": institution,
-            "purpose": "loan_application",
-        }
-        | fields
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": borrower,
+                "event_time_ms": at(when),
+                "institution_id": institution,
+                "purpose": "loan_application",
+            },
+            fields,
+        )
     )
 
 
