@@ -75,6 +75,10 @@ class IncomeDropPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
     history_days_min: PositiveDays
     severity: FractionSeverity
+    ease_margin: Annotated[float, Meta(ge=0, lt=1)]
+    late_days: Annotated[int, Meta(ge=0, le=90)]
+    job_change_days: Annotated[int, Meta(ge=0, le=120)]
+    spring_festival_days: Annotated[int, Meta(ge=0, le=60)]
     settled_days: PositiveDays
     cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
 

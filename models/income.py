@@ -1,0 +1,503 @@
+"""Which fund flows are income, and what of them is remembered of one borrower: the evidence behind `income_drop`.
+
+**Income** is an inflow whose category is salary, pension, benefit or business income. An inflow without a category is a
+*candidate*: it counts once its counterparty is regular (`has_regular_run`), for all of its past, as of the instant that is
+judged; at once where the counterparty calls itself an employer or already pays declared income. It is no candidate
+without a counterparty, for an own loan, or from the borrower, a linked party, a lender or an aggregator. Every other
+category (a disbursement, a refund, an own transfer, `other`, ...) never is income.
+
+**A source** is one counterparty that pays into one account in one currency. Business income is one source an account: the
+takings of a trade or of gig work come from many hands.
+
+**What is kept.** Of a source, one entry a week (Monday to Sunday, local): its last pay day and the sum. Of the recent weeks
+with several pay days also each day, and of each recent week the instant of the first flow, so that the past
+`AS_OF_DAYS` can be told exactly: a source's first flow of a week counts from its very instant, every further flow of that
+week from the midnight that ends its day. Of an account, the weeks in which anything else moved, and when it was linked and
+unlinked. All of that is a function of the set of flows, not of their order of arrival, up to the limits below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from models.calendars import Calendar
+from models.events import FundFlow
+from models.limits import INT64_MAX
+from models.rules import Rules
+
+SALARY, PENSION, BENEFIT, BUSINESS, EMPLOYER, CANDIDATE = range(6)
+"""Kinds of sources: four declared by category, then inflows without one, from an employer and from anybody else."""
+
+SOURCES_MAX: Final = 12
+"""Sources kept for one borrower, of declared income and of candidates each: beyond it declared ones share one without
+a name, and the candidate that is not income and paid longest ago makes room."""
+ACCOUNTS_MAX: Final = 16
+"""Accounts watched for silence: of further ones silence cannot be told."""
+LINKS_MAX: Final = 8
+"""Links and unlinks kept of one account: the oldest goes first."""
+AS_OF_DAYS: Final = 120
+"""How far before the newest income the past is exact: the latest lateness a policy can set is 60 days."""
+LOOKBACK_DAYS: Final = 330
+"""How far a judgement looks back from the last income before the loss: ten months and the pay that covers the first."""
+ACTIVE_WEEKS_MAX: Final = 64
+"""Weeks of an account's life kept, one bit each: what fits one msgpack integer."""
+
+_RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
+_EPISODE_SLACK_DAYS: Final = 60
+_REGULAR_GAP_DAYS_MAX: Final = 100
+"""Rarer than once a quarter is no rhythm that three pays could show."""
+_REGULAR_GAP_SPREAD: Final = 1.6
+"""Longest over shortest of two gaps: 28 to 34 days between pays of two neighbouring months, 5 to 9 of two weeks."""
+_REGULAR_GAP_SLACK_DAYS: Final = 4
+_REGULAR_AMOUNT_SPREAD: Final = 1.5
+"""Largest over smallest of three pays that are "similar": pay with some overtime, not a pay and a bonus."""
+_NAME_CHARACTERS_MAX: Final = 32
+"""Longer ids of accounts and counterparties are kept as a hash of 16 characters: the state stays small."""
+_SHARED_SOURCES_MAX: Final = 4
+"""Sources without a name for what exceeds `SOURCES_MAX`, one a currency: more currencies than that are no income."""
+
+_DECLARED_KINDS: Final[dict[str | None, int]] = {
+    "salary": SALARY,
+    "pension": PENSION,
+    "benefit": BENEFIT,
+    "business_income": BUSINESS,
+}
+_NEVER_CANDIDATES: Final = frozenset({"self", "linked", "lender", "aggregator"})
+
+
+class Source(Struct, array_like=True):
+    """What one counterparty pays into one account."""
+
+    account: int
+    """Index into the accounts; -1 for one beyond `ACCOUNTS_MAX`."""
+    counterparty_id: str
+    """Empty where none was given, for business income, and where sources share one."""
+    currency: str
+    kind: int
+    days: list[int] = []
+    """The last pay day of each week with pay, ascending (day numbers)."""
+    amounts: list[int] = []
+    """What the week brought, minor units."""
+    recent: dict[int, int] = {}
+    """Pay day to amount, for recent weeks with more than one pay day."""
+    firsts: list[int] = []
+    """The first flow of each recent week: day, milliseconds since its midnight, amount; and so on, ascending."""
+
+
+class Account(Struct, array_like=True):
+    """When something other than income and own transfers moved on one account, and whether we may see it."""
+
+    account_id: str
+    active_week: int = 0
+    """The newest week with a flow."""
+    active_weeks: int = 0
+    """One bit a week: bit 0 is `active_week`, bit 1 the week before, ..."""
+    links: list[int] = []
+    """Instants of linking (epoch milliseconds x 2 + 1) and unlinking (x 2), ascending."""
+
+
+class IncomeEvidence(Struct, array_like=True):
+    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay."""
+
+    sources: list[Source] = []
+    accounts: list[Account] = []
+    newest_week: int = 0
+    """The newest week with an income or candidate flow: what is forgotten is measured from it."""
+
+
+class Pays(NamedTuple):
+    """A source as of an instant: one entry a week with pay, ascending; never empty."""
+
+    source: Source
+    days: list[int]
+    amounts: list[int]
+
+
+# ---- recording -------------------------------------------------------------------------------------------------------
+
+
+def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
+    """Remember a flow. Return whether it may change the judgement: income, or a sign of life after a silence."""
+    if flow.direction == "in":
+        kind = _kind_of(flow)
+        if kind is not None:
+            return _record_income(evidence, flow, kind, rules)
+    if flow.category == "own_transfer":  # sweeping pay away is no life of its own
+        return False
+    week = (rules.calendar.day_of(flow.event_time_ms) + 3) // 7
+    account_id = flow.account_id
+    for account in evidence.accounts:
+        if account.account_id == account_id:
+            return week != account.active_week and _mark_active(account, week)
+    index = _account_index(evidence, account_id)
+    return index >= 0 and _mark_active(evidence.accounts[index], week)
+
+
+def record_link(evidence: IncomeEvidence, account_id: str, at_ms: int) -> bool:
+    """From `at_ms` on we see the account (again). Return whether that may change the judgement."""
+    return _record_link(evidence, account_id, at_ms * 2 + 1)
+
+
+def record_unlink(evidence: IncomeEvidence, account_id: str, at_ms: int) -> bool:
+    """From `at_ms` on we see the account no more. Return whether that may change the judgement."""
+    return _record_link(evidence, account_id, at_ms * 2)
+
+
+def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:
+    index = _account_index(evidence, account_id)
+    if index < 0:
+        return False
+    links = evidence.accounts[index].links
+    insort(links, link)
+    if len(links) > LINKS_MAX:
+        del links[0]
+    return True
+
+
+def _mark_active(account: Account, week: int) -> bool:
+    ahead = week - account.active_week
+    if ahead > 0:
+        shifted = account.active_weeks << ahead if ahead < ACTIVE_WEEKS_MAX else 0
+        account.active_weeks = (shifted & ((1 << ACTIVE_WEEKS_MAX) - 1)) | 1
+        account.active_week = week
+        return ahead > 1
+    known = account.active_weeks
+    if -ahead < ACTIVE_WEEKS_MAX:
+        account.active_weeks |= 1 << -ahead
+    return account.active_weeks != known
+
+
+def _kind_of(flow: FundFlow) -> int | None:
+    """The kind of source an inflow belongs to, or None where it can never be income."""
+    if flow.amount_minor == 0:
+        return None
+    if flow.category is not None:
+        return _DECLARED_KINDS.get(flow.category)
+    if flow.counterparty_id is None or flow.loan_id is not None:
+        return None
+    if flow.counterparty_kind in _NEVER_CANDIDATES:
+        return None
+    return EMPLOYER if flow.counterparty_kind == "employer" else CANDIDATE
+
+
+def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, rules: Rules) -> bool:
+    calendar = rules.calendar
+    day = calendar.day_of(flow.event_time_ms)
+    week = week_of(day)
+    if week > evidence.newest_week:
+        evidence.newest_week = week
+        _forget_old(evidence, rules)
+    if week < _oldest_week(evidence, rules):
+        return False
+    source = _source_for(evidence, flow, kind)
+    if source is None:
+        return False
+    _enter(source, day, flow.amount_minor)
+    if week > evidence.newest_week - _RECENT_WEEKS:
+        _enter_first(source, day, flow.event_time_ms - calendar.midnight_ms(day), flow.amount_minor)
+    else:
+        _forget_recent(source, evidence.newest_week)
+    return True
+
+
+def _enter(source: Source, day: int, amount_minor: int) -> None:
+    """Add a flow to its week."""
+    days, amounts, recent = source.days, source.amounts, source.recent
+    index = bisect_left(days, monday_of(week_of(day)))
+    if index == len(days) or week_of(days[index]) != week_of(day):
+        days.insert(index, day)
+        amounts.insert(index, amount_minor)
+        return
+    last_day = days[index]
+    if last_day != day or day in recent:
+        recent.setdefault(last_day, amounts[index])
+        recent[day] = min(recent.get(day, 0) + amount_minor, INT64_MAX)
+        days[index] = max(day, last_day)
+    amounts[index] = min(amounts[index] + amount_minor, INT64_MAX)
+
+
+def _enter_first(source: Source, day: int, clock_ms: int, amount_minor: int) -> None:
+    """Keep the first flow of its week: by day, then by time of day; what comes at the same instant adds up."""
+    firsts, week = source.firsts, week_of(day)
+    index = len(firsts)
+    while index and week_of(firsts[index - 3]) > week:
+        index -= 3
+    if index and week_of(firsts[index - 3]) == week:
+        known = (firsts[index - 3], firsts[index - 2])
+        if known == (day, clock_ms):
+            firsts[index - 1] = min(firsts[index - 1] + amount_minor, INT64_MAX)
+        elif (day, clock_ms) < known:
+            firsts[index - 3 : index] = [day, clock_ms, amount_minor]
+    else:
+        firsts[index:index] = [day, clock_ms, amount_minor]
+
+
+def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int) -> Source | None:
+    """The flow's source, new where need be; None where there is no room for it."""
+    account = _account_index(evidence, flow.account_id)
+    named = "" if kind == BUSINESS else _short(flow.counterparty_id or "")
+    alike = 0
+    for source in evidence.sources:
+        alike += (source.kind >= EMPLOYER) == (kind >= EMPLOYER)
+        if (
+            source.counterparty_id == named
+            and source.account == account
+            and source.kind == kind
+            and source.currency == flow.currency
+        ):
+            return source
+    if alike >= SOURCES_MAX:
+        if kind < EMPLOYER:
+            return _shared_source(evidence, flow.currency)
+        if not _make_room(evidence):
+            return None
+    source = Source(account, named, flow.currency, kind)
+    evidence.sources.append(source)
+    return source
+
+
+def _shared_source(evidence: IncomeEvidence, currency: str) -> Source | None:
+    """The one source of a currency that all declared income beyond the limit shares, whatever its account."""
+    shared = [
+        source
+        for source in evidence.sources
+        if (source.account, source.counterparty_id, source.kind) == (-1, "", SALARY)
+    ]
+    for source in shared:
+        if source.currency == currency:
+            return source
+    if len(shared) >= _SHARED_SOURCES_MAX:
+        return None
+    source = Source(-1, "", currency, SALARY)
+    evidence.sources.append(source)
+    return source
+
+
+def _make_room(evidence: IncomeEvidence) -> bool:
+    """Forget the candidate that is no income and paid longest ago."""
+    payers = _declared_payers(evidence.sources)
+    idle = [
+        source
+        for source in evidence.sources
+        if source.kind == CANDIDATE
+        and (source.counterparty_id, source.currency) not in payers
+        and not has_regular_run(source.days, source.amounts)
+    ]
+    if idle:
+        evidence.sources.remove(min(idle, key=lambda source: (source.days[-1], source.counterparty_id)))
+    return bool(idle)
+
+
+def _declared_payers(sources: Iterable[Source]) -> set[tuple[str, str]]:
+    return {(source.counterparty_id, source.currency) for source in sources if source.kind < EMPLOYER}
+
+
+def _account_index(evidence: IncomeEvidence, account_id: str) -> int:
+    account_id = _short(account_id)
+    for index, account in enumerate(evidence.accounts):
+        if account.account_id == account_id:
+            return index
+    if len(evidence.accounts) >= ACCOUNTS_MAX:
+        return -1
+    evidence.accounts.append(Account(account_id))
+    return len(evidence.accounts) - 1
+
+
+def _short(name: str) -> str:
+    if len(name) <= _NAME_CHARACTERS_MAX:
+        return name
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+
+
+# ---- forgetting ------------------------------------------------------------------------------------------------------
+
+
+def _oldest_week(evidence: IncomeEvidence, rules: Rules) -> int:
+    """The first week that a judgement within `AS_OF_DAYS` of the newest income can ask for."""
+    settled_days = rules.policy.signals.income_drop.settled_days
+    kept_days = LOOKBACK_DAYS + AS_OF_DAYS + settled_days * 3 // 2 + _EPISODE_SLACK_DAYS
+    return evidence.newest_week - kept_days // 7
+
+
+def _forget_old(evidence: IncomeEvidence, rules: Rules) -> None:
+    oldest_day = monday_of(_oldest_week(evidence, rules))
+    for source in evidence.sources:
+        if source.days[0] < oldest_day:
+            gone = bisect_left(source.days, oldest_day)
+            del source.days[:gone], source.amounts[:gone]
+        _forget_recent(source, evidence.newest_week)
+    if any(not source.days for source in evidence.sources):
+        evidence.sources = [source for source in evidence.sources if source.days]
+
+
+def _forget_recent(source: Source, newest_week: int) -> None:
+    oldest_day = monday_of(newest_week - _RECENT_WEEKS + 1)
+    firsts = source.firsts
+    while firsts and firsts[0] < oldest_day:
+        del firsts[:3]
+    if source.recent:
+        for day in [day for day in source.recent if day < oldest_day]:
+            del source.recent[day]
+
+
+# ---- as of an instant ------------------------------------------------------------------------------------------------
+
+
+def pays_as_of(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> list[Pays]:
+    """Every source that paid by `at_ms`, income or not, with what had come by then."""
+    today = calendar.day_of(at_ms)
+    clock_ms = at_ms - calendar.midnight_ms(today)
+    monday = monday_of(week_of(today))
+    seen: list[Pays] = []
+    for source in evidence.sources:
+        count = bisect_left(source.days, monday)
+        days, amounts = source.days[:count], source.amounts[:count]
+        if count < len(source.days) and source.days[count] < monday + 7:
+            day, amount_minor = _this_week(source, count, monday, today, clock_ms)
+            if amount_minor:
+                days.append(day)
+                amounts.append(amount_minor)
+        if days:
+            seen.append(Pays(source, days, amounts))
+    return seen
+
+
+def has_hidden_pay(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> bool:
+    """Whether flows of the day of `at_ms` count only from the midnight that ends it."""
+    today = calendar.day_of(at_ms)
+    clock_ms = at_ms - calendar.midnight_ms(today)
+    for source in evidence.sources:
+        if source.days[-1] < today:
+            continue
+        index = bisect_left(source.days, monday_of(week_of(today)))
+        amount_minor = source.recent.get(today)
+        if amount_minor is None and index < len(source.days) and source.days[index] == today:
+            amount_minor = source.amounts[index]
+        if amount_minor is not None and amount_minor != _first_flow(source, today, clock_ms):
+            return True
+    return False
+
+
+def _this_week(source: Source, index: int, monday: int, today: int, clock_ms: int) -> tuple[int, int]:
+    """The last pay day and the sum of the week of `today` so far; a sum of 0 where nothing came yet."""
+    last_day, total_minor = monday, 0
+    if source.recent.get(source.days[index]) is None:
+        if source.days[index] < today:
+            last_day, total_minor = source.days[index], source.amounts[index]
+    else:
+        for day in range(monday, today):
+            amount_minor = source.recent.get(day)
+            if amount_minor is not None:
+                last_day, total_minor = day, min(total_minor + amount_minor, INT64_MAX)
+    if not total_minor:
+        last_day, total_minor = today, _first_flow(source, today, clock_ms)
+    return last_day, total_minor
+
+
+def _first_flow(source: Source, today: int, clock_ms: int) -> int:
+    """The amount of the week's first flow where it came today by `clock_ms`, else 0."""
+    firsts = source.firsts
+    for index in range(len(firsts) - 3, -1, -3):
+        if firsts[index] == today:
+            return firsts[index + 2] if firsts[index + 1] <= clock_ms else 0
+        if firsts[index] < today:
+            break
+    return 0
+
+
+def recognised(seen: list[Pays], after_day: int) -> list[Pays]:
+    """Those of `seen` that are income, cut to the days after `after_day`."""
+    cut: list[Pays] = []
+    for source, days, amounts in seen:
+        index = bisect_right(days, after_day) if days[0] <= after_day else 0
+        if index < len(days):
+            cut.append(Pays(source, days[index:], amounts[index:]) if index else Pays(source, days, amounts))
+    if len(cut) > 1:
+        cut = _by_payer(cut)
+    if all(pays.source.kind <= EMPLOYER for pays in cut):
+        return cut
+    payers = _declared_payers(pays.source for pays in cut)
+    return [
+        pays
+        for pays in cut
+        if pays.source.kind <= EMPLOYER
+        or (pays.source.counterparty_id, pays.source.currency) in payers
+        or has_regular_run(pays.days, pays.amounts)
+    ]
+
+
+def _by_payer(cut: list[Pays]) -> list[Pays]:
+    """One entry a payer and account: a bank may name the category of one pay and not of the next."""
+    payers: dict[tuple[int, str, str], Pays] = {}
+    unnamed: list[Pays] = []
+    for pays in cut:
+        source = pays.source
+        if not source.counterparty_id:
+            unnamed.append(pays)
+            continue
+        payer = (source.account, source.counterparty_id, source.currency)
+        known = payers.get(payer)
+        payers[payer] = pays if known is None else _merged(known, pays)
+    return [*payers.values(), *unnamed]
+
+
+def _merged(one: Pays, other: Pays) -> Pays:
+    """The pays of both, one entry a week, under the kind that is surest to be income."""
+    weeks: dict[int, tuple[int, int]] = {}
+    for pays in (one, other):
+        for day, amount_minor in zip(pays.days, pays.amounts, strict=True):
+            known_day, known_minor = weeks.get(week_of(day), (day, 0))
+            weeks[week_of(day)] = (max(day, known_day), known_minor + amount_minor)
+    ordered = [weeks[week] for week in sorted(weeks)]
+    source = min(one.source, other.source, key=lambda source: source.kind)
+    return Pays(source, [day for day, _ in ordered], [amount_minor for _, amount_minor in ordered])
+
+
+def has_regular_run(days: list[int], amounts: list[int]) -> bool:
+    """Whether three pays in a row have similar gaps and similar amounts: a regular payer, then and later."""
+    for index in range(2, len(days)):
+        short, long = sorted((days[index] - days[index - 1], days[index - 1] - days[index - 2]))
+        if long > min(short * _REGULAR_GAP_SPREAD + _REGULAR_GAP_SLACK_DAYS, _REGULAR_GAP_DAYS_MAX):
+            continue
+        three = amounts[index - 2 : index + 1]
+        if max(three) <= _REGULAR_AMOUNT_SPREAD * min(three):
+            return True
+    return False
+
+
+# ---- accounts --------------------------------------------------------------------------------------------------------
+
+
+def is_active(account: Account, first_week: int, last_week: int) -> bool:
+    """Whether anything but income and own transfers moved in these weeks, both included."""
+    return weeks_up_to(account, last_week) & ((1 << max(last_week - first_week + 1, 0)) - 1) != 0
+
+
+def weeks_up_to(account: Account, last_week: int) -> int:
+    """The account's weeks with flows, one bit each: bit 0 is `last_week`, bit 1 the week before, ..."""
+    ahead = account.active_week - last_week
+    return account.active_weeks >> ahead if ahead >= 0 else account.active_weeks << -ahead
+
+
+# ---- weeks -----------------------------------------------------------------------------------------------------------
+
+
+def week_of(day: int) -> int:
+    """The week of a day, from Monday to Sunday; 1970-01-01 was a Thursday."""
+    return (day + 3) // 7
+
+
+def monday_of(week: int) -> int:
+    """The first day of a week."""
+    return week * 7 - 3
+
+
+def gaps_of(days: list[int]) -> list[int]:
+    """Days between neighbours."""
+    return [later - earlier for earlier, later in pairwise(days)]

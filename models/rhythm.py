@@ -1,0 +1,218 @@
+"""The rhythm of one source of income: how much it brings a month, and how long it may stay away.
+
+Every pay stands for a *level*: what the source brings a month, judged at that pay. Pay by the month: the pay and what came
+within `_SPLIT_DAYS` before it (pay in parts, allowances). More frequent pay: the sum of the last few pays, scaled to a
+month, of more pays where amounts vary. So pay-day jitter and months of 28 to 31 days move no level.
+
+A pay *stands* until its **reach** has passed: the time to the next pay, and a slack for everything that makes pay late. A
+source's level on a day is the best among the pays that stand. So small extra payments, an advance, pay in two parts or a
+bonus never lower it; a lower pay does once the last full one has lost its standing, and no pay at all does at the same time.
+
+Windows and paces were chosen on the made-up borrowers of `tests/support/incomes.py`, stable and losing, whose false alarms
+and delays `tests/models/signals/test_income_drop_found_and_false.py` holds fast.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final, NamedTuple
+
+from models.holidays import spring_festival_within
+from models.income import BENEFIT, PENSION, Pays, gaps_of
+from models.policy import IncomeDropPolicy
+
+MONTH_DAYS: Final = 31
+"""The longest month: the time to the next pay of a monthly payer."""
+_MONTH_HUNDREDTHS: Final = 3044
+"""Mean days a month, times 100."""
+_WEEKLY_DAYS_MAX: Final = 10
+"""Up to this pace pay is by the week (or more often: entries are one a week at most)."""
+_HALF_MONTHLY_DAYS_MAX: Final = 20
+"""Up to this pace pay is every second week, or twice a month."""
+_TWICE_A_MONTH: Final = range(15, 18)
+"""Paces of two pays a month, whose sum is the month's pay; 14 days is every second week."""
+_MONTHLY_DAYS_MAX: Final = 45
+_PACE_GAPS: Final = 12
+"""Gaps from which the pace is told: a year of months, a quarter of weeks."""
+_PACE_GAPS_MIN: Final = 3
+"""With fewer a source is taken for monthly: salary and bonus of a new employer are no weekly pay."""
+_OUTAGE_FACTOR: Final = 3
+"""A gap beyond so many usual ones was an outage, not rhythm."""
+_SPLIT_DAYS: Final = 12
+"""Parts of one monthly pay come within so many days."""
+_STEADY_DEVIATION: Final = 0.12
+"""Median deviation of levels, relative to their median, up to which a source is steady. Pay that varies evenly by up to
+a quarter stays within it, and cannot by chance fall short by 30 %."""
+_STEADY_LEVELS: Final = 16
+"""Newest levels that tell steadiness."""
+_LEARNT_GAP_FACTOR: Final = 1.25
+"""Own gaps up to so many reaches are the payer's habit and are learnt; longer ones were losses."""
+_LEARNT_SLACK_DAYS: Final = 3
+"""Pay-day jitter on top of the longest learnt gap."""
+
+_FESTIVAL_AHEAD_DAYS: Final = 15
+"""A pay due so many days before the festival may already be small, or be held back."""
+
+
+class Stream(NamedTuple):
+    """A source with its rhythm; lists run along its pays."""
+
+    pays: Pays
+    pace_days: int
+    """Time from one pay to the next."""
+    reach_days: int
+    """A pay stands through so many days after its own; longer over a Spring Festival."""
+    festival_days: int
+    levels: list[int]
+    """Minor units a month."""
+
+
+def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
+    """Tell the rhythm of a source from its pays."""
+    pace_days = pace_of(pays.days)
+    return Stream(
+        pays,
+        pace_days,
+        _reach_days(pays, pace_days, policy),
+        policy.spring_festival_days,
+        _levels(pays.days, pays.amounts, pace_days),
+    )
+
+
+def pace_of(days: list[int]) -> int:
+    """The usual gap: the one in which a day drawn by lot lies, so that extra pays in between hardly matter."""
+    gaps = sorted(gaps_of(days[-_PACE_GAPS - 1 :]))
+    if not gaps:
+        return MONTH_DAYS
+    middle = gaps[len(gaps) // 2]
+    if len(gaps) < _PACE_GAPS_MIN:
+        return max(MONTH_DAYS, middle)
+    while gaps[-1] > middle * _OUTAGE_FACTOR:
+        gaps.pop()
+    half, covered = sum(gaps) / 2, 0
+    for gap in gaps:
+        covered += gap
+        if covered >= half:
+            return gap
+    raise AssertionError(gaps)
+
+
+def level_before(stream: Stream, day: int) -> int:
+    """The level at the midnight that begins `day`, 0 where no pay stands."""
+    return _best(stream, bisect_left(stream.pays.days, day) - 1, day)[0]
+
+
+def level_now(stream: Stream, today: int) -> tuple[int, int]:
+    """The level today, with all pays known, and the day at whose beginning it may fall; (0, 0) where none stands."""
+    level, index = _best(stream, len(stream.pays.days) - 1, today)
+    return (level, end_of_standing(stream, index)) if level else (0, 0)
+
+
+def end_of_standing(stream: Stream, index: int) -> int:
+    """The day at whose beginning a pay stands no more."""
+    first = stream.pays.days[index]
+    last = first + stream.reach_days
+    if stream.festival_days and spring_festival_within(first, last + _FESTIVAL_AHEAD_DAYS):
+        last += stream.festival_days
+    return last + 1
+
+
+def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
+    """The best level of the pays up to `index` that stand on `day`, and the newest pay that has it."""
+    days, levels = stream.pays.days, stream.levels
+    surely, at_most = day - stream.reach_days, day - stream.reach_days - stream.festival_days
+    best, best_index = 0, -1
+    while index >= 0 and days[index] >= at_most:
+        if levels[index] > best and (days[index] >= surely or end_of_standing(stream, index) > day):
+            best, best_index = levels[index], index
+        index -= 1
+    return best, best_index
+
+
+# ---- levels ----------------------------------------------------------------------------------------------------------
+
+
+def _levels(days: list[int], amounts: list[int], pace_days: int) -> list[int]:
+    if pace_days <= _WEEKLY_DAYS_MAX:
+        pace_days, few, many = 7, 4, 8
+    elif pace_days <= _HALF_MONTHLY_DAYS_MAX:
+        few, many = 2, 4
+    elif pace_days <= _MONTHLY_DAYS_MAX:
+        few, many = 1, 3
+    else:
+        few, many = 1, 2
+    sums = _sums(days, amounts, _window_days(few, pace_days))
+    if _is_steady(sums[few - 1 :]):
+        return _a_month(sums, few, pace_days)
+    long_sums = _sums(days, amounts, _window_days(many, pace_days))
+    levels = _a_month(long_sums, many, pace_days)
+    if few == 1:
+        return levels
+    return list(map(max, levels, _a_month(sums, few, pace_days)))  # a short spell of good pay is enough
+
+
+def _window_days(pays: int, pace_days: int) -> int:
+    """Wide enough for so many pays and half a pace of jitter; for a single one, for its parts alone."""
+    return _SPLIT_DAYS * pace_days // MONTH_DAYS if pays == 1 else (2 * pays - 1) * pace_days // 2
+
+
+def _sums(days: list[int], amounts: list[int], window_days: int) -> list[int]:
+    """For each pay, what came within the window that it ends."""
+    sums: list[int] = []
+    total = first = 0
+    for day, amount_minor in zip(days, amounts, strict=True):
+        total += amount_minor
+        while days[first] <= day - window_days:
+            total -= amounts[first]
+            first += 1
+        sums.append(total)
+    return sums
+
+
+def _is_steady(sums: list[int]) -> bool:
+    """Whether the newest sums hardly deviate from their median; too few to tell are steady."""
+    newest = sorted(sums[-_STEADY_LEVELS:])
+    if len(newest) < _PACE_GAPS_MIN:
+        return True
+    middle = newest[len(newest) // 2]
+    deviations = sorted([abs(value - middle) for value in newest])
+    return deviations[len(deviations) // 2] <= _STEADY_DEVIATION * middle
+
+
+def _a_month(sums: list[int], pays: int, pace_days: int) -> list[int]:
+    if _HALF_MONTHLY_DAYS_MAX < pace_days <= _MONTHLY_DAYS_MAX:
+        return sums if pays == 1 else [total // pays for total in sums]
+    if pace_days in _TWICE_A_MONTH:
+        return [total * 2 // pays for total in sums]
+    divisor = pays * pace_days * 100
+    return [total * _MONTH_HUNDREDTHS // divisor for total in sums]
+
+
+# ---- reach -----------------------------------------------------------------------------------------------------------
+
+
+def _reach_days(pays: Pays, pace_days: int, policy: IncomeDropPolicy) -> int:
+    late_days = policy.late_days
+    if pace_days <= _HALF_MONTHLY_DAYS_MAX:
+        # One pay may be skipped (a week off), so the slack is twice what is allowed for a late one.
+        reach_days = max(pace_days, 7) + 2 * late_days
+    elif pace_days <= _MONTHLY_DAYS_MAX:
+        reach_days = max(MONTH_DAYS, pace_days) + late_days
+    else:
+        reach_days = pace_days + max(late_days, pace_days // 4)
+    if pace_days > _HALF_MONTHLY_DAYS_MAX and pays.source.kind not in (PENSION, BENEFIT):
+        reach_days = max(reach_days, policy.job_change_days)
+    return max(reach_days, _learnt_days(pays.days, reach_days))
+
+
+def _learnt_days(days: list[int], reach_days: int) -> int:
+    """The longest gap this payer has left before, with some slack; gaps over a Spring Festival teach nothing."""
+    longest = 0
+    earlier = days[0]
+    for day in days:
+        gap = day - earlier
+        is_learnt = reach_days - _LEARNT_SLACK_DAYS < gap <= reach_days * _LEARNT_GAP_FACTOR
+        if is_learnt and gap > longest and not spring_festival_within(earlier, day):
+            longest = gap
+        earlier = day
+    return longest + _LEARNT_SLACK_DAYS

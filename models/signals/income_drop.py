@@ -1,0 +1,538 @@
+"""`income_drop`: recognised income against the borrower's own past.
+
+**Now.** A borrower's income is the sum of its sources' levels (`models.rhythm`), a month. It rises when pay comes and falls
+only at a local midnight, when a pay loses its standing because the next one of its size did not come in time.
+
+**Usual.** The same sum, looked at every `SAMPLE_DAYS` back from the last pay before the loss, ten times at most; of these
+the value that three tenths lie below. That is no mean: a bonus, however large, and a change of employer with both pays in
+one month raise few looks, a bad month lowers few, and after four months at a new level the new level is the usual one.
+While an alert is open, the looks go back from its opening, so that the loss is measured against what was before it.
+
+**Found** where the part lost reaches a threshold, with a history as long as the policy wants from the first to the last
+full pay. An open alert keeps its severity until the loss is `ease_margin` below its threshold. It resolves when income
+returns, or as `passed` when the level has settled (`_has_settled`).
+
+**Cannot see.** Where the account into which a source paid was unlinked before the pay failed to come, or had fallen silent
+as a whole (`_fell_silent`), the missing pay says nothing of the borrower. If the loss in sight alone is none, the finding
+is `watch` and not actionable. Each account is judged by itself: others that live on do not show where the pay went.
+
+Several currencies are kept apart, for nothing here knows rates: the one with most pays is judged.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from typing import Final, Literal, NamedTuple
+
+from models.alerts import EvidenceValue, Finding, Reason, Resolution, Severity, Text, plain_number
+from models.calendars import iso_date
+from models.income import (
+    EMPLOYER,
+    LOOKBACK_DAYS,
+    SALARY,
+    Account,
+    IncomeEvidence,
+    has_hidden_pay,
+    is_active,
+    monday_of,
+    pays_as_of,
+    recognised,
+    week_of,
+    weeks_up_to,
+)
+from models.money import format_amount
+from models.policy import IncomeDropPolicy
+from models.rhythm import Stream, end_of_standing, level_before, level_now, stream_of
+from models.rules import Rules
+
+SAMPLE_DAYS: Final = 28
+"""Between two looks at past income: whole weeks, about a month."""
+SAMPLES_MAX: Final = 10
+"""Looks at past income: nine months, so that a slow decline shows, and four at a new level outweigh the rest."""
+BONUS_PART: Final = 4
+"""A level more than a quarter above the middle of a source's levels is a bonus, until half of them are as high."""
+SETTLED_BAND: Final = 0.15
+"""Of the usual income: how far the level may move and still count as settled."""
+SETTLED_CHECK_DAYS: Final = 30
+"""Between two looks at whether an unsettled level has settled after all."""
+PERIOD_DAYS: Final = 30
+"""What `income_minor` and `usual_income_minor` are for: a month."""
+_SILENT_MEMORY_WEEKS: Final = 11
+"""Weeks before the last pay that tell an account's own frequency of flows."""
+_SILENT_ACTIVE_WEEKS_MIN: Final = 3
+"""Fewer active weeks among them, and silence is nothing new: then a missing pay is a missing pay."""
+
+_Blindness = Literal["silent", "unlinked", ""]
+
+
+class _Standing(NamedTuple):
+    """A source as of an instant."""
+
+    stream: Stream
+    level: int
+    """Minor units a month that stand."""
+    until_day: int
+    """At its beginning the level may fall; where nothing stands, when the last pay lost its standing."""
+    blind: _Blindness
+    """Why the missing pay says nothing, or empty."""
+    usual: int = 0
+    """The source's own part in what is usual."""
+
+
+class _Picture(NamedTuple):
+    """All that a judgement compares; amounts are minor units a month."""
+
+    currency: str
+    today: int
+    usual: int
+    income: int
+    unseen: int
+    """Of what is missing: the part that we cannot see."""
+    history_days: int
+    last_pay_day: int
+    standings: list[_Standing]
+
+    @property
+    def lost(self) -> float:
+        """Part of the usual income that does not come in, seen or unseen."""
+        return (self.usual - self.income) / self.usual
+
+    @property
+    def lost_in_sight(self) -> float:
+        """The same without what we cannot see."""
+        return (self.usual - self.income - self.unseen) / self.usual
+
+
+def judge(
+    evidence: IncomeEvidence,
+    at_ms: int,
+    open_severity: Severity | None,
+    opened_at_ms: int | None,
+    rules: Rules,
+) -> Finding | None:
+    """The loss of income as of `at_ms`.
+
+    Args:
+        evidence: of one borrower.
+        at_ms: only flows with event time up to this instant count.
+        open_severity: of the open alert, which eases with a margin; None where none is open.
+        opened_at_ms: when the open alert opened: what is usual is what was before.
+        rules: with the policy's thresholds.
+    """
+    policy = rules.policy.signals.income_drop
+    opened_at_ms = opened_at_ms if open_severity is not None else None
+    picture = _look(evidence, at_ms, opened_at_ms, rules)
+    if picture is None or picture.history_days < policy.history_days_min:
+        return None
+    if opened_at_ms is None:
+        if _is_forgotten(picture, policy) or _may_be_a_part_month(picture, policy):
+            return None
+    elif _has_settled(picture, rules.calendar.day_of(opened_at_ms), policy):
+        return None
+    found = _severity(picture.lost_in_sight, open_severity, policy)
+    if found is not None:
+        severity, threshold = found
+        return Finding(severity, _loss_reasons(picture, threshold))
+    watch = policy.severity.watch - (policy.ease_margin if open_severity is not None else 0)
+    if picture.lost < watch:
+        return None
+    return Finding(Severity.WATCH, (_blind_reason(picture, watch),), actionable=False)
+
+
+def next_deadline_ms(
+    evidence: IncomeEvidence,
+    after_ms: int,
+    open_severity: Severity | None,
+    opened_at_ms: int | None,
+    rules: Rules,
+) -> int | None:
+    """The first local midnight after `after_ms` at which time alone may change the judgement, or None."""
+    calendar = rules.calendar
+    today = calendar.day_of(after_ms)
+    opened_at_ms = opened_at_ms if open_severity is not None else None
+    days = [today + 1] if has_hidden_pay(evidence, after_ms, calendar) else []
+    streams, _ = _streams(evidence, after_ms, opened_at_ms, rules)
+    if streams:
+        policy = rules.policy.signals.income_drop
+        first_day = min(stream.pays.days[0] for stream in streams)
+        last_day = max(stream.pays.days[-1] for stream in streams)
+        if opened_at_ms is not None:
+            days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
+        if opened_at_ms is not None or last_day - first_day >= policy.history_days_min:
+            standings = [_standing(evidence, streams, stream, after_ms, rules) for stream in streams]
+            days.extend(standing.until_day for standing in standings if standing.level)
+            days.extend(
+                _sign_of_life_day(evidence, standing, today) for standing in standings if standing.blind
+            )
+            if not any(standing.level for standing in standings):
+                days.append(_forgotten_day(standings, policy))
+    later = [day for day in days if day > today]
+    return calendar.midnight_ms(min(later)) if later else None
+
+
+def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: Rules) -> Resolution | None:
+    """Why an alert is found no more as of `at_ms`: None where income returned, `passed` where it settled without."""
+    picture = _look(evidence, at_ms, opened_at_ms, rules)
+    policy = rules.policy.signals.income_drop
+    if picture is None:
+        return "passed"
+    return "passed" if picture.lost >= policy.severity.watch - policy.ease_margin else None
+
+
+def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
+    """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
+    picture = _look(evidence, at_ms, None, rules)
+    if picture is None or picture.history_days < rules.policy.signals.income_drop.history_days_min:
+        return None
+    return min(1.0, max(0.0, picture.lost_in_sight))
+
+
+# ---- the picture -----------------------------------------------------------------------------------------------------
+
+
+def _streams(
+    evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules: Rules
+) -> tuple[list[Stream], int]:
+    """The sources of the main currency with their rhythm, and the day of the first look at past income."""
+    calendar = rules.calendar
+    seen = pays_as_of(evidence, at_ms, calendar)
+    if not seen:
+        return [], 0
+    if opened_at_ms is None:
+        sample_day = max(pays.days[-1] for pays in seen)
+    else:
+        sample_day = calendar.day_of(opened_at_ms) - 1
+    income = recognised(seen, sample_day - LOOKBACK_DAYS)
+    if any(pays.source.currency != income[0].source.currency for pays in income):
+        counts: Counter[str] = Counter()
+        for pays in income:
+            counts[pays.source.currency] += len(pays.days)
+        currency = min(counts, key=lambda code: (-counts[code], code))
+        income = [pays for pays in income if pays.source.currency == currency]
+    policy = rules.policy.signals.income_drop
+    return [stream_of(pays, policy) for pays in income], sample_day
+
+
+def _look(evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules: Rules) -> _Picture | None:
+    """Compare what comes in now with what is usual; None where too little is known."""
+    streams, sample_day = _streams(evidence, at_ms, opened_at_ms, rules)
+    if not streams:
+        return None
+    first_day = min(stream.pays.days[0] for stream in streams)
+    looks = [sample_day - SAMPLE_DAYS * number for number in range(SAMPLES_MAX)]
+    looks = [day for day in looks if day >= first_day + SAMPLE_DAYS]
+    if not looks:
+        return None
+    levels = [_levels_on(stream, looks) for stream in streams]
+    usual = _usual([sum(at_one_time) for at_one_time in zip(*levels, strict=True)])
+    if usual == 0:
+        return None
+    standings = [
+        _standing(evidence, streams, stream, at_ms, rules)._replace(usual=_usual(own))
+        for stream, own in zip(streams, levels, strict=True)
+    ]
+    income = sum(standing.level for standing in standings)
+    blind = sum(standing.usual for standing in standings if standing.blind)
+    watch = rules.policy.signals.income_drop.severity.watch
+    last_full_day = max(_last_full_day(stream, watch) for stream in streams)
+    return _Picture(
+        currency=streams[0].pays.source.currency,
+        today=rules.calendar.day_of(at_ms),
+        usual=usual,
+        income=income,
+        unseen=max(min(blind, usual - income), 0),
+        history_days=last_full_day - first_day,
+        last_pay_day=max(stream.pays.days[-1] for stream in streams),
+        standings=standings,
+    )
+
+
+def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
+    """The levels at past looks, without what stands out above the source's own middle: bonuses are no usual income."""
+    known = sorted(stream.levels[: bisect_right(stream.pays.days, looks[0])])
+    if not known:
+        return [0] * len(looks)
+    middle = known[len(known) // 2]
+    cap = middle + middle // BONUS_PART
+    return [min(level_before(stream, day), cap) for day in looks]
+
+
+def _usual(levels: list[int]) -> int:
+    """The value that three tenths of the looks lie below."""
+    return sorted(levels)[len(levels) * 3 // 10]
+
+
+def _last_full_day(stream: Stream, watch: float) -> int:
+    """The day of the newest pay that is no loss by the source's own measure."""
+    levels = stream.levels
+    full = (1 - watch) * sorted(levels)[len(levels) // 2]
+    for index in range(len(levels) - 1, -1, -1):
+        if levels[index] >= full:
+            return stream.pays.days[index]
+    raise AssertionError(levels)
+
+
+def _standing(
+    evidence: IncomeEvidence, streams: list[Stream], stream: Stream, at_ms: int, rules: Rules
+) -> _Standing:
+    today = rules.calendar.day_of(at_ms)
+    level, until_day = level_now(stream, today)
+    number = stream.pays.source.account
+    if number < 0 or (level and not evidence.accounts[number].links):
+        return _Standing(stream, level, until_day or _last_end(stream), "")
+    account = evidence.accounts[number]
+    end_day, dark_day = _sight(account, stream, at_ms, rules)
+    if today < end_day and stream.levels[-1] >= level:
+        return _Standing(stream, stream.levels[-1], max(end_day, until_day), "")
+    if level:
+        return _Standing(stream, level, until_day, "")
+    blind: _Blindness = ""
+    if dark_day is not None and not is_active(account, week_of(dark_day) + 1, week_of(today) - 1):
+        blind = "unlinked"
+    elif _fell_silent(account, streams, stream, today):
+        blind = "silent"
+    return _Standing(stream, 0, end_day, blind)
+
+
+def _last_end(stream: Stream) -> int:
+    """The day at whose beginning the last pay stands no more."""
+    return end_of_standing(stream, len(stream.pays.days) - 1)
+
+
+def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[int, int | None]:
+    """When the last pay stands no more, given what we could see, and since which day we see the account no more.
+
+    An unlink after that day changes nothing: the pay had failed to come in our sight. A link after an unlink
+    before it begins the waiting anew.
+    """
+    day_of = rules.calendar.day_of
+    last_pay_day = stream.pays.days[-1]
+    end_day = _last_end(stream)
+    dark_day: int | None = None
+    for link in account.links:
+        instant_ms, is_linked = divmod(link, 2)
+        if instant_ms > at_ms:
+            break
+        day = day_of(instant_ms)
+        if is_linked and dark_day is not None:
+            end_day = max(end_day, day + stream.reach_days + 1)
+            dark_day = None
+        elif not is_linked and dark_day is None and last_pay_day <= day < end_day:
+            dark_day = day
+    return end_day, dark_day
+
+
+def _fell_silent(account: Account, streams: list[Stream], stream: Stream, today: int) -> bool:
+    """Whether nothing at all moved on the account since before the missing pay was expected, against its habit.
+
+    Judged when the last pay lost its standing, in whole weeks: it moved in at least `_SILENT_ACTIVE_WEEKS_MIN` of the
+    `_SILENT_MEMORY_WEEKS` up to the last pay, has been silent since the week of the expected pay or longer, and for
+    longer than ever in those weeks. A sign of life since then ends the silence. An account on which nothing but pay (and
+    own transfers) ever moved can fall silent in no other way than by the pay's absence, so it never is silent.
+    """
+    last_day = stream.pays.days[-1]
+    end_day = _last_end(stream)
+    last_whole_week = week_of(end_day) - 1
+    weeks = weeks_up_to(account, last_whole_week)
+    before = (weeks >> (last_whole_week - week_of(last_day))) & ((1 << _SILENT_MEMORY_WEEKS) - 1)
+    if before.bit_count() < _SILENT_ACTIVE_WEEKS_MIN:
+        return False
+    silent_weeks = (weeks & -weeks).bit_length() - 1
+    expected_day = last_day + stream.pace_days
+    if silent_weeks <= max(last_whole_week - week_of(expected_day), _longest_silence(before)):
+        return False
+    if is_active(account, last_whole_week + 1, week_of(today) - 1):
+        return False
+    number = stream.pays.source.account
+    return not any(
+        other.pays.source.account == number and other.pays.days[-1] >= expected_day for other in streams
+    )
+
+
+def _longest_silence(weeks: int) -> int:
+    """The most weeks in a row without a bit, between two with one."""
+    return max(map(len, f"{weeks:b}".strip("0").split("1")))
+
+
+# ---- judging ---------------------------------------------------------------------------------------------------------
+
+
+def _severity(
+    lost: float, open_severity: Severity | None, policy: IncomeDropPolicy
+) -> tuple[Severity, float] | None:
+    """The severity of a loss and the fraction from which on it holds."""
+    thresholds = policy.severity
+    for severity, rises_at in (
+        (Severity.SERIOUS, thresholds.serious),
+        (Severity.WARNING, thresholds.warning),
+        (Severity.WATCH, thresholds.watch),
+    ):
+        if lost >= rises_at:
+            return severity, rises_at
+        if open_severity is not None and open_severity >= severity and lost >= rises_at - policy.ease_margin:
+            return severity, rises_at - policy.ease_margin
+    return None
+
+
+def _is_forgotten(picture: _Picture, policy: IncomeDropPolicy) -> bool:
+    """Whether no income at all has been the new normal for long enough."""
+    return picture.income == 0 and picture.today >= _forgotten_day(picture.standings, policy)
+
+
+def _forgotten_day(standings: list[_Standing], policy: IncomeDropPolicy) -> int:
+    return max(standing.until_day for standing in standings) + policy.settled_days
+
+
+def _may_be_a_part_month(picture: _Picture, policy: IncomeDropPolicy) -> bool:
+    """Whether the loss may be a new employer's first pay for part of a month: then its second pay tells."""
+    first_pays = sum(
+        standing.level
+        for standing in picture.standings
+        if len(standing.stream.levels) == 1 and standing.stream.pays.source.kind in (SALARY, EMPLOYER)
+    )
+    doubled = picture.income + first_pays
+    return first_pays > 0 and (picture.usual - doubled) / picture.usual < policy.severity.watch
+
+
+def _has_settled(picture: _Picture, opened_day: int, policy: IncomeDropPolicy) -> bool:
+    """Whether the level has been the same for `settled_days`, or has not settled in half as long again.
+
+    Looked at every `SETTLED_CHECK_DAYS` from `settled_days` after the opening on, so that the answer changes at known
+    midnights only.
+    """
+    over_days = picture.today - opened_day - policy.settled_days
+    if over_days < 0:
+        return False
+    if over_days >= policy.settled_days // 2:
+        return True
+    check_day = picture.today - over_days % SETTLED_CHECK_DAYS
+    level = _total_before(picture.standings, check_day)
+    return all(
+        abs(_total_before(picture.standings, day) - level) <= SETTLED_BAND * picture.usual
+        for day in range(check_day - policy.settled_days, check_day, SETTLED_CHECK_DAYS)
+        if day > opened_day
+    )
+
+
+def _next_settled_check(today: int, opened_day: int, policy: IncomeDropPolicy) -> int:
+    first_day = opened_day + policy.settled_days
+    if today < first_day:
+        return first_day
+    next_day = today + SETTLED_CHECK_DAYS - (today - first_day) % SETTLED_CHECK_DAYS
+    last_day = first_day + policy.settled_days // 2
+    return min(next_day, last_day) if today < last_day else 0
+
+
+def _total_before(standings: list[_Standing], day: int) -> int:
+    return sum(level_before(standing.stream, day) for standing in standings)
+
+
+def _sign_of_life_day(evidence: IncomeEvidence, standing: _Standing, today: int) -> int:
+    """The Monday on which a flow of the current week ends a silence; 0 where there is none."""
+    number = standing.stream.pays.source.account
+    week = week_of(today)
+    return monday_of(week + 1) if is_active(evidence.accounts[number], week, week) else 0
+
+
+# ---- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def _loss_reasons(picture: _Picture, threshold: float) -> tuple[Reason, ...]:
+    reasons = [
+        _absent_reason(picture, threshold) if picture.income == 0 else _drop_reason(picture, threshold)
+    ]
+    if picture.unseen:
+        reasons.append(_blind_reason(picture, threshold))
+    return tuple(reasons)
+
+
+def _numbers(picture: _Picture, lost: float, threshold: float) -> dict[str, EvidenceValue]:
+    return {
+        "lost_fraction": plain_number(lost),
+        "threshold": plain_number(threshold),
+        "income_minor": picture.income,
+        "usual_income_minor": picture.usual,
+        "period_days": PERIOD_DAYS,
+        "currency": picture.currency,
+        "last_income_date": iso_date(picture.last_pay_day),
+        "expected_by_date": iso_date(_missing(picture).until_day - 1),
+        "history_days": picture.history_days,
+        "unseen_minor": picture.unseen,
+    }
+
+
+def _missing(picture: _Picture) -> _Standing:
+    """The source that is missed most: of several alike the one that paid last."""
+    return max(
+        picture.standings,
+        key=lambda standing: (
+            standing.usual - standing.level,
+            standing.until_day,
+            standing.stream.pays.source.counterparty_id,
+        ),
+    )
+
+
+def _absent_reason(picture: _Picture, threshold: float) -> Reason:
+    numbers = _numbers(picture, picture.lost_in_sight, threshold)
+    usual = format_amount(picture.usual, picture.currency)
+    percent = _percent(threshold)
+    return Reason(
+        code="ID-ABSENT",
+        text=Text(
+            en=(
+                f"No recognised income any more: the last came on {numbers['last_income_date']}, the next was awaited "
+                f"until {numbers['expected_by_date']}. Usual are {usual} a month; this severity holds from {percent} lost."
+            ),
+            zh=(
+                f"已无可识别收入：最近一笔在 {numbers['last_income_date']}，下一笔最迟应于 "
+                f"{numbers['expected_by_date']} 到账。平时每月 {usual}；损失达到 {percent} 即为此级别。"
+            ),
+        ),
+        evidence=numbers,
+    )
+
+
+def _drop_reason(picture: _Picture, threshold: float) -> Reason:
+    numbers = _numbers(picture, picture.lost_in_sight, threshold)
+    income, usual = (format_amount(amount, picture.currency) for amount in (picture.income, picture.usual))
+    lost, percent = _percent(picture.lost_in_sight), _percent(threshold)
+    return Reason(
+        code="ID-DROP",
+        text=Text(
+            en=(
+                f"Recognised income is {income} a month, usual are {usual}: {lost} lost; "
+                f"this severity holds from {percent}. Pay of the usual size was awaited until {numbers['expected_by_date']}."
+            ),
+            zh=(
+                f"可识别收入为每月 {income}，平时为 {usual}：损失 {lost}；达到 {percent} 即为此级别。"
+                f"正常金额的收入最迟应于 {numbers['expected_by_date']} 到账。"
+            ),
+        ),
+        evidence=numbers,
+    )
+
+
+def _blind_reason(picture: _Picture, threshold: float) -> Reason:
+    blind = [standing for standing in picture.standings if standing.blind and standing.usual]
+    cause = "unlinked" if any(standing.blind == "unlinked" for standing in blind) else "silent"
+    numbers = _numbers(picture, picture.lost, threshold) | {"cause": cause}
+    unseen, usual = (format_amount(amount, picture.currency) for amount in (picture.unseen, picture.usual))
+    why_en = "was unlinked" if cause == "unlinked" else "has fallen silent as a whole"
+    why_zh = "已解除授权" if cause == "unlinked" else "已整体静默"
+    return Reason(
+        code="ID-CANNOT-SEE",
+        text=Text(
+            en=(
+                f"The account that received {unseen} of {usual} a month {why_en}: whether that income still comes "
+                f"cannot be seen."
+            ),
+            zh=f"每月 {usual} 中有 {unseen} 到账的账户{why_zh}：无法判断该收入是否仍在发放。",
+        ),
+        evidence=numbers,
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{plain_number(fraction * 100, 1)} %"
