@@ -79,7 +79,8 @@ class ForewarnApp(faust.App):
             broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
             store="memory://",
             autodiscover=False,
-            topic_replication_factor=settings.replication_factor,
+            # Only Faust's leader topic is made by Faust, and it knows no "the broker's default".
+            topic_replication_factor=max(1, settings.replication_factor),
             topic_partitions=1,
             web_enabled=settings.web_port is not None,
             web_port=settings.web_port or 6066,

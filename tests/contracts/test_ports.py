@@ -1,0 +1,372 @@
+"""What the pipeline may rely on, held against both implementations of the ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from streams.kafka.local import Broker
+from streams.ports import FencedError, LogRange, OutputRecord, PortError, PositionLostError, Sink
+from streams.topics import OUTPUT_RECORD_BYTES_MAX
+from tests.support.world import (
+    KafkaWorld,
+    MemoryWorld,
+    World,
+    assigned,
+    no_handover,
+    poll_records,
+    settings_for,
+    values,
+)
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def make_world(request: pytest.FixtureRequest) -> MakeWorld:
+    """Makes a world, with changed settings."""
+    if request.param == "memory":
+        return lambda **changes: MemoryWorld(settings_for("contract", **changes))
+    broker: Broker = request.getfixturevalue("broker")
+    return lambda **changes: KafkaWorld(settings_for("contract", broker.bootstrap_servers, **changes))
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    """A world with two tasks."""
+    return make_world()
+
+
+@pytest.fixture
+async def sinks(world: World) -> AsyncIterator[Callable[[], Any]]:
+    """Opens sinks of task 0, and closes them in the end."""
+    opened: list[Sink] = []
+
+    async def open_sink() -> Sink:
+        sink = world.ports.sink(0)
+        opened.append(sink)
+        await sink.open()
+        return sink
+
+    yield open_sink
+    for sink in opened:
+        await sink.close()
+
+
+def records(*contents: bytes) -> list[OutputRecord]:
+    """Records with one key."""
+    return [OutputRecord(b"k", content) for content in contents]
+
+
+# ---- source --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lone_member_gets_every_task(world: World) -> None:
+    """The only worker holds all tasks, of a generation that counts."""
+    source = world.ports.source()
+    await source.start(no_handover)
+    assignment = await assigned(source)
+    await source.stop()
+
+    assert assignment.tasks == {0, 1}
+    assert assignment.generation > 0
+
+
+async def test_only_open_tasks_are_read_from_their_offset_on(world: World) -> None:
+    """A closed task gives nothing; an open one gives everything from the given offset, as it was written."""
+    for task in (0, 1):
+        await world.produce(world.names.inputs[2], task, [b"a", b"b", b"c"], key=b"k", headers=[("h", b"1")])
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+
+    source.open(1, (0, 0, 1, 0))
+    found = await poll_records(source, 2)
+    await source.stop()
+
+    (read,) = found.values()
+    assert list(found) == [(2, 1)]
+    assert [(record.offset, record.key, record.value) for record in read] == [
+        (1, b"k", b"b"),
+        (2, b"k", b"c"),
+    ]
+    assert [list(record.headers) for record in read] == [[("h", b"1")]] * 2
+    assert all(record.timestamp > 1_600_000_000_000 for record in read)
+
+
+async def test_a_paused_partition_waits_and_loses_nothing(world: World) -> None:
+    """What was written meanwhile comes after `resume`, once and in order."""
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    source.open(0, (0, 0, 0, 0))
+    await world.produce(world.names.inputs[0], 0, [b"1", b"2"], key=b"k")
+    before = await poll_records(source, 2)
+
+    source.pause(0, 0)
+    await world.produce(world.names.inputs[0], 0, [b"3", b"4"], key=b"k")
+    await world.produce(world.names.inputs[1], 0, [b"other"], key=b"k")
+    meanwhile = await poll_records(source, 1)
+    source.resume(0, 0)
+    after = await poll_records(source, 2)
+    await source.stop()
+
+    assert values(before[0, 0]) == [b"1", b"2"]
+    assert list(meanwhile) == [(1, 0)]
+    assert values(after[0, 0]) == [b"3", b"4"]
+
+
+async def test_caught_up_and_position_follow_what_was_polled(world: World) -> None:
+    """After the last record the source is caught up, and its position is the end."""
+    await world.produce(world.names.inputs[3], 0, [b"1", b"2", b"3"], key=b"k")
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    source.open(0, (0, 0, 0, 0))
+    started = source.position(3, 0)
+    await poll_records(source, 3)
+    async with asyncio.timeout(30):
+        while not source.caught_up(3, 0):
+            await source.poll(20)
+    position = source.position(3, 0)
+    await source.stop()
+
+    assert (started, position) == (0, 3)
+
+
+async def test_members_share_whole_tasks_after_handing_over(world: World) -> None:
+    """A second member gets one of the two tasks, after the first was asked to hand over; leaving gives it back."""
+    handed_over: list[str] = []
+    first, second = world.ports.source(), world.ports.source()
+
+    async def hand_over() -> None:
+        handed_over.append("asked")
+        assert first.assignment is None
+
+    await first.start(hand_over)
+    alone = await assigned(first, 2)
+    starting = asyncio.create_task(second.start(no_handover))
+    shared, _ = await asyncio.gather(assigned(first, 1), starting)
+    other = await assigned(second, 1)
+    asked = len(handed_over)
+    stopping = asyncio.create_task(second.stop())
+    again, _ = await asyncio.gather(assigned(first, 2), stopping)
+    await first.stop()
+
+    assert asked >= 1
+    assert shared.tasks | other.tasks == {0, 1}
+    assert shared.generation == other.generation > alone.generation
+    assert again.tasks == {0, 1}
+    assert again.generation > shared.generation
+
+
+async def test_a_position_that_retention_deleted_is_an_error(world: World) -> None:
+    """Reading where the log no longer begins never jumps silently to where it does."""
+    await world.produce(world.names.inputs[0], 0, [b"1", b"2", b"3"], key=b"k")
+    await world.delete_before(world.names.inputs[0], 0, 2)
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    source.open(0, (1, 0, 0, 0))
+
+    with pytest.raises(PositionLostError, match=r"no longer holds|is not within"):
+        await poll_records(source, 1)
+    await source.stop()
+
+
+async def test_group_offsets_are_those_of_the_last_commit(world: World, sinks: Callable[[], Any]) -> None:
+    """Before any commit there are none; an aborted transaction's never count."""
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    nothing = await source.committed(0)
+    sink = await sinks()
+    await sink.begin()
+    await sink.send(world.names.alerts, records(b"a"), 1)
+    await sink.flush()
+    await sink.send_offsets((1, 2, 3, 4))
+    await sink.commit()
+    await sink.begin()
+    await sink.send_offsets((5, 6, 7, 8))
+    await sink.abort()
+    async with asyncio.timeout(30):
+        while (something := await source.committed(0)) == nothing:
+            await source.poll(20)
+    await source.stop()
+
+    assert nothing == (None,) * 4
+    assert something == (1, 2, 3, 4)
+
+
+# ---- sink ----------------------------------------------------------------------------------------------------------
+
+
+async def test_only_committed_records_are_read(world: World, sinks: Callable[[], Any]) -> None:
+    """An aborted transaction's records are never seen, a committed one's all at once and in order."""
+    sink = await sinks()
+    await sink.begin()
+    await sink.send(world.names.alerts, records(b"gone"), 1)
+    await sink.flush()
+    await sink.abort()
+    await sink.begin()
+    await sink.send(world.names.alerts, records(b"1", b"2"), 1_700_000_000_000)
+    await sink.send(world.names.dead_letters, records(b"3"), 1_700_000_000_000)
+    await sink.flush()
+    await sink.commit()
+    alerts = await world.read_committed(world.names.alerts)
+    dead = await world.read_committed(world.names.dead_letters)
+
+    assert [values(partition) for partition in alerts] == [[b"1", b"2"], []]
+    assert [values(partition) for partition in dead] == [[b"3"], []]
+    assert {record.timestamp for record in alerts[0]} == {1_700_000_000_000}
+
+
+async def test_a_new_sink_fences_the_old_and_ends_its_transaction(
+    world: World, sinks: Callable[[], Any]
+) -> None:
+    """What the old one still had open is taken back, and its commit fails as fenced."""
+    zombie = await sinks()
+    await zombie.begin()
+    await zombie.send(world.names.alerts, records(b"zombie"), 1)
+    await zombie.flush()
+    successor = await sinks()
+
+    with pytest.raises(FencedError):
+        await zombie.commit()
+    await successor.begin()
+    await successor.send(world.names.alerts, records(b"successor"), 1)
+    await successor.flush()
+    await successor.commit()
+    read = await world.read_committed(world.names.alerts)
+
+    assert values(read[0]) == [b"successor"]
+
+
+async def test_a_fenced_sink_can_send_nothing_either(world: World, sinks: Callable[[], Any]) -> None:
+    """A zombie that begins anew is told before anything of it is committed."""
+    zombie = await sinks()
+    await sinks()
+
+    async def transaction() -> None:
+        await zombie.begin()
+        await zombie.send(world.names.alerts, records(b"zombie"), 1)
+        await zombie.flush()
+        await zombie.send_offsets((9, 9, 9, 9))
+        await zombie.commit()
+
+    with pytest.raises(FencedError):
+        await transaction()
+    assert values((await world.read_committed(world.names.alerts))[0]) == []
+
+
+async def test_bytes_come_out_as_they_went_in(world: World, sinks: Callable[[], Any]) -> None:
+    """Any bytes, no key, no value, several headers: a dead letter is the record it was."""
+    letters = [
+        OutputRecord(None, bytes(range(256)), [("a", b"\xff"), ("b", b"")]),
+        OutputRecord(b"\x00key", None, ()),
+        OutputRecord(None, None, [("only", b"headers")]),
+    ]
+    sink = await sinks()
+    await sink.begin()
+    await sink.send(world.names.dead_letters, letters, 1)
+    await sink.flush()
+    await sink.commit()
+    read = (await world.read_committed(world.names.dead_letters))[0]
+
+    assert [OutputRecord(one.key, one.value, list(one.headers)) for one in read] == [
+        OutputRecord(one.key, one.value, list(one.headers)) for one in letters
+    ]
+
+
+async def test_large_transactions_arrive_whole_and_in_order(world: World, sinks: Callable[[], Any]) -> None:
+    """Megabytes in many batches, and one record as large as the topic allows."""
+    largest = os.urandom(OUTPUT_RECORD_BYTES_MAX - 200)
+    many = [OutputRecord(b"k", b"%06d" % number + bytes(2_000)) for number in range(1_000)]
+    sink = await sinks()
+    await sink.begin()
+    await sink.send(world.names.state, [*many, OutputRecord(b"k", largest)], 1)
+    await sink.flush()
+    await sink.commit()
+    read = (await world.read_committed(world.names.state))[0]
+
+    assert values(read) == [*(record.value for record in many), largest]
+
+
+async def test_a_missing_topic_is_an_error_in_time(make_world: MakeWorld) -> None:
+    """Sending to a topic that is not there fails within its limit and never hangs."""
+    world = make_world(send_timeout_ms=2_000)
+    sink = world.ports.sink(0)
+    await sink.open()
+    await sink.begin()
+
+    with pytest.raises(PortError):
+        await sink.send("nobody-made-this-topic", records(b"x"), 1)
+    await sink.close()
+
+
+# ---- logs ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_log_is_read_to_its_end_over_markers_and_aborted_records(
+    world: World, sinks: Callable[[], Any]
+) -> None:
+    """The end is a position: a log that ends in a marker or in aborted records ends all the same."""
+    sink = await sinks()
+    for content, commit in ((b"1", True), (b"gone", False), (b"2", True), (b"gone too", False)):
+        await sink.begin()
+        await sink.send(world.names.state, records(content), 1)
+        await sink.flush()
+        await (sink.commit() if commit else sink.abort())
+    logs = world.ports.logs()
+    await logs.start()
+    async with asyncio.timeout(30):
+        read = [record.value async for batch in logs.read(world.names.state, 0) for record in batch]
+    counts = await logs.partition_counts([world.names.state, world.names.policies, "nobody-made-this-topic"])
+    ranges = await logs.ranges([world.names.state], [0, 1])
+    empty = [batch async for batch in logs.read(world.names.state, 1)]
+    await logs.stop()
+
+    assert read == [b"1", b"2"]
+    assert counts == {world.names.state: 2, world.names.policies: 1, "nobody-made-this-topic": 0}
+    assert ranges == {(world.names.state, 0): LogRange(0, 8), (world.names.state, 1): LogRange(0, 0)}
+    assert empty == []
+
+
+async def test_a_restore_sees_everything_its_predecessor_committed(
+    world: World, sinks: Callable[[], Any]
+) -> None:
+    """After `open` the former producer's transaction is over: committed and read, or taken back."""
+    predecessor = await sinks()
+    await predecessor.begin()
+    await predecessor.send(world.names.state, records(b"whole"), 1)
+    await predecessor.flush()
+    await predecessor.commit()
+    await predecessor.begin()
+    await predecessor.send(world.names.state, records(b"torn"), 1)
+    await predecessor.flush()
+    await sinks()
+    logs = world.ports.logs()
+    await logs.start()
+    async with asyncio.timeout(30):
+        read = [record.value async for batch in logs.read(world.names.state, 0) for record in batch]
+    await logs.stop()
+
+    assert read == [b"whole"]
+
+
+async def test_a_log_begins_where_retention_left_it(world: World) -> None:
+    """Deleted records are neither read nor waited for."""
+    await world.produce(world.names.alerts, 0, [b"1", b"2", b"3"], key=b"k")
+    await world.delete_before(world.names.alerts, 0, 2)
+    logs = world.ports.logs()
+    await logs.start()
+    ranges = await logs.ranges([world.names.alerts], [0])
+    read = [record.value async for batch in logs.read(world.names.alerts, 0) for record in batch]
+    await logs.stop()
+
+    assert ranges[world.names.alerts, 0] == LogRange(2, 3)
+    assert read == [b"3"]
