@@ -39,6 +39,7 @@ from models.events import (
     Heartbeat,
     Origin,
 )
+from models.evidence import NOTHING, Noted
 from models.lifecycle import Lifecycle, Occasion
 from models.limits import (
     INCOMPLETE_RECORDS_MAX,
@@ -263,9 +264,7 @@ class RiskEngine:
         if noted.unused is not None:
             self.counts[f"unused.{noted.unused}"] += 1
         for touched in noted.touched:
-            self._react(
-                borrower_id, borrower, touched, event.event_time_ms, origin, rewrites_past=noted.rewrites_past
-            )
+            self._react(borrower_id, borrower, touched, event.event_time_ms, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(event.event_id, None) is not None:
             self._present_again(borrower_id, borrower, event.event_time_ms, origin)
         return None
@@ -316,19 +315,20 @@ class RiskEngine:
         touched: tuple[int, str | None],
         event_time_ms: int,
         origin: Origin,
-        *,
-        rewrites_past: bool = False,
+        noted: Noted = NOTHING,
     ) -> None:
         """Judge a signal that an event touched; behind a deadline that has not passed yet, the judgement waits."""
         signal, subject = touched
         clock = SIGNALS[signal].clock
-        at_ms = max(event_time_ms, self._watermarks_ms[clock], borrower.judged_ms[clock])
+        at_ms = max(
+            event_time_ms, noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]
+        )
         for waiting in borrower.pending:
             if SIGNALS[waiting.signal].clock == clock:
                 at_ms = max(at_ms, waiting.at_ms)
         occasion = Occasion(at_ms, event_time_ms, origin)
-        if rewrites_past or event_time_ms < at_ms:
-            since_ms = -1 if rewrites_past else event_time_ms
+        if noted.rewrites_past or event_time_ms < at_ms:
+            since_ms = -1 if noted.rewrites_past else event_time_ms
             self._lifecycle.retract_disproved(borrower_id, borrower, signal, subject, since_ms, occasion)
         deadline_ms = borrower.deadlines_ms[clock]
         if deadline_ms > at_ms and not borrower.pending:

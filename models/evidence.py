@@ -45,6 +45,8 @@ class Noted(Struct, frozen=True, gc=False):
     """The event's type, where no signal uses it yet: accepted, counted, and left."""
     rewrites_past: bool = False
     """A correction: what was judged before may prove wrong."""
+    entered_up_to_ms: int = -1
+    """Latest event time of what had waited for this event and was entered with it."""
 
 
 NOTHING: Final = Noted()
@@ -93,8 +95,10 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
     if len(borrower.loans) >= LOANS_MAX and not _forget_a_closed_loan(borrower):
         return Noted(refused="too-many-loans")
     borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
-    _apply_waiting(borrower, event.loan_id, rules)
-    return Noted(touched=((MISSED_PAYMENT, event.loan_id), (MULTI_PLATFORM_BORROWING, None)))
+    return Noted(
+        touched=((MISSED_PAYMENT, event.loan_id), (MULTI_PLATFORM_BORROWING, None)),
+        entered_up_to_ms=_apply_waiting(borrower, event.loan_id, rules),
+    )
 
 
 def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origin, rules: Rules) -> Noted:
@@ -104,10 +108,14 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
             return Noted(refused="too-many-waiting")
         borrower.waiting.append(WaitingEvent(event, origin))
         return NOTHING
+    entered_up_to_ms = -1
     if borrower.waiting and isinstance(event, Repayment):
-        _apply_waiting(borrower, event.loan_id, rules)
-    is_correction = isinstance(event, ScheduleChanged) and event.reason == "correction"
-    return Noted(touched=((MISSED_PAYMENT, event.loan_id),), rewrites_past=is_correction)
+        entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
+    return Noted(
+        touched=((MISSED_PAYMENT, event.loan_id),),
+        rewrites_past=isinstance(event, ScheduleChanged) and event.reason == "correction",
+        entered_up_to_ms=entered_up_to_ms,
+    )
 
 
 def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:
@@ -118,12 +126,15 @@ def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:
     return True
 
 
-def _apply_waiting(borrower: Borrower, loan_id: str, rules: Rules) -> None:
-    """Enter what waited for a loan, in order of time; a reversal whose payment is still unknown waits on."""
+def _apply_waiting(borrower: Borrower, loan_id: str, rules: Rules) -> int:
+    """Enter what waited for a loan, in order of time, and say up to when; what still misses its payment waits on."""
     loan = borrower.loans[loan_id]
+    entered_up_to_ms = -1
     for waiting in sorted(borrower.waiting, key=lambda waiting: waiting.event.event_time_ms):
         if waiting.event.loan_id == loan_id and _apply(loan, waiting.event, rules):
             borrower.waiting.remove(waiting)
+            entered_up_to_ms = waiting.event.event_time_ms
+    return entered_up_to_ms
 
 
 def _forget_a_closed_loan(borrower: Borrower) -> bool:
