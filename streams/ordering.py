@@ -70,7 +70,7 @@ class MergeQueue(Generic[E, R]):
 
         Args:
             idle: None for `clock = "event"`: every topic must show what it has next. For `clock = "wall"`, by topic,
-                whether it is caught up: an empty one then holds the others only so long.
+                whether it is caught up: it then holds the others only so long.
             waited_since_ms: stop-watch time; what arrived no later than this has waited enough for idle topics.
         """
         strict = min(floor * self._topics + topic for topic, floor in enumerate(self._floors_ms))
@@ -78,11 +78,7 @@ class MergeQueue(Generic[E, R]):
             self._release_up_to(strict)
             return
         busy = min(
-            (
-                floor * self._topics + topic
-                for topic, floor in enumerate(self._floors_ms)
-                if self._waiting[topic] or not idle[topic]
-            ),
+            (floor * self._topics + topic for topic, floor in enumerate(self._floors_ms) if not idle[topic]),
             default=_NO_BOUND,
         )
         waited = max(
