@@ -85,6 +85,7 @@ def _run(options: DemoOptions, json_summary: Path | None) -> None:
     from streams.event_files import EventFilesError
     from streams.kafka.inspection import InspectionError
     from streams.kafka.local import BrokerUnavailableError
+    from streams.pipeline import PipelineError
     from streams.ports import PortError
     from streams.settings import SettingsError
 
@@ -93,6 +94,7 @@ def _run(options: DemoOptions, json_summary: Path | None) -> None:
         DemoError,
         EventFilesError,
         InspectionError,
+        PipelineError,
         PortError,
         SettingsError,
         OSError,
@@ -152,6 +154,11 @@ def _print_judgement(summary: DemoSummary) -> None:
 
 def _tell_how_to_look_further(summary: DemoSummary, *, keep: bool) -> None:
     click.echo()
+    if summary.kafka == "memory":
+        click.echo(
+            "It ran in memory, so nothing is left to look at. With Java 17 and Maven it runs over Kafka."
+        )
+        return
     if not keep:
         click.echo("To look further, run it again with --keep, and in another terminal:")
     else:

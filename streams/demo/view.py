@@ -17,12 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from models.alerts import Alert, SeverityName, SignalName
+from streams.clock import Clock
 from streams.wording import one_line
 
 LATEST_MAX: Final = 8
 """Alerts shown one by one: what fits beside the tables on a small terminal."""
 PLAIN_EVERY_SECONDS: Final = 3.0
 """Between two plain lines: often enough to see that it lives, seldom enough for a log."""
+
+_RATE_SECONDS: Final = 5
+"""Events/s are shown over so long: short enough to live, long enough to stand still."""
 
 SEVERITIES: Final[tuple[SeverityName, ...]] = get_args(SeverityName)
 _SEVERITY_STYLES: Final = {
@@ -72,12 +76,49 @@ class Snapshot(Struct, frozen=True):
     consumed: int
     """Of them, processed and committed."""
     events_per_second: float
-    """Over the last seconds."""
+    """Over the last `_RATE_SECONDS`."""
 
     @property
     def lag(self) -> int:
         """Written and not yet consumed."""
         return max(0, self.written - self.consumed)
+
+
+class Odometer:
+    """Makes speed out of totals looked up now and then."""
+
+    def __init__(self, clock: Clock) -> None:
+        """The watch starts now."""
+        self._clock = clock
+        self._began_ms = self._moved_ms = clock.monotonic_ms()
+        self._first_record_ms: int | None = None
+        self._totals = (0, 0)
+        self._recent: deque[tuple[int, int]] = deque()
+
+    def read(self, written: int, consumed: int) -> Snapshot:
+        """Take the totals of now."""
+        now_ms = self._clock.monotonic_ms()
+        if (written, consumed) != self._totals:
+            self._totals, self._moved_ms = (written, consumed), now_ms
+        if written and self._first_record_ms is None:
+            self._first_record_ms = now_ms
+        self._recent.append((now_ms, consumed))
+        while now_ms - self._recent[0][0] > _RATE_SECONDS * 1000:
+            self._recent.popleft()
+        began_ms, consumed_before = self._recent[0]
+        rate = 1000 * (consumed - consumed_before) / (now_ms - began_ms) if now_ms > began_ms else 0.0
+        return Snapshot((now_ms - self._began_ms) / 1000, written, consumed, rate)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """Since anything was written or consumed."""
+        return (self._clock.monotonic_ms() - self._moved_ms) / 1000
+
+    @property
+    def busy_seconds(self) -> float:
+        """From the first record seen to the last one consumed."""
+        began_ms = self._began_ms if self._first_record_ms is None else self._first_record_ms
+        return (self._moved_ms - began_ms) / 1000
 
 
 class View(Protocol):
