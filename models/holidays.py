@@ -6,7 +6,7 @@ month; the same as the rules of GB/T 33661-2017 give. Outside 2000-2040 no festi
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from datetime import date
 from typing import Final
 
@@ -21,6 +21,12 @@ _DATES: Final = """
 """
 SPRING_FESTIVAL_DAYS: Final = tuple(day_of_date(date.fromisoformat(day)) for day in _DATES.split())
 """New Year's Day of each year, as day numbers (days since 1970-01-01), in order."""
+
+
+def spring_festivals_within(first_day: int, last_day: int) -> tuple[int, ...]:
+    """The Spring Festivals within these days, both included."""
+    first = bisect_left(SPRING_FESTIVAL_DAYS, first_day)
+    return SPRING_FESTIVAL_DAYS[first : bisect_right(SPRING_FESTIVAL_DAYS, last_day, first)]
 
 
 def spring_festival_within(first_day: int, last_day: int) -> bool:

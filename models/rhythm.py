@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final, NamedTuple
 
-from models.holidays import spring_festival_within
+from models.holidays import spring_festival_within, spring_festivals_within
 from models.income import BENEFIT, PENSION, Pays, gaps_of
 from models.policy import IncomeDropPolicy
 
@@ -40,9 +40,9 @@ _OUTAGE_FACTOR: Final = 3
 """A gap beyond so many usual ones was an outage, not rhythm."""
 _SPLIT_DAYS: Final = 12
 """Parts of one monthly pay come within so many days."""
-_STEADY_DEVIATION: Final = 0.12
-"""Median deviation of levels, relative to their median, up to which a source is steady. Pay that varies evenly by up to
-a quarter stays within it, and cannot by chance fall short by 30 %."""
+_STEADY_VARIATION: Final = 0.12
+"""Variation of levels, relative to their middle, up to which a source is steady. Pay that varies evenly by up to a
+fifth stays within it, and cannot by chance fall short by 30 %."""
 _STEADY_LEVELS: Final = 16
 """Newest levels that tell steadiness."""
 _LEARNT_GAP_FACTOR: Final = 1.25
@@ -50,6 +50,8 @@ _LEARNT_GAP_FACTOR: Final = 1.25
 _LEARNT_SLACK_DAYS: Final = 3
 """Pay-day jitter on top of the longest learnt gap."""
 
+_FESTIVAL_REST_BEFORE_DAYS: Final = 7
+"""Who rests over the festival leaves up to a week before it."""
 _FESTIVAL_AHEAD_DAYS: Final = 15
 """A pay due so many days before the festival may already be small, or be held back."""
 
@@ -63,6 +65,8 @@ class Stream(NamedTuple):
     reach_days: int
     """A pay stands through so many days after its own; longer over a Spring Festival."""
     festival_days: int
+    pays_per_level: int
+    """How many pays make a level."""
     levels: list[int]
     """Minor units a month."""
 
@@ -75,12 +79,14 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
         pace_days,
         _reach_days(pays, pace_days, policy),
         policy.spring_festival_days,
-        _levels(pays.days, pays.amounts, pace_days),
+        *_levels(pays.days, pays.amounts, pace_days, policy.spring_festival_days),
     )
 
 
 def pace_of(days: list[int]) -> int:
-    """The usual gap: the one in which a day drawn by lot lies, so that extra pays in between hardly matter."""
+    """The usual gap. By the week it is the mean; else the gap in which a day drawn by lot lies: extra pays in between
+    hardly matter.
+    """
     gaps = sorted(gaps_of(days[-_PACE_GAPS - 1 :]))
     if not gaps:
         return MONTH_DAYS
@@ -89,6 +95,8 @@ def pace_of(days: list[int]) -> int:
         return max(MONTH_DAYS, middle)
     while gaps[-1] > middle * _OUTAGE_FACTOR:
         gaps.pop()
+    if sum(gaps) <= len(gaps) * _WEEKLY_DAYS_MAX:
+        return round(sum(gaps) / len(gaps))
     half, covered = sum(gaps) / 2, 0
     for gap in gaps:
         covered += gap
@@ -132,7 +140,10 @@ def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
 # ---- levels ----------------------------------------------------------------------------------------------------------
 
 
-def _levels(days: list[int], amounts: list[int], pace_days: int) -> list[int]:
+def _levels(days: list[int], amounts: list[int], pace_days: int, festival_days: int) -> tuple[int, list[int]]:
+    """How many pays make a level, and the level at each pay."""
+    if pace_days <= _HALF_MONTHLY_DAYS_MAX:
+        days = _without_festivals(days, festival_days)
     if pace_days <= _WEEKLY_DAYS_MAX:
         pace_days, few, many = 7, 4, 8
     elif pace_days <= _HALF_MONTHLY_DAYS_MAX:
@@ -142,13 +153,23 @@ def _levels(days: list[int], amounts: list[int], pace_days: int) -> list[int]:
     else:
         few, many = 1, 2
     sums = _sums(days, amounts, _window_days(few, pace_days))
-    if _is_steady(sums[few - 1 :]):
-        return _a_month(sums, few, pace_days)
+    if pace_days > _WEEKLY_DAYS_MAX and _is_steady(sums, few):
+        return few, _a_month(sums, few, pace_days)
     long_sums = _sums(days, amounts, _window_days(many, pace_days))
     levels = _a_month(long_sums, many, pace_days)
-    if few == 1:
-        return levels
-    return list(map(max, levels, _a_month(sums, few, pace_days)))  # a short spell of good pay is enough
+    if few > 1:  # a short spell of good pay is enough
+        levels = list(map(max, levels, _a_month(sums, few, pace_days)))
+    return many, levels
+
+
+def _without_festivals(days: list[int], festival_days: int) -> list[int]:
+    """The days on a clock that stands still over a Spring Festival: who is paid by the week rests then, unpaid."""
+    rested = [
+        festival - _FESTIVAL_REST_BEFORE_DAYS for festival in spring_festivals_within(days[0], days[-1])
+    ]
+    if not rested:
+        return days
+    return [day - sum(min(max(day - begin, 0), festival_days) for begin in rested) for day in days]
 
 
 def _window_days(pays: int, pace_days: int) -> int:
@@ -169,14 +190,27 @@ def _sums(days: list[int], amounts: list[int], window_days: int) -> list[int]:
     return sums
 
 
-def _is_steady(sums: list[int]) -> bool:
-    """Whether the newest sums hardly deviate from their median; too few to tell are steady."""
-    newest = sorted(sums[-_STEADY_LEVELS:])
+def _is_steady(sums: list[int], pays: int) -> bool:
+    """Whether the newest sums vary little; too few to tell are steady."""
+    newest = sums[pays - 1 :][-_STEADY_LEVELS:]
     if len(newest) < _PACE_GAPS_MIN:
         return True
-    middle = newest[len(newest) // 2]
-    deviations = sorted([abs(value - middle) for value in newest])
-    return deviations[len(deviations) // 2] <= _STEADY_DEVIATION * middle
+    middle, variation = middle_and_variation(newest, pays)
+    return variation <= _STEADY_VARIATION * middle
+
+
+def middle_and_variation(levels: list[int], pays: int) -> tuple[int, int]:
+    """The middle of levels of so many pays, and how much they ordinarily vary.
+
+    That is the median deviation from the middle, or from the last level without a pay in common where that is
+    less: a few bonuses are no variation, and neither is a slow decline.
+    """
+    middle = sorted(levels)[len(levels) // 2]
+    around = sorted([abs(level - middle) for level in levels])
+    along = sorted([abs(later - earlier) for earlier, later in zip(levels, levels[pays:], strict=False)])
+    if not along:
+        return middle, around[len(around) // 2]
+    return middle, min(around[len(around) // 2], along[len(along) // 2])
 
 
 def _a_month(sums: list[int], pays: int, pace_days: int) -> list[int]:

@@ -43,7 +43,7 @@ from models.income import (
 )
 from models.money import format_amount
 from models.policy import IncomeDropPolicy
-from models.rhythm import Stream, end_of_standing, level_before, level_now, stream_of
+from models.rhythm import Stream, end_of_standing, level_before, level_now, middle_and_variation, stream_of
 from models.rules import Rules
 
 SAMPLE_DAYS: Final = 28
@@ -249,13 +249,16 @@ def _look(evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules:
 
 
 def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
-    """The levels at past looks, without what stands out above the source's own middle: bonuses are no usual income."""
-    known = sorted(stream.levels[: bisect_right(stream.pays.days, looks[0])])
+    """The levels at past looks, without bonuses and less what is this source's ordinary variation.
+
+    Neither touches steady pay. A bonus is what stands out above the middle of the levels.
+    """
+    known = stream.levels[: bisect_right(stream.pays.days, looks[0])]
     if not known:
         return [0] * len(looks)
-    middle = known[len(known) // 2]
+    middle, variation = middle_and_variation(known, stream.pays_per_level)
     cap = middle + middle // BONUS_PART
-    return [min(level_before(stream, day), cap) for day in looks]
+    return [max(min(level_before(stream, day), cap) - variation, 0) for day in looks]
 
 
 def _usual(levels: list[int]) -> int:

@@ -216,13 +216,14 @@ def stable_quarterly_bonus(dice: Random) -> Borrower:
 
 
 def stable_weekly(dice: Random) -> Borrower:
-    """Pay every week, its day moving a little, a week off now and then."""
+    """Pay every week, its day moving a little; a week off now and then, and over the Spring Festival."""
     level = dice.randint(100_000, 400_000)
+    off = {START + 7 * week for week in range(dice.randint(8, 20), 104, dice.randint(15, 40))}
     return Borrower(
         [
             Pay(day + dice.randint(-1, 1), round(level * dice.uniform(0.85, 1.15)))
             for day in range(START, START + DAYS, 7)
-            if dice.random() > 0.03 and festival_near(day, 2, 9) is None
+            if day not in off and festival_near(day, 2, 9) is None
         ]
     )
 
@@ -241,11 +242,12 @@ def stable_biweekly(dice: Random) -> Borrower:
 def gig_weeks(dice: Random, factor: Callable[[int], float], per_week: tuple[int, int] = (3, 12)) -> list[Pay]:
     """Many small payments; the week's total varies by 40 %, a week or two a year are holidays."""
     level = dice.randint(80_000, 300_000)
-    holidays = set(dice.sample(range(104), 3))
+    holidays = set(range(dice.randint(8, 20), 104, dice.randint(20, 40)))
     pays: list[Pay] = []
     for week in range(104):
         monday = START + 7 * week
-        if week in holidays or festival_near(monday, 5, 9) is not None:
+        on_holiday = week in holidays and festival_near(monday, 28, 28) is None
+        if on_holiday or festival_near(monday, 5, 9) is not None:
             continue
         total = level * dice.uniform(0.6, 1.4)
         count = dice.randint(*per_week)
@@ -292,20 +294,17 @@ def stable_change(dice: Random) -> Borrower:
 
 
 def stable_festival(dice: Random) -> Borrower:
-    """Around the Spring Festival pay comes up to two weeks early or late, or small."""
-    pays: list[Pay] = []
-    for pay in monthly(dice, jitter=2):
-        festival = festival_near(pay.day, 15, 15)
-        if festival is None:
-            pays.append(pay)
-            continue
-        roll = dice.random()
+    """The pay nearest to a Spring Festival comes up to two weeks early or late, or is small."""
+    pays = monthly(dice, jitter=2)
+    for festival in (festival for festival in SPRING_FESTIVAL_DAYS if START < festival < START + DAYS):
+        number = min(range(len(pays)), key=lambda number: abs(pays[number].day - festival))
+        pay, roll = pays[number], dice.random()
         if roll < 0.4:
-            pays.append(pay._replace(day=pay.day - dice.randint(1, 14)))
+            pays[number] = pay._replace(day=pay.day - dice.randint(1, 14))
         elif roll < 0.8:
-            pays.append(pay._replace(day=pay.day + dice.randint(1, 14)))
+            pays[number] = pay._replace(day=pay.day + dice.randint(1, 14))
         else:
-            pays.append(pay._replace(amount=round(pay.amount * dice.uniform(0.3, 0.8))))
+            pays[number] = pay._replace(amount=round(pay.amount * dice.uniform(0.3, 0.8)))
     return Borrower(pays)
 
 
