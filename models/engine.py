@@ -261,8 +261,8 @@ class RiskEngine:
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
         remember(ids, fingerprint, event.event_time_ms, _IDS_PER_GENERATION[feed])
-        if noted.unused is not None:
-            self.counts[f"unused.{noted.unused}"] += 1
+        if noted.noticed is not None:
+            self.counts[noted.noticed] += 1
         for touched in noted.touched:
             self._react(borrower_id, borrower, touched, event.event_time_ms, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(event.event_id, None) is not None:

@@ -41,8 +41,8 @@ class Noted(Struct, frozen=True, gc=False):
     """Signals (number, subject) that are to be judged."""
     refused: StateReason | None = None
     """Why the event is not part of the picture."""
-    unused: str | None = None
-    """The event's type, where no signal uses it yet: accepted, counted, and left."""
+    noticed: str | None = None
+    """What is to be counted: a type that no signal uses yet, or an event that waits for its loan."""
     rewrites_past: bool = False
     """A correction: what was judged before may prove wrong."""
     entered_up_to_ms: int = -1
@@ -59,7 +59,7 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
     """Add an event to a borrower's evidence; refused events leave it as it was."""
     recorder = _RECORDERS.get(type(event))
     if recorder is None:
-        return Noted(unused=str(event.__struct_config__.tag))
+        return Noted(noticed=f"unused.{event.__struct_config__.tag}")
     return recorder(borrower, event, origin, rules)
 
 
@@ -107,7 +107,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
         if len(borrower.waiting) >= WAITING_EVENTS_MAX:
             return Noted(refused="too-many-waiting")
         borrower.waiting.append(WaitingEvent(event, origin))
-        return NOTHING
+        return Noted(noticed=f"waiting.{event.__struct_config__.tag}")
     entered_up_to_ms = -1
     if borrower.waiting and isinstance(event, Repayment):
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)

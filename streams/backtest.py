@@ -119,7 +119,7 @@ def run(
         backtest.flush()
     if progress is not None:
         progress(len(lines), len(lines))
-    summary = backtest.summary()
+    summary = backtest.summary(lines.unknown_words)
     (out / REPORT_FILE).write_bytes(msgspec.json.format(_encode(summary), indent=2) + b"\n")
     return summary
 
@@ -189,11 +189,12 @@ class _Backtest:
             if self._outcomes is not None:
                 self._published.append(judged_alert(alert))
 
-    def summary(self) -> BacktestSummary:
+    def summary(self, unknown_words: Counter[str]) -> BacktestSummary:
         """What came of it all."""
         noticed = {
             name: count for name, count in self._engine.counts.items() if name != "duplicates" and count
         }
+        noticed |= {f"unknown_word.{field}": count for field, count in unknown_words.items()}
         return BacktestSummary(
             lines=self._lines,
             events=self._events,

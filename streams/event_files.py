@@ -20,6 +20,7 @@ import shutil
 import tempfile
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, TypeVar
@@ -135,6 +136,10 @@ class _File:
             return time_ms, time_ms, len(self._ranks)
         return content.ingested_at_ms, time_ms, len(self._ranks)
 
+    @property
+    def unknown_words(self) -> Counter[str]:
+        return self._decoder.unknown_words
+
     def decode(self, raw: bytes) -> Event | Reject:
         return self._decoder.decode(raw, None, self._known_by_ms)
 
@@ -167,6 +172,11 @@ class EventFolder:
     def topics(self) -> tuple[Topic, ...]:
         """The topics that have a file."""
         return tuple(file.topic for file in self._files)
+
+    @property
+    def unknown_words(self) -> Counter[str]:
+        """How often each field held a word the contract does not know, in the lines delivered so far."""
+        return sum((file.unknown_words for file in self._files), Counter())
 
     def __iter__(self) -> Iterator[Line]:
         for begin in range(0, len(self._order), _DELIVERED_AT_ONCE):
