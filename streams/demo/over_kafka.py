@@ -40,7 +40,7 @@ from streams.kafka.local.broker import Broker, NamedBroker
 from streams.kafka.local.processes import GuardedProcesses
 from streams.kafka.removal import remove_topics
 from streams.settings import Settings, load_settings
-from streams.topics import TopicNames, topic_specs
+from streams.topics import TopicNames
 
 _LOG_TAIL_LINES: Final = 20
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ def run_over_kafka(options: DemoOptions, broker: Broker, clock: Clock, stack: Ex
     settings = _settings(options, broker.bootstrap_servers, named=named)
     admin.apply(settings.broker, settings)
     if named and not options.keep:
-        stack.callback(remove_topics, settings.broker, [spec.name for spec in topic_specs(settings)])
+        stack.callback(remove_topics, settings.broker, settings.topic_prefix)
     click.echo(f"Kafka at {settings.broker}: {options.partitions} partitions, {options.workers} worker(s)")
     children = stack.enter_context(_Children(settings))
     workers = [f"worker-{number}" for number in range(options.workers)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from kafka import KafkaAdminClient
@@ -12,8 +11,12 @@ _TIMEOUT_MS: Final = 5_000
 """Whoever pressed Ctrl-C does not wait longer."""
 
 
-def remove_topics(broker: str, topics: Sequence[str]) -> None:
-    """Delete topics. Where Kafka does not answer any more, they stay: nothing else could be done."""
+def remove_topics(broker: str, prefix: str) -> None:
+    """Delete all topics whose name begins with `prefix`, Faust's own included.
+
+    Where Kafka does not answer any more, they stay: nothing else could be done.
+    """
+    assert prefix, "without a prefix these would be all topics there are"
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=broker.split(","),
@@ -24,7 +27,8 @@ def remove_topics(broker: str, topics: Sequence[str]) -> None:
     except (KafkaError, OSError):
         return
     try:
-        admin.delete_topics(list(topics), timeout_ms=_TIMEOUT_MS)
+        topics = [topic for topic in admin.list_topics() if topic.startswith(prefix)]
+        admin.delete_topics(topics, timeout_ms=_TIMEOUT_MS)
     except (KafkaError, OSError):
         return
     finally:
