@@ -43,13 +43,17 @@ def judge(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) -> Fi
 
     `deadline` says that `at_ms` is a midnight that ends a day: what happens at that instant belongs to the next day.
     """
-    now = standing(loan, at_ms, rules, deadline=deadline)
-    if now.days_past_due <= rules.policy.signals.missed_payment.grace_days:
+    due_day = oldest_unpaid_day(loan, at_ms - 1 if deadline else at_ms, rules)
+    if due_day is None:
         return None
-    reached = _severity_of(now.days_past_due, rules)
+    days_past_due = rules.calendar.day_of(at_ms) - due_day
+    if days_past_due <= rules.policy.signals.missed_payment.grace_days:
+        return None
+    reached = _severity_of(days_past_due, rules)
     if reached is None:
         return None
     severity, threshold_days = reached
+    now = standing(loan, at_ms, rules, deadline=deadline)
     reasons = [_past_due_reason(loan, now, threshold_days)]
     if now.restructured:
         reasons.append(_restructured_reason(now))
@@ -75,11 +79,12 @@ def next_deadline_ms(loan: Loan, after_ms: int, rules: Rules) -> int | None:
 
 def resolution(loan: Loan, opened_ms: int, at_ms: int, rules: Rules) -> Resolution:
     """How a loan that is past due no more came right, or ended."""
+    how: Resolution = "paid"
     if loan.closed_ms is not None and loan.closed_ms <= at_ms and loan.closing_reason is not None:
-        return _RESOLUTIONS[loan.closing_reason]
-    if was_rescheduled_last(loan, at_ms):
-        return "rescheduled"
-    return "compensated" if was_compensated(loan, opened_ms, at_ms) else "paid"
+        how = _RESOLUTIONS[loan.closing_reason]
+    elif was_rescheduled_last(loan, at_ms):
+        how = "rescheduled"
+    return "compensated" if how == "paid" and was_compensated(loan, opened_ms, at_ms) else how
 
 
 def bucket_of(days_past_due: int) -> str:
