@@ -1,0 +1,634 @@
+"""The pipeline on memory ports and virtual time: nothing lost, nothing twice, and what ends it says why."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from models.alerts import ChainHead, canonical_bytes
+from models.events import TOPICS
+from streams.dead_letters import CONNECT_PREFIX, REASON_HEADER
+from streams.memory.ports import MemoryPorts, MemorySource
+from streams.memory.virtual_time import run_virtual
+from streams.partitioner import partition_of
+from streams.pipeline import Pipeline, PipelineError
+from streams.ports import FencedError, PositionLostError
+from streams.progress import decode_progress, encode_progress, progress_key
+from streams.restore import RestoreError
+from tests.support.house import PARTITIONS, Crash, CrashingPorts, Fuse, House, until
+from tests.support.workload import BASE_MS, Produced, comparable, event_bytes, heartbeat_bytes
+
+T = TypeVar("T")
+COUNT = 600
+STEPS = ("begin", "send", "flush", "send_offsets", "commit")
+
+
+def virtual(main: Coroutine[Any, Any, T]) -> T:
+    """Run on virtual time."""
+    return run_virtual(main)
+
+
+async def undisturbed(seed: int = 1, **changes: Any) -> House:
+    """The same workload, one worker, no trouble: the oracle."""
+    house = House(**changes)
+    house.load(seed, COUNT, garbage=0.02)
+    await house.worker().run()
+    return house
+
+
+def assert_equal(house: House, oracle: House) -> None:
+    """Alerts, dead letters and states are those of the undisturbed run; nothing missing, nothing twice."""
+    ids = [alert.alert_id for alerts in house.alerts() for alert in alerts]
+
+    assert len(ids) == len(set(ids))
+    assert comparable(house.alerts()) == comparable(oracle.alerts())
+    assert sorted((one.key or b"", one.value or b"") for one in house.dead_letters()) == sorted(
+        (one.key or b"", one.value or b"") for one in oracle.dead_letters()
+    )
+    assert house.states() == oracle.states()
+
+
+# ---- a plain run ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_until_the_end_processes_everything() -> None:
+    """Every record is processed, in commits, and the group's offsets stand at the ends."""
+    house = virtual(undisturbed())
+
+    for feed, topic in enumerate(house.names.inputs):
+        for task in range(PARTITIONS):
+            end = house.broker.range(topic, task).end
+            progress = decode_progress(house.states()[progress_key(task)] or b"")
+            assert house.broker.committed("forewarn", topic, task) == end == progress.offsets[feed]
+    assert house.metrics.total("events") == COUNT + 2 * PARTITIONS * len(TOPICS)
+    assert house.metrics.total("alerts") == sum(map(len, house.alerts())) > 50
+
+
+def test_two_runs_are_the_same() -> None:
+    """On virtual time a run is a function of its input: even the stamps agree."""
+    first, second = virtual(undisturbed()), virtual(undisturbed())
+
+    assert first.alerts() == second.alerts()
+    assert first.states() == second.states()
+
+
+def test_batches_and_commits_of_any_size_give_the_same_alerts() -> None:
+    """How the log is cut into turns and transactions changes nothing that is published."""
+    oracle = virtual(undisturbed())
+    small = virtual(
+        undisturbed(
+            turn_events_max=3, commit_events_max=7, commit_interval_ms=1, commits_per_second_max=10_000.0
+        )
+    )
+
+    assert_equal(small, oracle)
+    assert small.metrics.total("commits") > oracle.metrics.total("commits")
+
+
+def test_alerts_of_a_partition_form_one_chain() -> None:
+    """Each alert names the one before it, over all transactions."""
+    house = virtual(undisturbed(commit_events_max=7, commit_interval_ms=1))
+    for alerts in house.alerts():
+        head = ChainHead()
+        for alert in alerts:
+            assert (alert.chain.sequence, alert.chain.previous) == (head.sequence + 1, head.hash)
+            assert canonical_bytes(alert)
+            head = ChainHead(alert.chain.sequence, alert.chain.hash)
+
+
+def test_alerts_carry_the_headers_of_a_cloud_event() -> None:
+    """Binary mode: attributes in the headers, the alert alone in the value."""
+    house = virtual(undisturbed())
+    record = house.broker.read_committed(house.names.alerts)[0][0]
+    alert = house.alerts()[0][0]
+    headers = dict(record.headers)
+
+    assert record.key == alert.borrower_id.encode()
+    assert headers["ce_specversion"] == b"1.0"
+    assert headers["ce_id"] == f"{alert.alert_id}.{alert.revision}".encode()
+    assert headers["ce_type"] == b"forewarn.alert.v1"
+    assert headers["ce_subject"] == alert.borrower_id.encode()
+    assert headers["ce_time"].startswith(b"2023-11-")
+    assert headers["ce_time"].endswith(b"Z")
+    assert headers["content-type"] == b"application/json"
+    assert headers["ce_source"]
+
+
+def test_a_refused_record_becomes_one_dead_letter() -> None:
+    """Its bytes and key unchanged, its reason and origin in the headers, in its own partition; the rest goes on."""
+
+    async def main() -> tuple[House, int]:
+        house = House()
+        task = partition_of(b"borrower-1", PARTITIONS)
+        house.produce([Produced(2, task, b"borrower-1", b'{"type": "repay')])
+        house.load(1, COUNT)
+        await house.worker().run()
+        return house, task
+
+    house, task = virtual(main())
+    (letter,) = house.broker.read_committed(house.names.dead_letters)[task]
+    headers = {name.removeprefix(CONNECT_PREFIX): value for name, value in letter.headers}
+
+    assert (letter.key, letter.value) == (b"borrower-1", b'{"type": "repay')
+    assert headers["topic"] == b"repayments"
+    assert headers["partition"] == headers["task.id"] == str(task).encode()
+    assert headers["offset"] == b"0"
+    assert headers["stage"] == b"VALUE_CONVERTER"
+    assert headers[REASON_HEADER] == b"not-json"
+    assert headers["exception.message"].startswith(b"not-json: ")
+    assert {"connector.name", "class.name", "exception.class.name"} <= headers.keys()
+    assert house.metrics.counters["rejects", "repayments", "not-json"] == 1
+    assert len(house.dead_letters()) == 1
+
+
+def test_a_stray_record_is_refused_as_wrong_partition() -> None:
+    """A record whose borrower belongs to another partition changes no state."""
+
+    async def main() -> House:
+        house = House()
+        wrong = (partition_of(b"stray", PARTITIONS) + 1) % PARTITIONS
+        house.produce([Produced(1, wrong, b"stray", event_bytes(1, "stray", "e", BASE_MS))])
+        house.load(1, 50)
+        await house.worker().run()
+        return house
+
+    house = virtual(main())
+    (letter,) = house.dead_letters()
+
+    assert dict(letter.headers)[REASON_HEADER] == b"wrong-partition"
+    assert b"stray" not in house.states()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        (None, None),
+        (None, b""),
+        (b"k", None),
+        (b"\xff\xfe", b"\x00" * 100),
+        (b"k", b"[" * 5_000),
+        (b"k", b'{"type":"nothing known"}'),
+        (b"k", b"\xc3\x28"),
+        (b"other", event_bytes(0, "k", "e", BASE_MS)),
+    ],
+)
+def test_any_garbage_is_one_dead_letter_and_nothing_stops(record: tuple[bytes | None, bytes | None]) -> None:
+    """Whatever bytes stand on an input topic: out they come, and everything else goes on."""
+
+    async def main() -> House:
+        house = House()
+        house.broker.produce(house.names.inputs[0], 0, *record)
+        house.load(1, 50)
+        await house.worker().run()
+        return house
+
+    house = virtual(main())
+    (letter,) = house.dead_letters()
+
+    assert (letter.key, letter.value) == record
+    assert house.metrics.total("events") == 51 + 2 * PARTITIONS * len(TOPICS)
+
+
+def test_records_wait_for_every_topic_by_event_time() -> None:
+    """Without a head on every topic nothing is let go; a heartbeat is enough of one."""
+
+    async def main() -> tuple[int, int]:
+        house = House(until_end=False)
+        task = partition_of(b"b", PARTITIONS)
+        house.produce(Produced(1, task, b"b", event_bytes(1, "b", f"e{n}", BASE_MS + n)) for n in range(5))
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(10)
+        before = house.metrics.total("events")
+        house.produce(Produced(feed, task, None, heartbeat_bytes(BASE_MS + 100)) for feed in range(4))
+        await asyncio.sleep(10)
+        worker.stop()
+        await running
+        return before, house.metrics.total("events")
+
+    assert virtual(main()) == (0, 6)
+
+
+def test_a_lagging_topic_neither_blocks_nor_fills_the_memory() -> None:
+    """One topic far behind: the others are paused at their limit, and all of it is processed in the end."""
+
+    async def main() -> tuple[House, int]:
+        house = House(merge_buffer_records_max=50, merge_buffer_batches_max=2)
+        task = partition_of(b"b", PARTITIONS)
+        most = 0
+        for feed in (0, 1, 2):
+            house.produce(
+                Produced(feed, task, b"b", event_bytes(feed, "b", f"e{n}", BASE_MS + n))
+                for n in range(20_000)
+            )
+        house.produce([Produced(3, task, None, heartbeat_bytes(BASE_MS + 10**6))])
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        while not running.done():
+            await asyncio.sleep(0.001)
+            most = max([most, *(open_task.queue.waiting for open_task in worker.tasks.values())])
+        await running
+        return house, most
+
+    house, most = virtual(main())
+
+    assert house.metrics.total("events") == 60_001
+    assert most <= 3 * 3 * 2_000, "three topics, two fetches each and one on its way"
+
+
+# ---- trouble -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_crash_at_any_step_of_a_transaction_changes_nothing(step: str, after: bool) -> None:
+    """Whatever the process was doing when it died, a restart gives the alerts of an undisturbed run."""
+
+    async def main() -> House:
+        house = House(commit_events_max=100, commit_interval_ms=1)
+        house.load(1, COUNT, garbage=0.02)
+        with pytest.raises(PipelineError):
+            await house.worker(CrashingPorts(house.ports, Fuse(step, 7, after=after))).run()
+        await house.worker().run()
+        return house
+
+    assert_equal(virtual(main()), virtual(undisturbed()))
+
+
+@pytest.mark.parametrize("step", ["open", "restore"])
+def test_a_crash_while_a_task_is_opened_changes_nothing(step: str) -> None:
+    """Dying amid fencing or restoring leaves everything to the next start."""
+
+    async def main() -> House:
+        house = House(commit_events_max=40, commit_interval_ms=1)
+        house.load(1, COUNT, garbage=0.02)
+        with pytest.raises(PipelineError):
+            await house.worker(CrashingPorts(house.ports, Fuse("commit", 3, after=True))).run()
+        with pytest.raises(Crash):
+            await house.worker(CrashingPorts(house.ports, Fuse(step, 2, after=True))).run()
+        await house.worker().run()
+        return house
+
+    assert_equal(virtual(main()), virtual(undisturbed()))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_crash_after_crash_changes_nothing(seed: int) -> None:
+    """A dozen deaths at random steps, compaction between them: the alerts of an undisturbed run."""
+
+    async def main() -> House:
+        dice = random.Random(seed)
+        house = House(commit_events_max=40, commit_interval_ms=1)
+        house.load(seed, COUNT, garbage=0.02)
+        for _ in range(12):
+            fuse = Fuse(dice.choice(STEPS), dice.randint(1, 12), after=dice.random() < 0.5)
+            try:
+                await house.worker(CrashingPorts(house.ports, fuse)).run()
+            except PipelineError:
+                assert fuse.blown
+            if dice.random() < 0.3:
+                for task in range(PARTITIONS):
+                    house.broker.log(house.names.state, task).compact()
+        await house.worker().run()
+        return house
+
+    assert_equal(virtual(main()), virtual(undisturbed(seed)))
+
+
+def test_stopping_commits_what_was_processed_and_leaves() -> None:
+    """After a stop amid the work nothing processed is uncommitted, and a successor goes on where it stopped."""
+
+    async def main() -> tuple[House, int, int]:
+        house = House(turn_events_max=10, commit_interval_ms=60_000)
+        house.load(1, COUNT, garbage=0.02)
+        first = house.worker(until_end=False)
+        running = asyncio.create_task(first.run())
+        house.metrics.call_at("events", 200, first.stop)
+        await running
+        processed = house.metrics.total("events")
+        committed = sum(
+            house.broker.committed("forewarn", topic, task) or 0
+            for topic in house.names.inputs
+            for task in range(PARTITIONS)
+        )
+        await house.worker().run()
+        return house, processed, committed
+
+    house, processed, committed = virtual(main())
+
+    assert processed == committed < COUNT
+    assert_equal(house, virtual(undisturbed()))
+
+
+# ---- several workers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_workers_that_come_and_go_change_nothing(seed: int) -> None:
+    """Tasks move between workers amid the work: the alerts of one undisturbed worker."""
+
+    async def main() -> House:
+        dice = random.Random(seed)
+        house = House(turn_events_max=5, commit_events_max=25, commit_interval_ms=20)
+        house.load(seed, COUNT, garbage=0.02)
+        running: list[tuple[Pipeline, asyncio.Task[None]]] = []
+        for _ in range(8):
+            if len(running) > 1 and dice.random() < 0.4:
+                worker, run = running.pop(dice.randrange(len(running)))
+                worker.stop()
+                await run
+            else:
+                worker = house.worker(until_end=False)
+                running.append((worker, asyncio.create_task(worker.run())))
+            await asyncio.sleep(dice.random() * 0.2)
+        for worker, run in running:
+            worker.stop()
+            await run
+        await house.worker().run()
+        return house
+
+    assert_equal(virtual(main()), virtual(undisturbed(seed)))
+
+
+def test_a_task_that_comes_straight_back_keeps_its_state() -> None:
+    """A rebalance that gives a task back to its worker restores nothing and fences nobody."""
+
+    async def main() -> tuple[int, set[int], set[int]]:
+        house = House(until_end=False)
+        house.load(1, COUNT)
+        first = house.worker()
+        running = asyncio.create_task(first.run())
+        await until(lambda: house.metrics.total("events") > COUNT)
+        engines = {number: id(task.engine) for number, task in first.tasks.items()}
+        second = house.worker()
+        joining = asyncio.create_task(second.run())
+        await until(lambda: len(second.tasks) == 2)
+        kept = {number for number, task in first.tasks.items() if id(task.engine) == engines[number]}
+        restores = house.metrics.observed["restore_seconds"]
+        for worker in (first, second):
+            worker.stop()
+        await asyncio.gather(running, joining)
+        return restores, kept, set(first.tasks)
+
+    restores, kept, _ = virtual(main())
+
+    assert restores == PARTITIONS + 2
+    assert len(kept) == 2
+
+
+def test_a_zombie_is_fenced_and_ends() -> None:
+    """A worker that others take for dead cannot commit any more; it says so and stops, and nothing is twice."""
+
+    async def main() -> tuple[House, str]:
+        house = House(until_end=False, turn_events_max=5, commit_interval_ms=20)
+        house.load(1, COUNT, garbage=0.02)
+        sources: list[MemorySource] = []
+
+        class Watched(MemoryPorts):
+            def source(self) -> MemorySource:
+                source = MemorySource(house.broker, house.ports.group, house.settings)
+                sources.append(source)
+                return source
+
+        zombie = house.worker(Watched(house.broker, house.settings))
+        running = asyncio.create_task(zombie.run())
+        await until(lambda: house.metrics.total("commits") > 3)
+        # Its session is over: the group goes on without it, and it does not know.
+        await house.ports.group.leave(sources[0])
+        await house.worker(until_end=True).run()
+        with pytest.raises(PipelineError) as failure:
+            await running
+        assert isinstance(failure.value.__cause__, FencedError)
+        return house, str(failure.value)
+
+    house, said = virtual(main())
+
+    assert "fenced" in said
+    assert_equal(house, virtual(undisturbed()))
+
+
+# ---- what is refused -----------------------------------------------------------------------------------------------
+
+
+async def worked_house() -> House:
+    """An installation that has committed."""
+    house = House()
+    house.load(1, COUNT)
+    await house.worker().run()
+    return house
+
+
+def test_missing_group_offsets_are_no_contradiction() -> None:
+    """Group offsets may expire; the progress record is the position."""
+
+    async def main() -> House:
+        house = await worked_house()
+        for topic in house.names.inputs:
+            for task in range(PARTITIONS):
+                house.broker.set_committed("forewarn", topic, task, None)
+        await house.worker().run()
+        return house
+
+    house = virtual(main())
+    ids = [alert.alert_id for alerts in house.alerts() for alert in alerts]
+
+    assert len(ids) == len(set(ids))
+
+
+def test_contradicting_group_offsets_are_refused_after_some_patience() -> None:
+    """Both positions are named, after ten seconds in which a marker could have arrived."""
+
+    async def main() -> tuple[str, float]:
+        house = await worked_house()
+        house.broker.set_committed("forewarn", house.names.inputs[1], 2, 3)
+        began_ms = house.clock.monotonic_ms()
+        with pytest.raises(RestoreError) as failure:
+            await house.worker().run()
+        return str(failure.value), (house.clock.monotonic_ms() - began_ms) / 1000
+
+    said, seconds = virtual(main())
+
+    assert "fund-flows: group 3, progress" in said
+    assert 10 <= seconds < 12
+
+
+def test_a_late_marker_is_waited_for() -> None:
+    """Offsets that come to agree within the patience are fine."""
+
+    async def main() -> None:
+        house = await worked_house()
+        end = house.broker.committed("forewarn", house.names.inputs[1], 2)
+        house.broker.set_committed("forewarn", house.names.inputs[1], 2, 3)
+        running = asyncio.create_task(house.worker().run())
+        await asyncio.sleep(5)
+        house.broker.set_committed("forewarn", house.names.inputs[1], 2, end)
+        await running
+
+    virtual(main())
+
+
+def test_offsets_without_state_are_refused() -> None:
+    """A lost changelog is never taken for a fresh start."""
+
+    async def main() -> None:
+        house = await worked_house()
+        log = house.broker.log(house.names.state, 1)
+        log.delete_before(log.end)
+        await house.worker().run()
+
+    with pytest.raises(RestoreError, match="state that belongs to them is gone"):
+        virtual(main())
+
+
+def test_another_partition_count_is_refused() -> None:
+    """State of four partitions is not read as that of another number."""
+
+    async def main() -> None:
+        house = await worked_house()
+        for task in range(PARTITIONS):
+            key = progress_key(task)
+            progress = decode_progress(house.states()[key] or b"")
+            other = msgspec.structs.replace(progress, partition_count=7)
+            house.broker.produce(house.names.state, task, key, encode_progress(other))
+        await house.worker().run()
+
+    with pytest.raises(RestoreError, match="was written for 7 partitions, the input topics now have 4"):
+        virtual(main())
+
+
+def test_a_position_before_the_logs_start_is_refused() -> None:
+    """Records deleted before they were processed are named, with what to do."""
+
+    async def main() -> None:
+        house = await worked_house()
+        house.produce(Produced(0, 1, b"x", b"y") for _ in range(10))
+        log = house.broker.log(house.names.inputs[0], 1)
+        log.delete_before(log.end - 2)
+        await house.worker().run()
+
+    with pytest.raises(PositionLostError, match="never processed are gone"):
+        virtual(main())
+
+
+def test_a_corrupt_progress_record_is_named() -> None:
+    """A wrong checksum stops the start."""
+
+    async def main() -> None:
+        house = await worked_house()
+        record = bytearray(house.states()[progress_key(2)] or b"")
+        record[-1] ^= 1
+        house.broker.produce(house.names.state, 2, progress_key(2), bytes(record))
+        await house.worker().run()
+
+    with pytest.raises(RestoreError, match="partition 2: progress record not readable"):
+        virtual(main())
+
+
+def test_unequal_topics_are_refused_at_the_start() -> None:
+    """The message names the command that makes topics."""
+
+    async def main() -> None:
+        house = House()
+        house.ports.broker._topics[house.names.inputs[0]].pop()
+        await house.worker().run()
+
+    with pytest.raises(PipelineError, match="topics apply"):
+        virtual(main())
+
+
+# ---- the wall clock ------------------------------------------------------------------------------------------------
+
+LIVE: dict[str, Any] = {
+    "clock": "wall",
+    "until_end": False,
+    "feed_probe_interval_ms": 500,
+    "feed_silence_ms": 5_000,
+    "feed_return_grace_ms": 2_000,
+}
+
+
+def test_live_an_idle_topic_holds_the_others_only_so_long() -> None:
+    """A record comes through within the wait although three feeds are silent."""
+
+    async def main() -> tuple[int, int]:
+        house = House(**LIVE)
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(1)
+        at_ms = house.clock.now_ms()
+        house.produce([Produced(1, partition_of(b"b", PARTITIONS), b"b", event_bytes(1, "b", "e", at_ms))])
+        await until(lambda: house.metrics.total("commits") > 0)
+        waited_ms = house.clock.now_ms() - at_ms
+        worker.stop()
+        await running
+        return waited_ms, house.metrics.total("events")
+
+    waited_ms, processed = virtual(main())
+
+    assert processed == 1
+    assert 30 <= waited_ms <= 200
+
+
+def test_live_an_idle_partition_follows_the_wall_clock_while_its_feed_lives() -> None:
+    """Partition 0 has no event; the feed's others move, so its watermark follows the wall clock, until they stop."""
+
+    async def main() -> tuple[House, list[int]]:
+        house = House(**LIVE)
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        seen = []
+        busy = next(f"b{n}" for n in range(100) if partition_of(f"b{n}".encode(), PARTITIONS) == 1)
+        for second in range(10):
+            at_ms = house.clock.now_ms()
+            house.produce([Produced(1, 1, busy.encode(), event_bytes(1, busy, f"e{second}", at_ms))])
+            await asyncio.sleep(1)
+        seen.append(house.clock.now_ms() - house.maker.engines[0].watermarks_ms[1])
+        await asyncio.sleep(60)
+        seen.append(house.clock.now_ms() - house.maker.engines[0].watermarks_ms[1])
+        worker.stop()
+        await running
+        return house, seen
+
+    house, (living_ms, silent_ms) = virtual(main())
+
+    assert living_ms < 1_000
+    assert silent_ms > 50_000
+    assert house.maker.engines[0].watermarks_ms[0] == -1, "a feed that never spoke is not trusted"
+    assert house.metrics.gauges["feed_silent", "fund-flows"] == 1
+
+
+def test_live_alerts_are_all_there_whatever_the_order() -> None:
+    """Events that trickle in are each processed once."""
+
+    async def main() -> House:
+        house = House(**LIVE)
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        dice = random.Random(5)
+        for number in range(200):
+            borrower = f"b{dice.randrange(20)}"
+            task = partition_of(borrower.encode(), PARTITIONS)
+            feed = dice.randrange(4)
+            at_ms = house.clock.now_ms()
+            house.produce(
+                [Produced(feed, task, borrower.encode(), event_bytes(feed, borrower, f"e{number}", at_ms))]
+            )
+            await asyncio.sleep(dice.random() / 10)
+        await asyncio.sleep(5)
+        worker.stop()
+        await running
+        return house
+
+    house = virtual(main())
+    counted = [
+        int.from_bytes((state or b"")[:4], "big")
+        for key, state in house.states().items()
+        if (key or b"").startswith(b"b")
+    ]
+
+    assert house.metrics.total("events") == sum(counted) == 200

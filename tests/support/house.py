@@ -1,0 +1,202 @@
+"""A whole installation in memory, on virtual time: input topics, workers, and what came out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from models.alerts import Alert
+from streams.memory.broker import MemoryBroker, MemoryRecord
+from streams.memory.ports import MemoryPorts
+from streams.memory.virtual_time import VirtualClock
+from streams.metrics import CounterName, PlainMetrics
+from streams.pipeline import Pipeline
+from streams.ports import EngineMaker, Logs, OutputRecord, Ports, RawRecord, Sink, Source
+from streams.settings import Settings
+from streams.topics import TopicNames
+from tests.support.fake_engine import FakeEngineMaker
+from tests.support.workload import Produced, alerts_of, closing, events
+
+PARTITIONS = 4
+
+
+class WatchedMetrics(PlainMetrics):
+    """Figures that call back when one of them is reached: amid the work, where time does not pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[CounterName, int, Callable[[], None]]] = []
+
+    def call_at(self, name: CounterName, total: int, call: Callable[[], None]) -> None:
+        self._calls.append((name, total, call))
+
+    def count(self, name: CounterName, amount: float = 1, *labels: str) -> None:
+        super().count(name, amount, *labels)
+        for waiting in list(self._calls):
+            if waiting[0] == name and self.total(name) >= waiting[1]:
+                self._calls.remove(waiting)
+                waiting[2]()
+
+
+class House:
+    """One installation. Make it inside the virtual loop."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.settings = msgspec.structs.replace(
+            Settings(clock="event", until_end=True, partitions=PARTITIONS), **changes
+        )
+        self.clock = VirtualClock()
+        self.broker = MemoryBroker(self.clock)
+        self.ports = MemoryPorts(self.broker, self.settings)
+        self.ports.create_topics()
+        self.names = TopicNames(self.settings.topic_prefix)
+        self.metrics = WatchedMetrics()
+        self.maker = FakeEngineMaker()
+
+    def produce(self, records: Iterable[Produced]) -> None:
+        for record in records:
+            topic = self.names.inputs[record.feed]
+            self.broker.produce(topic, record.partition, record.key, record.value)
+
+    def load(self, seed: int, count: int, **options: Any) -> None:
+        """A workload and its closing heartbeats."""
+        self.produce(events(seed, count, self.settings.partitions, **options))
+        self.produce(closing(count, self.settings.partitions))
+
+    def worker(self, ports: Ports | None = None, **changes: Any) -> Pipeline:
+        """A worker of this installation, maybe with other settings or through other ports."""
+
+        async def prepare(logs: Logs) -> EngineMaker:
+            return self.maker
+
+        settings = msgspec.structs.replace(self.settings, **changes)
+        return Pipeline(ports or self.ports, prepare, settings, self.clock, self.metrics)
+
+    def alerts(self) -> list[list[Alert]]:
+        """What a reader of committed records sees, by partition."""
+        return alerts_of(self.broker.read_committed(self.names.alerts))
+
+    def dead_letters(self) -> list[MemoryRecord]:
+        """Of all partitions."""
+        return [
+            record for records in self.broker.read_committed(self.names.dead_letters) for record in records
+        ]
+
+    def states(self) -> dict[bytes | None, bytes | None]:
+        """The last state of every borrower, and the progress records."""
+        return {
+            record.key: record.value
+            for records in self.broker.read_committed(self.names.state)
+            for record in records
+        }
+
+
+class Crash(Exception):  # noqa: N818 - what happens to the process, not what it did wrong
+    """The process dies here."""
+
+
+class CrashingSink:
+    """A sink whose process dies before or after one of its steps."""
+
+    def __init__(self, sink: Sink, fuse: Fuse) -> None:
+        self._sink = sink
+        self._fuse = fuse
+
+    async def open(self) -> None:
+        await self._fuse.around("open", self._sink.open())
+
+    async def begin(self) -> None:
+        await self._fuse.around("begin", self._sink.begin())
+
+    async def send(self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int) -> None:
+        await self._fuse.around("send", self._sink.send(topic, records, timestamp_ms))
+
+    async def flush(self) -> None:
+        await self._fuse.around("flush", self._sink.flush())
+
+    async def send_offsets(self, offsets: Sequence[int]) -> None:
+        await self._fuse.around("send_offsets", self._sink.send_offsets(offsets))
+
+    async def commit(self) -> None:
+        await self._fuse.around("commit", self._sink.commit())
+
+    async def abort(self) -> None:
+        await self._sink.abort()
+
+    async def close(self) -> None:
+        await self._sink.close()
+
+
+class CrashingLogs:
+    """Logs whose reading dies with the process."""
+
+    def __init__(self, logs: Logs, fuse: Fuse) -> None:
+        self._logs = logs
+        self._fuse = fuse
+        self.start = logs.start
+        self.stop = logs.stop
+        self.partition_counts = logs.partition_counts
+        self.ranges = logs.ranges
+
+    async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
+        async for records in self._logs.read(topic, partition):
+            self._fuse.burn("restore")
+            yield records
+
+
+class Fuse:
+    """Burns down with every step of a kind; at its end the process dies, before the step or after it."""
+
+    def __init__(self, step: str, count: int, *, after: bool) -> None:
+        self._step = step
+        self._left = count
+        self._after = after
+        self.blown = False
+
+    def burn(self, step: str) -> None:
+        if self.blown:
+            raise Crash(step)
+        if step == self._step:
+            self._left -= 1
+            if self._left == 0:
+                self.blown = True
+                raise Crash(step)
+
+    async def around(self, step: str, call: Any) -> None:
+        if self._after and not self.blown:
+            await call
+            self.burn(step)
+            return
+        try:
+            self.burn(step)
+        except Crash:
+            call.close()
+            raise
+        await call
+
+
+class CrashingPorts:
+    """Ports of a process that dies when the fuse has burned down."""
+
+    def __init__(self, ports: Ports, fuse: Fuse) -> None:
+        self._ports = ports
+        self._fuse = fuse
+
+    def source(self) -> Source:
+        return self._ports.source()
+
+    def sink(self, task: int) -> Sink:
+        return CrashingSink(self._ports.sink(task), self._fuse)
+
+    def logs(self) -> Logs:
+        return CrashingLogs(self._ports.logs(), self._fuse)
+
+
+async def until(condition: Any, seconds: float = 3_600) -> None:
+    """Let virtual time pass until something holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - on virtual time looking often costs nothing
+            await asyncio.sleep(0.01)
