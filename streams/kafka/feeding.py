@@ -7,12 +7,13 @@ order within a partition is that of the plan. The producer is idempotent, so a r
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from streams.clock import Clock
 from streams.replay import PlannedRecord
@@ -91,6 +92,8 @@ async def feed(
     Raises:
         FeedingError: no broker, or it did not take a batch within the time limit.
     """
+    # While a broker is away the client says so ten times a second; what matters is raised.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.broker,
         client_id="forewarn-replay",
@@ -103,7 +106,9 @@ async def feed(
         writer = _Writer(producer, TopicNames(settings.topic_prefix), clock)
         return await _feed(writer, plan, pace, progress)
     except (KafkaError, TimeoutError, OSError) as error:
-        raise FeedingError(f"Kafka at {settings.broker}: {error or type(error).__name__}") from error
+        raise FeedingError(
+            f"Kafka at {settings.broker} did not take all records: {_words_of(error)}"
+        ) from error
     finally:
         await _stop(producer)
 
@@ -192,3 +197,13 @@ def _look(acknowledged: asyncio.Future[Any]) -> None:
     """Look at the outcome of a batch that nobody may come to await, when another one failed before it."""
     if not acknowledged.cancelled():
         acknowledged.exception()
+
+
+def _words_of(error: Exception) -> str:
+    match error:
+        case KafkaTimeoutError():
+            return f"no acknowledgement within {REQUEST_TIMEOUT_MS / 1000:g} s"
+        case TimeoutError():
+            return "no answer in time"
+        case _:
+            return str(error) or type(error).__name__
