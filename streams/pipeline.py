@@ -88,6 +88,11 @@ class Pipeline:
         """Finish what is begun, commit, and let `run` return."""
         self._stopping.set()
 
+    @property
+    def opening(self) -> frozenset[int]:
+        """The tasks of this worker that are not open yet."""
+        return frozenset(self._openings)
+
     async def run(self) -> None:
         """Work until `stop`, or until the end of the input with `until_end`.
 

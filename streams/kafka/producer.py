@@ -120,6 +120,7 @@ class KafkaSink:
         if producer is None:
             return
         timeout_seconds = self._settings.producer_stop_timeout_ms / 1000
+        _retrieve_errors(producer)
         try:
             async with asyncio.timeout(timeout_seconds):
                 await producer.stop()
@@ -129,3 +130,13 @@ class KafkaSink:
 
     def _what(self, call: str) -> str:
         return f"{call} of producer {self._settings.transactional_id_prefix}-{self._task}"
+
+
+def _retrieve_errors(producer: Any) -> None:
+    """Look at errors that the client keeps for nobody: told once where they happened, the loop would tell them again."""
+    batches = producer._message_accumulator._batches.values()  # noqa: SLF001 - nothing public gives them
+    kept = [batch._drain_waiter for waiting in batches for batch in waiting]  # noqa: SLF001 - as above
+    kept.append(producer._txn_manager._transaction_waiter)  # noqa: SLF001 - as above
+    for future in kept:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()
