@@ -26,7 +26,7 @@ from streams.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
 
-_GC_THRESHOLDS: Final = (50_000, 20, 50)
+GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Records come and go by the ten thousand and hold no cycles: the default of 700 would look at them all the time."""
 
 
@@ -44,7 +44,7 @@ class PipelineService(Service):
 
     async def on_start(self) -> None:
         """Begin."""
-        gc.set_threshold(*_GC_THRESHOLDS)
+        gc.set_threshold(*GC_THRESHOLDS)
         self._pipeline = build_pipeline(self._settings, self._metrics)
         self._run = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self.add_future(self._watch(self._run))
