@@ -15,6 +15,7 @@ and delays `tests/models/signals/test_income_drop_found_and_false.py` holds fast
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from models.holidays import spring_festival_within, spring_festivals_within
@@ -84,9 +85,7 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
 
 
 def pace_of(days: list[int]) -> int:
-    """The usual gap. By the week it is the mean; else the gap in which a day drawn by lot lies: extra pays in between
-    hardly matter.
-    """
+    """The usual gap. By the week it is the mean; else the gap that covers the middle day, however many extra pays there are."""
     gaps = sorted(gaps_of(days[-_PACE_GAPS - 1 :]))
     if not gaps:
         return MONTH_DAYS
@@ -105,14 +104,15 @@ def pace_of(days: list[int]) -> int:
     raise AssertionError(gaps)
 
 
-def level_before(stream: Stream, day: int) -> int:
-    """The level at the midnight that begins `day`, 0 where no pay stands."""
-    return _best(stream, bisect_left(stream.pays.days, day) - 1, day)[0]
+def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:
+    """The level at the midnight that begins each day, 0 where no pay stands."""
+    days = stream.pays.days
+    return [_best(stream, bisect_left(days, day) - 1, day)[0] for day in mornings]
 
 
 def level_now(stream: Stream, today: int) -> tuple[int, int]:
     """The level today, with all pays known, and the day at whose beginning it may fall; (0, 0) where none stands."""
-    level, index = _best(stream, len(stream.pays.days) - 1, today)
+    level, index = _best(stream, len(stream.levels) - 1, today)
     return (level, end_of_standing(stream, index)) if level else (0, 0)
 
 
@@ -127,11 +127,16 @@ def end_of_standing(stream: Stream, index: int) -> int:
 
 def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
     """The best level of the pays up to `index` that stand on `day`, and the newest pay that has it."""
-    days, levels = stream.pays.days, stream.levels
-    surely, at_most = day - stream.reach_days, day - stream.reach_days - stream.festival_days
+    (_, days, _), _, reach_days, festival_days, _, levels = stream
+    surely = day - reach_days
+    at_most = surely - festival_days
     best, best_index = 0, -1
-    while index >= 0 and days[index] >= at_most:
-        if levels[index] > best and (days[index] >= surely or end_of_standing(stream, index) > day):
+    while index >= 0:
+        first = days[index]
+        if first < surely and (first < at_most or end_of_standing(stream, index) <= day):
+            if first < at_most:
+                break
+        elif levels[index] > best:
             best, best_index = levels[index], index
         index -= 1
     return best, best_index
@@ -145,31 +150,29 @@ def _levels(days: list[int], amounts: list[int], pace_days: int, festival_days: 
     if pace_days <= _HALF_MONTHLY_DAYS_MAX:
         days = _without_festivals(days, festival_days)
     if pace_days <= _WEEKLY_DAYS_MAX:
-        pace_days, few, many = 7, 4, 8
-    elif pace_days <= _HALF_MONTHLY_DAYS_MAX:
+        return 8, _a_month(_better_sums(days, amounts, 4, 8, 7), 8, 7)
+    if pace_days <= _HALF_MONTHLY_DAYS_MAX:
         few, many = 2, 4
-    elif pace_days <= _MONTHLY_DAYS_MAX:
-        few, many = 1, 3
     else:
-        few, many = 1, 2
+        few, many = 1, 3 if pace_days <= _MONTHLY_DAYS_MAX else 2
     sums = _sums(days, amounts, _window_days(few, pace_days))
-    if pace_days > _WEEKLY_DAYS_MAX and _is_steady(sums, few):
+    if _is_steady(sums, few):
         return few, _a_month(sums, few, pace_days)
-    long_sums = _sums(days, amounts, _window_days(many, pace_days))
-    levels = _a_month(long_sums, many, pace_days)
-    if few > 1:  # a short spell of good pay is enough
-        levels = list(map(max, levels, _a_month(sums, few, pace_days)))
-    return many, levels
+    if few == 1:
+        sums = _sums(days, amounts, _window_days(many, pace_days))
+    else:
+        sums = _better_sums(days, amounts, few, many, pace_days)
+    return many, _a_month(sums, many, pace_days)
 
 
 def _without_festivals(days: list[int], festival_days: int) -> list[int]:
     """The days on a clock that stands still over a Spring Festival: who is paid by the week rests then, unpaid."""
-    rested = [
-        festival - _FESTIVAL_REST_BEFORE_DAYS for festival in spring_festivals_within(days[0], days[-1])
-    ]
-    if not rested:
-        return days
-    return [day - sum(min(max(day - begin, 0), festival_days) for begin in rested) for day in days]
+    for festival in reversed(spring_festivals_within(days[0], days[-1])):
+        begin = festival - _FESTIVAL_REST_BEFORE_DAYS
+        first = bisect_left(days, begin)
+        after = bisect_left(days, begin + festival_days, first)
+        days = [*days[:first], *[begin] * (after - first), *[day - festival_days for day in days[after:]]]
+    return days
 
 
 def _window_days(pays: int, pace_days: int) -> int:
@@ -181,19 +184,47 @@ def _sums(days: list[int], amounts: list[int], window_days: int) -> list[int]:
     """For each pay, what came within the window that it ends."""
     sums: list[int] = []
     total = first = 0
+    first_day = days[0]
     for day, amount_minor in zip(days, amounts, strict=True):
         total += amount_minor
-        while days[first] <= day - window_days:
+        while first_day <= day - window_days:
             total -= amounts[first]
             first += 1
+            first_day = days[first]
         sums.append(total)
+    return sums
+
+
+def _better_sums(days: list[int], amounts: list[int], few: int, many: int, pace_days: int) -> list[int]:
+    """For each pay the sum over many pays, or what the last few stand for where that is more.
+
+    A spell of good pay is enough: income that returns shows at once.
+    """
+    factor = many // few
+    wide, narrow = _window_days(many, pace_days), _window_days(few, pace_days)
+    sums: list[int] = []
+    long = short = first = recent = 0
+    first_day = recent_day = days[0]
+    for day, amount_minor in zip(days, amounts, strict=True):
+        long += amount_minor
+        short += amount_minor
+        while first_day <= day - wide:
+            long -= amounts[first]
+            first += 1
+            first_day = days[first]
+        while recent_day <= day - narrow:
+            short -= amounts[recent]
+            recent += 1
+            recent_day = days[recent]
+        better = short * factor
+        sums.append(better if better > long else long)  # noqa: FURB136 - max() is a call, and this is the hot loop
     return sums
 
 
 def _is_steady(sums: list[int], pays: int) -> bool:
     """Whether the newest sums vary little; too few to tell are steady."""
     newest = sums[pays - 1 :][-_STEADY_LEVELS:]
-    if len(newest) < _PACE_GAPS_MIN:
+    if len(newest) < _PACE_GAPS_MIN or max(newest) - min(newest) <= _STEADY_VARIATION * min(newest):
         return True
     middle, variation = middle_and_variation(newest, pays)
     return variation <= _STEADY_VARIATION * middle

@@ -33,6 +33,7 @@ from models.income import (
     SALARY,
     Account,
     IncomeEvidence,
+    Pays,
     has_hidden_pay,
     is_active,
     monday_of,
@@ -43,12 +44,12 @@ from models.income import (
 )
 from models.money import format_amount
 from models.policy import IncomeDropPolicy
-from models.rhythm import Stream, end_of_standing, level_before, level_now, middle_and_variation, stream_of
+from models.rhythm import Stream, end_of_standing, level_now, levels_before, middle_and_variation, stream_of
 from models.rules import Rules
 
 SAMPLE_DAYS: Final = 28
 """Between two looks at past income: whole weeks, about a month."""
-SAMPLES_MAX: Final = 10
+LOOK_DAYS_MAX: Final = 10 * SAMPLE_DAYS
 """Looks at past income: nine months, so that a slow decline shows, and four at a new level outweigh the rest."""
 BONUS_PART: Final = 4
 """A level more than a quarter above the middle of a source's levels is a bonus, until half of them are as high."""
@@ -80,18 +81,35 @@ class _Standing(NamedTuple):
     """The source's own part in what is usual."""
 
 
+class _Scene(NamedTuple):
+    """All sources of the main currency as of an instant."""
+
+    today: int
+    look_day: int
+    """The day of the first look at past income."""
+    standings: list[_Standing]
+
+
 class _Picture(NamedTuple):
     """All that a judgement compares; amounts are minor units a month."""
 
-    currency: str
     today: int
     usual: int
     income: int
     unseen: int
     """Of what is missing: the part that we cannot see."""
     history_days: int
-    last_pay_day: int
     standings: list[_Standing]
+
+    @property
+    def currency(self) -> str:
+        """Of all amounts."""
+        return self.standings[0].stream.pays.source.currency
+
+    @property
+    def last_pay_day(self) -> int:
+        """When income last came in."""
+        return max(standing.stream.pays.days[-1] for standing in self.standings)
 
     @property
     def lost(self) -> float:
@@ -122,7 +140,10 @@ def judge(
     """
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
-    picture = _look(evidence, at_ms, opened_at_ms, rules)
+    scene = _scene(evidence, at_ms, opened_at_ms, rules)
+    if opened_at_ms is None and _is_plainly_enough(scene, policy):
+        return None
+    picture = _look(scene, policy)
     if picture is None or picture.history_days < policy.history_days_min:
         return None
     if opened_at_ms is None:
@@ -149,32 +170,26 @@ def next_deadline_ms(
 ) -> int | None:
     """The first local midnight after `after_ms` at which time alone may change the judgement, or None."""
     calendar = rules.calendar
-    today = calendar.day_of(after_ms)
+    policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
+    scene = _scene(evidence, after_ms, opened_at_ms, rules)
+    today, standings = scene.today, scene.standings
     days = [today + 1] if has_hidden_pay(evidence, after_ms, calendar) else []
-    streams, _ = _streams(evidence, after_ms, opened_at_ms, rules)
-    if streams:
-        policy = rules.policy.signals.income_drop
-        first_day = min(stream.pays.days[0] for stream in streams)
-        last_day = max(stream.pays.days[-1] for stream in streams)
-        if opened_at_ms is not None:
-            days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
-        if opened_at_ms is not None or last_day - first_day >= policy.history_days_min:
-            standings = [_standing(evidence, streams, stream, after_ms, rules) for stream in streams]
-            days.extend(standing.until_day for standing in standings if standing.level)
-            days.extend(
-                _sign_of_life_day(evidence, standing, today) for standing in standings if standing.blind
-            )
-            if not any(standing.level for standing in standings):
-                days.append(_forgotten_day(standings, policy))
+    if opened_at_ms is not None:
+        days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
+    if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
+        days.extend(standing.until_day for standing in standings if standing.level)
+        days.extend(_sign_of_life_day(evidence, standing, today) for standing in standings if standing.blind)
+        if standings and not any(standing.level for standing in standings):
+            days.append(_forgotten_day(standings, policy))
     later = [day for day in days if day > today]
     return calendar.midnight_ms(min(later)) if later else None
 
 
 def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: Rules) -> Resolution | None:
     """Why an alert is found no more as of `at_ms`: None where income returned, `passed` where it settled without."""
-    picture = _look(evidence, at_ms, opened_at_ms, rules)
     policy = rules.policy.signals.income_drop
+    picture = _look(_scene(evidence, at_ms, opened_at_ms, rules), policy)
     if picture is None:
         return "passed"
     return "passed" if picture.lost >= policy.severity.watch - policy.ease_margin else None
@@ -182,8 +197,9 @@ def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: R
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
-    picture = _look(evidence, at_ms, None, rules)
-    if picture is None or picture.history_days < rules.policy.signals.income_drop.history_days_min:
+    policy = rules.policy.signals.income_drop
+    picture = _look(_scene(evidence, at_ms, None, rules), policy)
+    if picture is None or picture.history_days < policy.history_days_min:
         return None
     return min(1.0, max(0.0, picture.lost_in_sight))
 
@@ -191,61 +207,78 @@ def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float |
 # ---- the picture -----------------------------------------------------------------------------------------------------
 
 
-def _streams(
-    evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules: Rules
-) -> tuple[list[Stream], int]:
-    """The sources of the main currency with their rhythm, and the day of the first look at past income."""
-    calendar = rules.calendar
+def _scene(evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules: Rules) -> _Scene:
+    """The sources of the main currency, with their rhythm, and how they stand."""
+    calendar, policy = rules.calendar, rules.policy.signals.income_drop
+    today = calendar.day_of(at_ms)
     seen = pays_as_of(evidence, at_ms, calendar)
     if not seen:
-        return [], 0
-    if opened_at_ms is None:
-        sample_day = max(pays.days[-1] for pays in seen)
+        return _Scene(today, 0, [])
+    if opened_at_ms is not None:
+        look_day = calendar.day_of(opened_at_ms) - 1
+    elif len(seen) == 1:
+        look_day = seen[0].days[-1]
     else:
-        sample_day = calendar.day_of(opened_at_ms) - 1
-    income = recognised(seen, sample_day - LOOKBACK_DAYS)
-    if any(pays.source.currency != income[0].source.currency for pays in income):
-        counts: Counter[str] = Counter()
-        for pays in income:
-            counts[pays.source.currency] += len(pays.days)
-        currency = min(counts, key=lambda code: (-counts[code], code))
-        income = [pays for pays in income if pays.source.currency == currency]
-    policy = rules.policy.signals.income_drop
-    return [stream_of(pays, policy) for pays in income], sample_day
+        look_day = max([pays.days[-1] for pays in seen])
+    income = recognised(seen, look_day - LOOKBACK_DAYS)
+    if len(income) > 1:
+        income = _of_main_currency(income)
+    streams = [stream_of(pays, policy) for pays in income]
+    standings = [_standing(evidence, streams, stream, at_ms, today, rules) for stream in streams]
+    return _Scene(today, look_day, standings)
 
 
-def _look(evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules: Rules) -> _Picture | None:
+def _of_main_currency(income: list[Pays]) -> list[Pays]:
+    """Those in the currency with most pays."""
+    counts: Counter[str] = Counter()
+    for pays in income:
+        counts[pays.source.currency] += len(pays.days)
+    currency = min(counts, key=lambda code: (-counts[code], code))
+    return [pays for pays in income if pays.source.currency == currency]
+
+
+def _is_plainly_enough(scene: _Scene, policy: IncomeDropPolicy) -> bool:
+    """Whether no loss can be found, whatever is usual: that is never above the caps of `_levels_on`."""
+    ceiling = income = 0
+    for stream, level, *_ in scene.standings:
+        income += level
+        known = sorted(stream.levels)
+        ceiling += min(known[-1], _cap(known[len(known) // 2]))
+    return ceiling - income < policy.severity.watch * ceiling
+
+
+def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
     """Compare what comes in now with what is usual; None where too little is known."""
-    streams, sample_day = _streams(evidence, at_ms, opened_at_ms, rules)
-    if not streams:
+    standings = scene.standings
+    if not standings:
         return None
-    first_day = min(stream.pays.days[0] for stream in streams)
-    looks = [sample_day - SAMPLE_DAYS * number for number in range(SAMPLES_MAX)]
-    looks = [day for day in looks if day >= first_day + SAMPLE_DAYS]
+    first_day = min([standing.stream.pays.days[0] for standing in standings])
+    first_look = first_day + SAMPLE_DAYS
+    looks = list(range(scene.look_day, max(first_look - 1, scene.look_day - LOOK_DAYS_MAX), -SAMPLE_DAYS))
     if not looks:
         return None
-    levels = [_levels_on(stream, looks) for stream in streams]
-    usual = _usual([sum(at_one_time) for at_one_time in zip(*levels, strict=True)])
+    levels = [_levels_on(standing.stream, looks) for standing in standings]
+    usual = _usual(levels[0] if len(levels) == 1 else list(map(sum, zip(*levels, strict=True))))
     if usual == 0:
         return None
     standings = [
-        _standing(evidence, streams, stream, at_ms, rules)._replace(usual=_usual(own))
-        for stream, own in zip(streams, levels, strict=True)
+        standing._replace(usual=_usual(own)) for standing, own in zip(standings, levels, strict=True)
     ]
-    income = sum(standing.level for standing in standings)
-    blind = sum(standing.usual for standing in standings if standing.blind)
-    watch = rules.policy.signals.income_drop.severity.watch
-    last_full_day = max(_last_full_day(stream, watch) for stream in streams)
+    income = sum([standing.level for standing in standings])
+    blind = sum([standing.usual for standing in standings if standing.blind])
+    last_full_day = max([_last_full_day(standing.stream, policy.severity.watch) for standing in standings])
     return _Picture(
-        currency=streams[0].pays.source.currency,
-        today=rules.calendar.day_of(at_ms),
+        today=scene.today,
         usual=usual,
         income=income,
         unseen=max(min(blind, usual - income), 0),
         history_days=last_full_day - first_day,
-        last_pay_day=max(stream.pays.days[-1] for stream in streams),
         standings=standings,
     )
+
+
+def _cap(middle: int) -> int:
+    return middle + middle // BONUS_PART
 
 
 def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
@@ -257,8 +290,8 @@ def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
     if not known:
         return [0] * len(looks)
     middle, variation = middle_and_variation(known, stream.pays_per_level)
-    cap = middle + middle // BONUS_PART
-    return [max(min(level_before(stream, day), cap) - variation, 0) for day in looks]
+    cap = _cap(middle)
+    return [max(min(level, cap) - variation, 0) for level in levels_before(stream, looks)]
 
 
 def _usual(levels: list[int]) -> int:
@@ -277,9 +310,8 @@ def _last_full_day(stream: Stream, watch: float) -> int:
 
 
 def _standing(
-    evidence: IncomeEvidence, streams: list[Stream], stream: Stream, at_ms: int, rules: Rules
+    evidence: IncomeEvidence, streams: list[Stream], stream: Stream, at_ms: int, today: int, rules: Rules
 ) -> _Standing:
-    today = rules.calendar.day_of(at_ms)
     level, until_day = level_now(stream, today)
     number = stream.pays.source.account
     if number < 0 or (level and not evidence.accounts[number].links):
@@ -410,12 +442,22 @@ def _has_settled(picture: _Picture, opened_day: int, policy: IncomeDropPolicy) -
     if over_days >= policy.settled_days // 2:
         return True
     check_day = picture.today - over_days % SETTLED_CHECK_DAYS
-    level = _total_before(picture.standings, check_day)
-    return all(
-        abs(_total_before(picture.standings, day) - level) <= SETTLED_BAND * picture.usual
-        for day in range(check_day - policy.settled_days, check_day, SETTLED_CHECK_DAYS)
-        if day > opened_day
-    )
+    days = [
+        day
+        for day in range(check_day, opened_day, -SETTLED_CHECK_DAYS)
+        if day > check_day - policy.settled_days
+    ]
+    levels = [levels_before(standing.stream, days) for standing in picture.standings]
+    now, *before = map(sum, zip(*levels, strict=True))
+    return all(abs(level - now) <= SETTLED_BAND * picture.usual for level in before)
+
+
+def _pay_days_apart(standings: list[_Standing]) -> int:
+    """Days from the first to the last pay."""
+    if not standings:
+        return -1
+    first_day = min([standing.stream.pays.days[0] for standing in standings])
+    return max([standing.stream.pays.days[-1] for standing in standings]) - first_day
 
 
 def _next_settled_check(today: int, opened_day: int, policy: IncomeDropPolicy) -> int:
@@ -425,10 +467,6 @@ def _next_settled_check(today: int, opened_day: int, policy: IncomeDropPolicy) -
     next_day = today + SETTLED_CHECK_DAYS - (today - first_day) % SETTLED_CHECK_DAYS
     last_day = first_day + policy.settled_days // 2
     return min(next_day, last_day) if today < last_day else 0
-
-
-def _total_before(standings: list[_Standing], day: int) -> int:
-    return sum(level_before(standing.stream, day) for standing in standings)
 
 
 def _sign_of_life_day(evidence: IncomeEvidence, standing: _Standing, today: int) -> int:
