@@ -8,6 +8,7 @@ instant (or a late event) folds the journal again. Entries older than `EXACT_DAY
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -212,7 +213,7 @@ def pay(loan: Loan, event: Repayment, rules: Rules) -> None:
         number=event.instalment_number,
         compensates=event.payer in _COMPENSATING_PAYERS,
     )
-    if payment.time_ms > loan.now.upto_ms:
+    if payment.time_ms > loan.now.upto_ms or _is_last(loan, payment):
         loan.payments.append(payment)
         _enter_payment(loan, loan.now, payment, payment.amount_minor, rules)
         loan.now.upto_ms = payment.time_ms
@@ -371,10 +372,13 @@ def _unpaid_lines(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[Li
 
 
 def _outstanding_minor(loan: Loan, balances: Balances, unpaid: list[tuple[Line, int]]) -> int:
-    """What the newest statement leaves to pay; else what the schedule still asks for; else what is left of the principal."""
-    if balances.statement_minor is not None:
-        return balances.statement_minor
+    """What the newest statement leaves to pay; else what the schedule still asks for; else what is left of the principal.
+
+    Never less than what the lines ask for.
+    """
     asked_minor = sum(short_minor for _, short_minor in unpaid)
+    if balances.statement_minor is not None:
+        return max(asked_minor, balances.statement_minor)
     if balances.is_scheduled:
         return asked_minor
     return max(asked_minor, loan.principal_minor - balances.paid_minor)
@@ -423,6 +427,7 @@ def _fold(loan: Loan, upto_ms: int, known_ms: int, rules: Rules) -> Balances:
         if after_ms < payment.time_ms <= upto_ms
     ]
     entries.sort()
+    lines_by_number = Counter(line.number for line in loan.lines)
     for time_ms, kind, _, index in entries:
         if kind == _RESCHEDULE:
             _enter_reschedule(loan, balances, time_ms, known_ms, rules)
@@ -430,19 +435,23 @@ def _fold(loan: Loan, upto_ms: int, known_ms: int, rules: Rules) -> Balances:
             payment = loan.payments[index]
             _enter_payment(loan, balances, payment, payment.counted_minor(known_ms), rules)
         else:
-            _enter_line(loan, balances, index, rules)
+            is_alone = lines_by_number[loan.lines[index].number] == 1
+            _enter_line(loan, balances, index, rules, is_alone=is_alone)
     balances.upto_ms = max(after_ms, upto_ms)
     return balances
 
 
-def _enter_line(loan: Loan, balances: Balances, index: int, rules: Rules) -> None:
-    """A line comes into force: a bill takes over from the line of its number; what it asks for may use the credit."""
+def _enter_line(loan: Loan, balances: Balances, index: int, rules: Rules, *, is_alone: bool = False) -> None:
+    """A line comes into force: a bill takes over from the line of its number; what it asks for may use the credit.
+
+    `is_alone`: no other line has its number.
+    """
     line = loan.lines[index]
     short_minor = line.due_minor
-    if line.is_bill:
-        short_minor -= _take_over(loan, balances, line, rules)
-    else:
+    if not line.is_bill:
         balances.is_scheduled = True
+    elif not is_alone:
+        short_minor -= _take_over(loan, balances, line, rules)
     balances.statement_minor = line.statement_minor
     balances.carries_over = line.minimum_minor is None
     if balances.carries_over and (balances.credit_minor or short_minor < 0):
@@ -535,6 +544,13 @@ def _bounded(reversals: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         (_, earlier_minor), (last_ms, later_minor) = reversals[-2:]
         reversals[-2:] = [(last_ms, earlier_minor + later_minor)]
     return tuple(reversals)
+
+
+def _is_last(loan: Loan, payment: Payment) -> bool:
+    """Whether a payment of the very instant of the last entry comes last by order too: systems that know days only."""
+    if payment.time_ms < loan.now.upto_ms:
+        return False
+    return not loan.payments or _payment_order(loan.payments[-1]) < _payment_order(payment)
 
 
 def _line_order(line: Line) -> tuple[int, ...]:
