@@ -44,7 +44,7 @@ COUNTERS: Final[dict[CounterName, Described]] = {
 }
 GAUGES: Final[dict[GaugeName, Described]] = {
     "tasks": Described("Tasks by phase", ("phase",)),
-    "buffered_records": Described("Records read and not yet processed", ("topic",)),
+    "buffered_records": Described("Records that wait for their place in the order", ("topic",)),
     "borrowers": Described("Borrowers held in memory"),
     "feed_silent": Described(
         "1 while a feed as a whole is silent and its judgements of absence wait", ("topic",)

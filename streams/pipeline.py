@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 _IDLE_POLL_MS: Final = 20
 """How long the loop waits for records when nothing else is due: also the grain of its timers."""
+_FIGURES_EVERY_MS: Final = 1_000
+"""How often gauges are set: more than anybody reads them."""
 
 
 class PipelineError(Exception):
@@ -81,6 +83,8 @@ class Pipeline:
         self._paused: set[tuple[int, int]] = set()
         self._next_commit_ms = 0.0
         self._next_probe_ms = 0
+        self._probe: asyncio.Task[list[Sequence[int]]] | None = None
+        self._next_figures_ms = 0
         self._ends: list[Sequence[int]] | None = None
         """With `until_end`: by feed, where each partition ended at the start."""
 
@@ -129,12 +133,13 @@ class Pipeline:
         self._follow_assignment()
         for fetched in await self._source.poll(0 if self._has_work() else _IDLE_POLL_MS):
             self._accept(fetched)
-        await self._probe_feeds()
+        self._probe_feeds()
         # The awaits above are where tasks may have been taken away; from here on nothing can come between.
         if not self._handing_over:
             self._process()
             self._start_commits()
             self._stop_at_end()
+            self._show_figures()
         # Commits, fetches and heartbeats move on only here.
         await asyncio.sleep(0)
 
@@ -382,6 +387,16 @@ class Pipeline:
         self._metrics.set("tasks", len(self.tasks), "open")
         self._metrics.set("tasks", len(self._openings), "opening")
 
+    def _show_figures(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if now_ms < self._next_figures_ms:
+            return
+        self._next_figures_ms = now_ms + _FIGURES_EVERY_MS
+        self._metrics.set("borrowers", sum(task.engine.borrower_count for task in self.tasks.values()))
+        for feed, topic in enumerate(TOPICS):
+            waiting = sum(task.queue.buffered(feed) for task in self.tasks.values())
+            self._metrics.set("buffered_records", waiting, topic)
+
     def _raise_failures(self) -> None:
         """End the pipeline when a commit or an opening of a task that is ours has failed."""
         if self._handing_over:
@@ -394,15 +409,25 @@ class Pipeline:
 
     # ---- feeds ---------------------------------------------------------------------------------------------------
 
-    async def _probe_feeds(self) -> None:
-        """With `clock = "wall"`: let idle partitions of living feeds follow the wall clock."""
-        now_ms = self._clock.monotonic_ms()
-        if self._settings.clock != "wall" or now_ms < self._next_probe_ms:
+    def _probe_feeds(self) -> None:
+        """With `clock = "wall"`: look at the ends of all partitions now and then, beside the loop."""
+        if self._settings.clock != "wall":
             return
-        self._next_probe_ms = now_ms + self._settings.feed_probe_interval_ms
-        for feed, ends in enumerate(await self._read_ends()):
-            self._feeds.observe(feed, ends, now_ms)
-            self._metrics.set("feed_silent", self._feeds.is_silent(feed, now_ms), TOPICS[feed])
+        now_ms = self._clock.monotonic_ms()
+        if self._probe is None:
+            if now_ms >= self._next_probe_ms:
+                self._next_probe_ms = now_ms + self._settings.feed_probe_interval_ms
+                self._probe = asyncio.create_task(self._read_ends(), name="probe of feeds")
+        elif self._probe.done():
+            probe, self._probe = self._probe, None
+            for feed, ends in enumerate(probe.result()):
+                self._feeds.observe(feed, ends, now_ms)
+                self._metrics.set("feed_silent", self._feeds.is_silent(feed, now_ms), TOPICS[feed])
+            if not self._handing_over:
+                self._follow_wall_clock(now_ms)
+
+    def _follow_wall_clock(self, now_ms: int) -> None:
+        """Move the watermarks of idle partitions of living feeds."""
         wall_ms = self._clock.now_ms()
         following = {
             feed: wall_ms - self._engines.lateness_ms[feed]
@@ -410,11 +435,9 @@ class Pipeline:
             if self._feeds.follows_wall_clock(feed, now_ms)
         }
         for task in self.tasks.values():
-            idle = {
-                feed: watermark_ms
-                for feed, watermark_ms in following.items()
-                if self._is_idle(task, feed) and not self._is_full(task)
-            }
+            if self._is_full(task):
+                continue
+            idle = {feed: at_ms for feed, at_ms in following.items() if self._is_idle(task, feed)}
             if idle:
                 task.advance(idle)
 
@@ -459,6 +482,9 @@ class Pipeline:
 
     async def _shut(self) -> None:
         """Let go of everything, in whatever state it is."""
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
         for number in list(self._openings):
             self._discard_opening(number)
         await self._source.stop()

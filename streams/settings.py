@@ -33,8 +33,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Stands before every topic name, so that several installations share one Kafka."""
     group_id: Name = "forewarn"
     """Consumer group of the workers."""
-    transactional_id_prefix: Name = "forewarn"
-    """The producer of task 3 is `<prefix>-3`. Two installations on one Kafka must differ here."""
+    transactional_id_prefix: Name = ""
+    """The producer of task 3 is `<prefix>-3`. Two installations on one Kafka must differ here, or they fence each other:
+    by default it is topic prefix and group."""
     partitions: Annotated[int, Meta(ge=1, le=10_000)] = 8
     """Partitions of each input topic, so the number of tasks. Only `topics apply` looks at it; later it is a fact."""
     replication_factor: Annotated[int, Meta(ge=-1, le=32)] = -1
@@ -113,6 +114,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """To ask for log ranges and committed offsets."""
     witness_timeout_ms: Milliseconds = 10_000
     """How long group offsets may differ from the progress record: a marker may still be on its way."""
+
+    def transactional_id(self, task: int) -> str:
+        """Fixed for a task, whoever holds it: that is what fences a zombie."""
+        return f"{self.transactional_id_prefix or self.topic_prefix + self.group_id}-{task}"
 
 
 def load_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:

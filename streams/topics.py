@@ -22,11 +22,11 @@ INPUT_RECORD_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 12 * 1024
 OUTPUT_RECORD_BYTES_MAX: Final = INPUT_RECORD_BYTES_MAX + OUTPUT_HEADROOM_BYTES
 """A rejected record at the input's limit plus its `__connect.errors.*` headers must still fit."""
 
+MESSAGE_BYTES: Final = "max.message.bytes"
 _COMPACTED: Final = {"cleanup.policy": "compact"}
-_FOR_EVER: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
-
-_STATE_CONFIGS: Final = {
-    **_COMPACTED,
+_DELETED: Final = {"cleanup.policy": "delete"}
+_FOR_EVER: Final = {"retention.ms": "-1"}
+_RESTORED_FAST: Final = {
     # A restore reads the whole log: small segments and an eager cleaner keep it near one record a borrower.
     "segment.bytes": str(64 * 1024 * 1024),
     "segment.ms": str(10 * 60_000),
@@ -42,7 +42,10 @@ class TopicSpec(Struct, frozen=True):
 
     name: str
     partitions: int
-    configs: dict[str, str]
+    required: dict[str, str]
+    """What the promise depends on. `max.message.bytes` is the least that will do."""
+    advised: dict[str, str]
+    """What a new topic gets beside it; the operator may choose otherwise."""
     counts_as_task: bool
     """Has one partition a task; the number must agree with all others of the kind."""
 
@@ -70,18 +73,21 @@ class TopicNames:
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Every topic in use, inputs first."""
     names = TopicNames(settings.topic_prefix)
-    input_size = {"max.message.bytes": str(INPUT_RECORD_BYTES_MAX)}
-    output_size = {"max.message.bytes": str(OUTPUT_RECORD_BYTES_MAX)}
+    input_size = {MESSAGE_BYTES: str(INPUT_RECORD_BYTES_MAX)}
+    output_size = {MESSAGE_BYTES: str(OUTPUT_RECORD_BYTES_MAX)}
 
-    def task_topic(name: str, configs: dict[str, str]) -> TopicSpec:
-        return TopicSpec(name, settings.partitions, configs, counts_as_task=True)
+    def of_tasks(name: str, required: dict[str, str], advised: dict[str, str]) -> TopicSpec:
+        return TopicSpec(name, settings.partitions, required, advised, counts_as_task=True)
+
+    def of_all(name: str, required: dict[str, str]) -> TopicSpec:
+        return TopicSpec(name, 1, required, {}, counts_as_task=False)
 
     return [
-        *(task_topic(name, input_size) for name in names.inputs),
-        task_topic(names.alerts, {**_FOR_EVER, **output_size}),
-        task_topic(names.borrower_risk, {**_COMPACTED, **output_size}),
-        task_topic(names.dead_letters, {**_FOR_EVER, **output_size}),
-        task_topic(names.state, {**_STATE_CONFIGS, **output_size}),
-        TopicSpec(names.policies, 1, _COMPACTED, counts_as_task=False),
-        TopicSpec(names.scorecards, 1, {**_COMPACTED, **output_size}, counts_as_task=False),
+        *(of_tasks(name, input_size, {}) for name in names.inputs),
+        of_tasks(names.alerts, {**_DELETED, **output_size}, _FOR_EVER),
+        of_tasks(names.borrower_risk, {**_COMPACTED, **output_size}, {}),
+        of_tasks(names.dead_letters, {**_DELETED, **output_size}, _FOR_EVER),
+        of_tasks(names.state, {**_COMPACTED, **output_size}, _RESTORED_FAST),
+        of_all(names.policies, _COMPACTED),
+        of_all(names.scorecards, {**_COMPACTED, **output_size}),
     ]

@@ -18,7 +18,7 @@ from kafka.errors import (
 
 from streams.ports import BrokerUnavailableError, PortError
 from streams.settings import Settings
-from streams.topics import TopicSpec, topic_specs
+from streams.topics import MESSAGE_BYTES, TopicSpec, topic_specs
 
 _ATTEMPTS_MAX: Final = 3
 """A controller change or a lost connection is over after one repetition; a third shows that it is something else."""
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def apply(bootstrap: str, settings: Settings) -> list[str]:
-    """Make the topics that are missing and set the configs that differ; return what was done, a line each.
+    """Make the topics that are missing and set required configs that differ; return what was done, a line each.
 
     Partitions are never added to a topic that exists: borrowers would be on other tasks than their state.
 
@@ -55,10 +55,11 @@ def apply(bootstrap: str, settings: Settings) -> list[str]:
     return done
 
 
-def check(bootstrap: str, settings: Settings) -> list[str]:
+def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> list[str]:
     """Compare the topics with what they must be; return what is wrong, a line each. Nothing wrong: an empty list.
 
-    The number of partitions is the lender's; it only has to be one number for all topics of tasks.
+    The number of partitions is the lender's; it only has to be one number for all topics of tasks. `with_configs` looks at
+    topic configs too: what a worker can start without, but the promise of section 4 does not hold without.
 
     Raises:
         BrokerUnavailableError: no broker answers within `start_timeout_ms`.
@@ -81,10 +82,11 @@ def check(bootstrap: str, settings: Settings) -> list[str]:
             continue
         if not spec.counts_as_task and topic.partitions != spec.partitions:
             problems.append(f"topic {spec.name} has {topic.partitions} partitions, needs {spec.partitions}")
-        problems += [
-            f"topic {spec.name} has {name}={topic.configs.get(name, '(default)')}, needs {value}"
-            for name, value in _differing(spec, topic).items()
-        ]
+        if with_configs:
+            problems += [
+                f"topic {spec.name} has {name}={topic.configs.get(name)}, needs {value}"
+                for name, value in _differing(spec, topic).items()
+            ]
     return problems
 
 
@@ -162,9 +164,20 @@ def _describe(admin: Any, settings: Settings) -> dict[str, _Found]:
 
 
 def _differing(spec: TopicSpec, topic: _Found | None) -> dict[str, str]:
+    """The required configs that a topic does not have."""
     if topic is None:
         return {}
-    return {name: value for name, value in spec.configs.items() if topic.configs.get(name) != value}
+    return {
+        name: needed
+        for name, needed in spec.required.items()
+        if not _satisfies(name, topic.configs.get(name, ""), needed)
+    }
+
+
+def _satisfies(name: str, found: str, needed: str) -> bool:
+    if name == MESSAGE_BYTES:
+        return found.isdigit() and int(found) >= int(needed)
+    return found == needed
 
 
 def _create(admin: Any, missing: list[TopicSpec], settings: Settings) -> None:
@@ -172,7 +185,7 @@ def _create(admin: Any, missing: list[TopicSpec], settings: Settings) -> None:
         spec.name: {
             "num_partitions": spec.partitions,
             "replication_factor": settings.replication_factor,
-            "configs": spec.configs,
+            "configs": {**spec.required, **spec.advised},
         }
         for spec in missing
     }

@@ -38,7 +38,7 @@ class KafkaSink:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.broker,
             client_id=f"{settings.group_id}-task-{self._task}",
-            transactional_id=f"{settings.transactional_id_prefix}-{self._task}",
+            transactional_id=settings.transactional_id(self._task),
             transaction_timeout_ms=settings.transaction_timeout_ms,
             max_batch_size=settings.producer_batch_bytes_max,
             request_timeout_ms=settings.send_timeout_ms,
@@ -129,7 +129,7 @@ class KafkaSink:
             await asyncio.wait([asyncio.ensure_future(producer.client.close())], timeout=timeout_seconds)
 
     def _what(self, call: str) -> str:
-        return f"{call} of producer {self._settings.transactional_id_prefix}-{self._task}"
+        return f"{call} of producer {self._settings.transactional_id(self._task)}"
 
 
 def _retrieve_errors(producer: Any) -> None:

@@ -185,7 +185,7 @@ class MemorySink:
         self._group = settings.group_id
         self._topics = TopicNames(settings.topic_prefix).inputs
         self._task = task
-        self._id = f"{settings.transactional_id_prefix}-{task}"
+        self._id = settings.transactional_id(task)
         self._epoch = 0
 
     async def open(self) -> None:
