@@ -244,16 +244,16 @@ def test_the_merge_never_stalls_and_gives_the_order_of_delivery(folder: dict[Top
             partitions = [partition_of((line.content.borrower_id or "b-0").encode())]
         for partition in partitions:
             expected[partition].append(line.raw)
-    queues: list[MergeQueue[PlannedRecord]] = [MergeQueue([0] * len(TOPICS)) for _ in range(PARTITIONS)]
+    queues: list[MergeQueue[PlannedRecord, None]] = [MergeQueue([0] * len(TOPICS)) for _ in range(PARTITIONS)]
     rejected = {line.raw for line in lines if isinstance(line.content, Reject)}
     taken: list[list[PlannedRecord]] = [[] for _ in range(PARTITIONS)]
 
     for record in replay_plan(lines, RULES, PARTITIONS, partition_of, known_by_ms=KNOWN_BY_MS):
         queue = queues[record.partition]
         key_ms = 0 if record.value in rejected else record.place_ms
-        queue.push(record.topic_index, [key_ms], [record], arrived_ms=0)
+        queue.push(record.topic_index, [key_ms], [record], [None], arrived_ms=0)
         queue.release()
-        taken[record.partition] += [item for _, item in queue.take(1000)]
+        taken[record.partition] += [item for _, item, _ in queue.take(1000)]
 
     for partition, records in enumerate(taken):
         assert [record.value for record in records if not made_here(record)] == expected[partition]
