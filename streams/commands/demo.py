@@ -23,8 +23,16 @@ _STATUSES = ("opened", "escalated", "eased", "updated", "resolved", "retracted")
 
 @click.command()
 @click.option("--events", type=FOLDER, metavar="DIR", help="Replay these events instead of a simulated book.")
-@click.option("--borrowers", type=click.IntRange(min=1), default=10_000, show_default=True)
-@click.option("--months", type=click.IntRange(min=1), default=12, show_default=True)
+@click.option(
+    "--borrowers",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    help="Of the simulated book.",
+)
+@click.option(
+    "--months", type=click.IntRange(min=1), default=12, show_default=True, help="Whole months simulated."
+)
 @click.option(
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same book."
 )
@@ -66,12 +74,14 @@ def demo(
         keep=keep,
         plain=plain,
     )
-    signal.signal(signal.SIGTERM, _end)
+    former = signal.signal(signal.SIGTERM, _end)
     try:
         _run(options, json_summary)
     except KeyboardInterrupt:
         click.echo("stopped; nothing is left running", err=True)
         sys.exit(_INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

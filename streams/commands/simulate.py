@@ -32,7 +32,7 @@ _DEFAULTS = SimulationSettings()
 
 @click.command()
 @click.argument("folder", type=FOLDER, required=False)
-@click.option("--borrowers", type=int, default=_DEFAULTS.borrowers, show_default=True)
+@click.option("--borrowers", type=int, default=_DEFAULTS.borrowers, show_default=True, help="How many.")
 @click.option(
     "--months", type=int, default=_DEFAULTS.months, show_default=True, help="Whole months observed."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -13,7 +14,9 @@ from streams.demo.options import DemoOptions, Ran
 from streams.demo.over_kafka import run_over_kafka
 from streams.demo.summary import DemoSummary, summarise
 from streams.event_files import require_event_files
+from streams.kafka.inspection import require_broker
 from streams.kafka.local import Broker, JarsUnavailableError, JavaNotFoundError, find_broker
+from streams.settings import load_settings
 
 
 class RunningDemo:
@@ -51,6 +54,8 @@ def _run(options: DemoOptions, clock: Clock, stack: ExitStack) -> Ran:
 
 def _kafka(stack: ExitStack) -> Broker | None:
     """The broker named, or one of our own; None where neither Java nor Kafka's jars can be had."""
+    if os.environ.get("FOREWARN_BROKER", "").strip():
+        require_broker(load_settings(os.environ))
     try:
         return stack.enter_context(find_broker())
     except (JavaNotFoundError, JarsUnavailableError) as error:

@@ -54,13 +54,19 @@ def test_the_commands_of_the_blueprint_are_there() -> None:
     }
 
 
-@pytest.mark.parametrize("words", [words for words, _ in commands(main)], ids=" ".join)
-def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
-    """`--help` works everywhere, and every option that is not plain has a text."""
+@pytest.mark.parametrize(
+    ("words", "command"),
+    commands(main),
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_every_command_explains_itself(words: tuple[str, ...], command: click.Command) -> None:
+    """`--help` works everywhere, and every option has a text."""
     result = forewarn(*words, "--help")
 
     assert result.exit_code == 0
-    assert "Usage:" in result.output
+    assert command.help
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
 
 
 def test_a_valid_policy_is_told_with_its_version(tmp_path: Path) -> None:
@@ -209,6 +215,7 @@ def test_settings_that_cannot_be_simulated_are_named(tmp_path: Path) -> None:
         ("topics", "check"),
         ("simulate", "--to-kafka"),
         ("replay", "."),
+        ("worker",),
     ],
     ids=" ".join,
 )
@@ -225,7 +232,7 @@ def test_a_missing_broker_is_said(arguments: tuple[str, ...]) -> None:
 
 def test_a_broker_that_was_named_is_not_replaced() -> None:
     """`demo` on a broker that does not answer starts no other one, and says so."""
-    result = forewarn("demo", FOREWARN_BROKER=NOBODY)
+    result = forewarn("demo", FOREWARN_BROKER=NOBODY, FOREWARN_START_TIMEOUT_MS="300")
 
     assert result.exit_code == 1
     assert "does not answer" in result.stderr
