@@ -28,7 +28,11 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
     "--web-port", type=int, help="Serve Faust's pages there. [default: FOREWARN_WEB_PORT, else none]"
 )
 @click.option(
-    "--log-level", type=click.Choice(_LOG_LEVELS, case_sensitive=False), default="INFO", show_default=True
+    "--log-level",
+    type=click.Choice(_LOG_LEVELS, case_sensitive=False),
+    default="INFO",
+    show_default=True,
+    help="What is logged.",
 )
 @click.option(
     "--set",
