@@ -13,8 +13,7 @@ from models.publication import BorrowerRisk
 from streams.ports import OutputRecord
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_INSTANT: Final = datetime.max.replace(tzinfo=UTC)
-_LAST_INSTANT_MS: Final = int((_LAST_INSTANT - _EPOCH).total_seconds() * 1000)
+_LAST_INSTANT_MS: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 _json = msgspec.json.Encoder()
 
 CLOUD_EVENT_TYPE: Final = b"forewarn.alert.v1"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,16 @@ class Workers:
     ) -> subprocess.Popen[str]:
         """A worker process with these settings."""
         plain = msgspec.to_builtins(settings)
-        arguments = [f"{name}={value}" for name, value in plain.items() if value is not None]
+        return self.spawn(module, [f"{name}={value}" for name, value in plain.items() if value is not None])
+
+    def spawn(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Any module as a process."""
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
+            env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -269,6 +276,25 @@ def test_sigterm_ends_the_worker_process_in_good_order(broker: Broker, workers: 
     """SIGTERM: status 0, and the group is left at once."""
     settings = kafka_settings(broker, partitions=1)
     process = workers.start(settings, "streams.worker")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "task 0 open" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 0
+
+
+def test_faust_runs_the_app_as_any_other(broker: Broker, workers: Workers) -> None:
+    """`faust -A streams.app worker -l info`: settings from the environment, SIGTERM ends it with status 0."""
+    settings = kafka_settings(broker, partitions=1)
+    plain = msgspec.to_builtins(settings)
+    environment = {
+        f"FOREWARN_{name.upper()}": str(value) for name, value in plain.items() if value is not None
+    }
+    command = ("-A", "streams.app", "worker", "-l", "info", "--without-web")
+    process = workers.spawn("faust", command, environment)
     assert process.stdout is not None
     for line in process.stdout:
         if "task 0 open" in line:

@@ -241,6 +241,33 @@ def test_a_lagging_topic_neither_blocks_nor_fills_the_memory() -> None:
     assert most <= 3 * 3 * 2_000, "three topics, two fetches each and one on its way"
 
 
+def test_commits_stay_within_the_budget_of_the_process() -> None:
+    """However many tasks have something to commit, the process commits no more often than it may."""
+
+    async def main() -> tuple[House, float]:
+        house = House(clock="wall", until_end=False, commit_interval_ms=10, commits_per_second_max=5.0)
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(1)
+        began_ms = house.clock.monotonic_ms()
+        for number in range(400):
+            borrower = f"b{number % 40}"
+            task = partition_of(borrower.encode(), PARTITIONS)
+            value = event_bytes(1, borrower, f"e{number}", house.clock.now_ms())
+            house.produce([Produced(1, task, borrower.encode(), value)])
+            await asyncio.sleep(0.05)
+        seconds = (house.clock.monotonic_ms() - began_ms) / 1000
+        commits = house.metrics.total("commits")
+        worker.stop()
+        await running
+        assert house.metrics.total("events") == 400
+        return house, commits / seconds
+
+    _, commits_per_second = virtual(main())
+
+    assert 4 < commits_per_second <= 5.2
+
+
 # ---- trouble -------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,53 @@
+"""Every metric is in the catalogue, and the two ways to keep figures agree."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from prometheus_client import generate_latest
+
+from streams.metrics import (
+    COUNTERS,
+    GAUGES,
+    HISTOGRAMS,
+    CounterName,
+    GaugeName,
+    HistogramName,
+    PlainMetrics,
+    PrometheusMetrics,
+)
+
+
+def test_every_name_is_described() -> None:
+    """The names that type-check are those of the catalogue."""
+    assert set(get_args(CounterName)) == set(COUNTERS)
+    assert set(get_args(GaugeName)) == set(GAUGES)
+    assert set(get_args(HistogramName)) == set(HISTOGRAMS)
+
+
+def test_prometheus_shows_what_was_counted() -> None:
+    """Counters add up, gauges hold the last, labels come in the catalogue's order."""
+    metrics = PrometheusMetrics()
+    metrics.count("events", 3)
+    metrics.count("rejects", 1, "repayments", "not-json")
+    metrics.set("tasks", 2, "open")
+    metrics.observe("commit_seconds", 0.03)
+    shown = generate_latest(metrics.registry).decode()
+
+    assert "forewarn_events_total 3.0" in shown
+    assert 'forewarn_rejects_total{reason="not-json",topic="repayments"} 1.0' in shown
+    assert 'forewarn_tasks{phase="open"} 2.0' in shown
+    assert "forewarn_commit_seconds_count 1.0" in shown
+
+
+def test_plain_figures_add_up_over_labels() -> None:
+    """A total is over all labels."""
+    metrics = PlainMetrics()
+    metrics.count("rejects", 1, "repayments", "not-json")
+    metrics.count("rejects", 2, "servicing", "empty")
+    metrics.set("borrowers", 5)
+    metrics.observe("restore_seconds", 1)
+
+    assert metrics.total("rejects") == 3
+    assert metrics.gauges["borrowers",] == 5
+    assert metrics.observed["restore_seconds"] == 1
