@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -74,6 +74,15 @@ class BorrowerRisk(Struct, frozen=True, kw_only=True):
     top_reasons: tuple[Reason, ...]
 
 
+class _Moved(NamedTuple):
+    """The latest revision of a borrower's alerts, until the output is taken."""
+
+    borrower: Borrower
+    risk: Risk
+    reasons: tuple[Reason, ...]
+    at_ms: int
+
+
 class Publisher:
     """Turns revisions into alerts, in the order in which they come."""
 
@@ -82,7 +91,7 @@ class Publisher:
         self._rules = rules
         self._card = card
         self._alerts = alerts
-        self._risks: dict[str, BorrowerRisk] = {}
+        self._moved: dict[str, _Moved] = {}
 
     def publish(self, borrower_id: str, borrower: Borrower, episode: Episode, revision: Revision) -> None:
         """Publish one revision."""
@@ -134,7 +143,7 @@ class Publisher:
                 chain=_NO_CHAIN,
             )
         )
-        self._risks[borrower_id] = self._borrower_risk(borrower_id, borrower, risk, reasons, at_ms)
+        self._moved[borrower_id] = _Moved(borrower, risk, reasons, at_ms)
 
     def probability(self, borrower: Borrower, at_ms: int, *, deadline: bool = False) -> float:
         """The card's probability for a borrower as of an instant."""
@@ -142,23 +151,24 @@ class Publisher:
 
     def take_risks(self) -> dict[str, BorrowerRisk]:
         """Hand over the latest view of each borrower whose alerts moved, and forget it."""
-        risks, self._risks = self._risks, {}
-        return risks
+        moved, self._moved = self._moved, {}
+        return {
+            borrower_id: self._borrower_risk(borrower_id, latest) for borrower_id, latest in moved.items()
+        }
 
     def forget(self, borrower_id: str) -> None:
         """Drop what was not handed over yet of a borrower who is erased."""
-        self._risks.pop(borrower_id, None)
+        self._moved.pop(borrower_id, None)
 
-    def _borrower_risk(
-        self, borrower_id: str, borrower: Borrower, risk: Risk, reasons: tuple[Reason, ...], at_ms: int
-    ) -> BorrowerRisk:
+    def _borrower_risk(self, borrower_id: str, latest: _Moved) -> BorrowerRisk:
+        risk = latest.risk
         return BorrowerRisk(
             borrower_id=borrower_id,
-            as_of_ms=at_ms,
+            as_of_ms=latest.at_ms,
             probability=risk.probability,
             tier=risk.tier,
             model_version=risk.model_version,
-            exposure=exposure_of(borrower, None, at_ms, self._rules),
+            exposure=exposure_of(latest.borrower, None, latest.at_ms, self._rules),
             open_alerts=tuple(
                 OpenAlert(
                     alert_id=episode.alert_id,
@@ -167,10 +177,10 @@ class Publisher:
                     loan_id=episode.loan_id,
                     opened_at_ms=episode.opened_ms,
                 )
-                for episode in borrower.episodes
+                for episode in latest.borrower.episodes
                 if episode.closed_ms is None
             ),
-            top_reasons=reasons,
+            top_reasons=latest.reasons,
         )
 
 

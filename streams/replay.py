@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from models.calendars import Calendar, day_of_date
-from models.events import TOPICS, Event, Heartbeat
+from models.events import TOPICS, BorrowerEvent, Event, Heartbeat
 from models.limits import FUTURE_TOLERANCE_MS, PAYLOAD_BYTES_MAX
 from models.rules import Rules
 from streams.codec import Reject
@@ -91,7 +91,9 @@ def replay_plan(
                 yield PlannedRecord(line.topic_index, partition, None, line.raw, line.place_ms)
         else:
             key = content.borrower_id.encode()
-            yield PlannedRecord(line.topic_index, partition_of(key), key, line.raw, line.place_ms)
+            partition = partition_of(key)
+            yield from heartbeats.before_late(line, content, partition)
+            yield PlannedRecord(line.topic_index, partition, key, line.raw, line.place_ms)
     yield from heartbeats.at_the_end(until)
 
 
@@ -122,10 +124,13 @@ class _Heartbeats:
         self._next_midnights_ms = [0] * len(TOPICS)
         self._next_day_ms = 0
         self._last_place_ms = 0
+        self._place_before_ms = 0
+        self._beaten_ms = 0
 
     def before(self, line: Line, event: Event) -> Iterator[PlannedRecord]:
         """What must be sent before an accepted record."""
         topic_index, place_ms = line.topic_index, line.place_ms
+        self._place_before_ms = self._last_place_ms
         self._last_place_ms = place_ms
         if place_ms >= self._next_day_ms:
             yield from self._begin_day(place_ms)
@@ -137,6 +142,18 @@ class _Heartbeats:
             if watermark_ms >= self._next_midnights_ms[topic_index]:
                 self._next_midnights_ms[topic_index] = self._midnight_after(watermark_ms)
                 yield from self._beat(topic_index, place_ms)
+
+    def before_late(self, line: Line, event: BorrowerEvent, partition: int) -> Iterator[PlannedRecord]:
+        """Before an event that is out of order: how late it is depends on how far every feed has come.
+
+        Topics that follow its own in the order of ties are told at the place before, so that none is told too late.
+        """
+        topic_index = line.topic_index
+        if event.event_time_ms - self._lateness_ms[topic_index] >= self._watermarks_ms[topic_index]:
+            return
+        for other in range(len(TOPICS)):
+            place_ms = line.place_ms if other <= topic_index else max(self._place_before_ms, self._beaten_ms)
+            yield PlannedRecord(other, partition, None, self._value(other, place_ms), place_ms)
 
     def before_reject(
         self, topic_index: int, partition: int, place_ms: int, horizon_ms: int
@@ -182,6 +199,7 @@ class _Heartbeats:
         return self._calendar.midnight_ms(self._calendar.day_of(instant_ms) + 1)
 
     def _beat(self, topic_index: int, place_ms: int) -> Iterator[PlannedRecord]:
+        self._beaten_ms = place_ms
         value = self._value(topic_index, place_ms)
         for partition in range(self._partitions):
             yield PlannedRecord(topic_index, partition, None, value, place_ms)

@@ -1,0 +1,113 @@
+"""An installation on the shared broker: own topics, worker processes, replays, and what comes out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from models.alerts import Alert
+from streams.kafka import admin
+from streams.kafka.inspection import Inspector
+from streams.kafka.local import Broker
+from streams.settings import Settings, load_settings
+from streams.topics import TopicNames
+from tests.support.kafka import unique
+
+ROOT = Path(__file__).resolve().parents[2]
+_CONSUMED_WITHIN_SECONDS = 900
+"""Far beyond what any of these runs takes: a hang is told as one."""
+
+
+class Installation:
+    """Topics under a prefix of its own, with `clock = "event"`."""
+
+    def __init__(self, broker: Broker, partitions: int) -> None:
+        """Make the topics."""
+        self.name = unique("equal")
+        self.settings: Settings = load_settings(
+            {},
+            {
+                "broker": broker.bootstrap_servers,
+                "topic_prefix": f"{self.name}.",
+                "group_id": self.name,
+                "transactional_id_prefix": self.name,
+                "partitions": partitions,
+                "clock": "event",
+            },
+        )
+        self._environment = os.environ | {
+            f"FOREWARN_{field.upper()}": str(getattr(self.settings, field))
+            for field in (
+                "broker",
+                "topic_prefix",
+                "group_id",
+                "transactional_id_prefix",
+                "partitions",
+                "clock",
+            )
+        }
+        admin.apply(self.settings.broker, self.settings)
+
+    @contextmanager
+    def command(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """A `forewarn` command as a process of its own; killed when the test is done with it."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", *map(str, arguments)],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def replay(self, folder: Path) -> None:
+        """Write a folder of events to the input topics."""
+        with self.command("replay", folder, "--json") as process:
+            _, said = process.communicate(timeout=_CONSUMED_WITHIN_SECONDS)
+            assert process.returncode == 0, said
+
+    def consumed(self) -> int:
+        """Records whose offsets are committed."""
+        with Inspector(self.settings) as inspector:
+            lags = inspector.lags(TopicNames(self.settings.topic_prefix).inputs, self.settings.group_id)
+        return sum(lag.committed or 0 for lag in lags)
+
+    def wait_until_consumed(self, share: float, workers: list[subprocess.Popen[str]]) -> None:
+        """Wait until this share of the input is committed; a worker that ends before fails the test.
+
+        The whole is all but the closing heartbeat of each partition, behind which the merge waits for more.
+        """
+        with Inspector(self.settings) as inspector:
+            names = TopicNames(self.settings.topic_prefix).inputs
+            give_up_at = time.monotonic() + _CONSUMED_WITHIN_SECONDS
+            while True:
+                lags = inspector.lags(names, self.settings.group_id)
+                if sum(lag.committed or 0 for lag in lags) >= share * sum(lag.end - 1 for lag in lags):
+                    return
+                for worker in workers:
+                    assert worker.poll() is None, worker.communicate()[1]
+                assert time.monotonic() < give_up_at, lags
+                time.sleep(0.1)
+
+    def alerts(self) -> list[Alert]:
+        """What a `read_committed` reader finds on `alerts`."""
+        decode = msgspec.json.Decoder(Alert).decode
+        topic = TopicNames(self.settings.topic_prefix).alerts
+        with Inspector(self.settings) as inspector:
+            return [
+                decode(read.value)
+                for read in inspector.read(topic, range(self.settings.partitions))
+                if read.value is not None
+            ]
