@@ -28,6 +28,8 @@ _POLL_SLACK_SECONDS: Final = 0.5
 """The client's own poll waits for a new assignment without a limit; this is ours."""
 _FETCH_BYTES_MAX: Final = 16 * 1024 * 1024
 """One fetch over all partitions: bounds what the client holds beside the partitions' own limit."""
+_NOBODYS: Final = (TopicPartition("", 0),)
+"""Asked for where no partition is open: nothing comes, but errors do. Asking for none would ask for all."""
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the library has no type information
@@ -43,6 +45,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         self._assignment: Assignment | None = None
         self._failure: PortError | None = None
         self._open: list[TopicPartition] = []
+        self._paused: set[TopicPartition] = set()
         """Partitions that `poll` asks for: assigned, opened, not paused."""
 
     async def start(self, on_handover: Callable[[], Awaitable[None]]) -> None:
@@ -91,6 +94,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         """Tasks may move. Heartbeats go on while this waits."""
         self._assignment = None
         self._open = []
+        self._paused = set()
         assert self._on_handover is not None
         await self._on_handover()
 
@@ -123,10 +127,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
     async def poll(self, timeout_ms: int) -> list[Fetched]:
         """Return what has arrived."""
         self._take_records_as_parsed()
+        if self._paused and not self._open:
+            # Asked for no partition in particular, the client would give those that are paused here.
+            await asyncio.sleep(timeout_ms / 1000)
+            return []
         try:
             async with asyncio.timeout(timeout_ms / 1000 + _POLL_SLACK_SECONDS):
-                # Without any open partition all are asked, and being closed give nothing: errors come through.
-                batches = await self._consumer.getmany(*self._open, timeout_ms=timeout_ms)
+                batches = await self._consumer.getmany(*(self._open or _NOBODYS), timeout_ms=timeout_ms)
         except TimeoutError:
             return []
         except kafka_errors.OffsetOutOfRangeError as error:
@@ -169,16 +176,21 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
     def close(self, task: int) -> None:
         """Read a task's partitions no more."""
         self._open = [partition for partition in self._open if partition.partition != task]
+        self._paused = {partition for partition in self._paused if partition.partition != task}
         for partition in self._partitions(task):
             self._consumer.pause(partition)
 
     def pause(self, feed: int, task: int) -> None:
         """Ask for a partition no more. The client keeps the one fetch it may hold, so nothing is fetched twice."""
-        self._open.remove(TopicPartition(self._names.inputs[feed], task))
+        partition = TopicPartition(self._names.inputs[feed], task)
+        self._open.remove(partition)
+        self._paused.add(partition)
 
     def resume(self, feed: int, task: int) -> None:
         """Ask for a partition again."""
-        self._open.append(TopicPartition(self._names.inputs[feed], task))
+        partition = TopicPartition(self._names.inputs[feed], task)
+        self._paused.discard(partition)
+        self._open.append(partition)
 
     def position(self, feed: int, task: int) -> int:
         """The offset that the next poll begins with."""
