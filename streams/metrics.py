@@ -120,6 +120,8 @@ class PlainMetrics:
         self.gauges: dict[tuple[str, ...], float] = {}
         self.observed: CountingDict[str] = CountingDict()
         """How often each histogram was added to."""
+        self.sums: dict[str, float] = {}
+        """What was added to each histogram."""
 
     def count(self, name: CounterName, amount: float = 1, *labels: str) -> None:
         """Add to a counter."""
@@ -130,8 +132,9 @@ class PlainMetrics:
         self.gauges[name, *labels] = value
 
     def observe(self, name: HistogramName, value: float) -> None:
-        """Count an observation."""
+        """Count an observation, and add it up."""
         self.observed[name] += 1
+        self.sums[name] = self.sums.get(name, 0.0) + value
 
     def total(self, name: CounterName) -> int:
         """A counter over all its labels."""

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 _IDLE_POLL_MS: Final = 20
 """How long the loop waits for records when nothing else is due: also the grain of its timers."""
+_YIELDS_COMMITTING: Final = 4
+"""Turns left to the network while a commit runs: an answer passes through as many callbacks before the next request."""
 _FIGURES_EVERY_MS: Final = 1_000
 """How often gauges are set: more than anybody reads them."""
 
@@ -141,7 +143,8 @@ class Pipeline:
             self._stop_at_end()
             self._show_figures()
         # Commits, fetches and heartbeats move on only here.
-        await asyncio.sleep(0)
+        for _ in range(_YIELDS_COMMITTING if self._commits else 1):
+            await asyncio.sleep(0)
 
     def _has_work(self) -> bool:
         return any(task.queue.ready and not self._is_full(task) for task in self.tasks.values())

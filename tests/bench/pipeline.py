@@ -118,9 +118,10 @@ async def measure(settings: Settings, engine: str, count: int, borrowers: int, p
         profiler.disable()
         pstats.Stats(profiler).sort_stats(profile).print_stats(40)
     commits, states = metrics.total("commits"), metrics.total("state_records")
+    took_ms = metrics.sums["commit_seconds"] / commits * 1000
     return (
         f"engine {engine}: {count / wall:,.0f} events/s, {cpu / count * 1e6:.2f} µs CPU an event "
-        f"({settings.partitions} partitions, {commits} commits, {states} states)"
+        f"({settings.partitions} partitions, {commits} commits of {took_ms:.0f} ms, {states} states)"
     )
 
 

@@ -120,6 +120,24 @@ async def test_a_paused_partition_waits_and_loses_nothing(world: World) -> None:
     assert values(after[0, 0]) == [b"3", b"4"]
 
 
+async def test_with_everything_paused_nothing_comes(world: World) -> None:
+    """Pausing the last open partition does not open the others."""
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    source.open(0, (0, 0, 0, 0))
+    for feed in range(4):
+        source.pause(feed, 0)
+        await world.produce(world.names.inputs[feed], 0, [b"1"], key=b"k")
+    polled = [await source.poll(100) for _ in range(5)]
+    source.resume(2, 0)
+    after = await poll_records(source, 1)
+    await source.stop()
+
+    assert polled == [[]] * 5
+    assert list(after) == [(2, 0)]
+
+
 async def test_caught_up_and_position_follow_what_was_polled(world: World) -> None:
     """After the last record the source is caught up, and its position is the end."""
     await world.produce(world.names.inputs[3], 0, [b"1", b"2", b"3"], key=b"k")

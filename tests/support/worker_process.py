@@ -24,7 +24,8 @@ async def work(settings: Settings) -> None:
     async def prepare(logs: Logs) -> EngineMaker:
         return FakeEngineMaker()
 
-    pipeline = Pipeline(KafkaPorts(settings), prepare, settings, SystemClock(), PlainMetrics())
+    metrics = PlainMetrics()
+    pipeline = Pipeline(KafkaPorts(settings), prepare, settings, SystemClock(), metrics)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, pipeline.stop)
     running = asyncio.create_task(pipeline.run())
     told: list[int] = []
@@ -34,6 +35,8 @@ async def work(settings: Settings) -> None:
             print("tasks", *told, flush=True)
         await asyncio.wait([running], timeout=0.02)
     await running
+    commits = metrics.total("commits")
+    print(f"{commits} commits of {metrics.sums.get('commit_seconds', 0) / max(commits, 1):.3f} s", flush=True)
 
 
 if __name__ == "__main__":
