@@ -98,6 +98,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     transaction_timeout_ms: Annotated[int, Meta(ge=1_000, le=900_000)] = 30_000
     """After this the broker aborts what a dead worker left open, so that readers go on."""
     begin_timeout_ms: Milliseconds = 10_000
+    """To begin a transaction: a step of the client alone, so one that takes longer is stuck."""
     send_timeout_ms: Milliseconds = 30_000
     """To hand records to the producer, and to have all acknowledged: a leader change takes seconds."""
     offsets_timeout_ms: Milliseconds = 30_000
@@ -105,7 +106,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commit_timeout_ms: Milliseconds = 30_000
     """After it nobody knows whether the transaction is in the log, so the process ends."""
     abort_timeout_ms: Milliseconds = 5_000
+    """To take a transaction back; else `transaction_timeout_ms` does it."""
     producer_stop_timeout_ms: Milliseconds = 5_000
+    """To close a producer; what hangs then is left to the end of the process."""
     source_stop_timeout_ms: Milliseconds = 10_000
     """To leave the group in good order; else the session runs out."""
     restore_stall_timeout_ms: Milliseconds = 60_000
