@@ -11,7 +11,7 @@ def one_line(alert: Alert) -> str:
     """An alert for the eye: when, how bad, what happened, to whom, why."""
     from streams.outputs import rfc3339  # it knows all that is put out, and would slow down `--help`
 
-    when = rfc3339(alert.event_time_ms)[:16].replace("T", " ")
+    when = rfc3339(alert.event_time_ms)[:16].replace("T", " ") + "Z"
     what = alert.status if alert.resolution is None else f"{alert.status} ({alert.resolution})"
     why = alert.reasons[0].text.en if alert.reasons else ""
     return f"{when}  {alert.severity:<8}  {what:<10}  {alert.signal:<26}  {alert.borrower_id}  {why}"
