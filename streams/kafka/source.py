@@ -99,21 +99,28 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         await self._on_handover()
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Close every gate and remember. A position is set at once, so that the client looks for none of its own."""
-        partitions = set(assigned)
+        """Close every gate and remember; what goes wrong here is raised where somebody listens."""
+        try:
+            self._assignment = self._closed_assignment(set(assigned))
+        except Exception as error:  # noqa: BLE001 - the client would only log it
+            self._failure = (
+                error if isinstance(error, PortError) else PortError(f"assignment failed: {error!r}")
+            )
+
+    def _closed_assignment(self, partitions: set[TopicPartition]) -> Assignment:
         tasks = frozenset(partition.partition for partition in partitions)
         whole = {TopicPartition(name, task) for name in self._names.inputs for task in tasks}
-        for partition in partitions:
-            self._consumer.pause(partition)
-            self._consumer.seek(partition, 0)
         if partitions != whole:
             missing = ", ".join(f"{topic}-{task}" for topic, task in sorted(whole - partitions))
-            self._failure = PortError(
+            raise PortError(
                 f"the assignment splits tasks, {missing} are elsewhere: another assignor is at work"
             )
-            return
+        for partition in partitions:
+            # With a position set at once the client looks for none of its own.
+            self._consumer.pause(partition)
+            self._consumer.seek(partition, 0)
         generation = self._consumer._coordinator.generation  # noqa: SLF001 - nothing public tells it
-        self._assignment = Assignment(generation, tasks)
+        return Assignment(generation, tasks)
 
     # ---- reading -------------------------------------------------------------------------------------------------
 

@@ -228,6 +228,27 @@ async def test_a_zombie_is_fenced(broker: Broker) -> None:
     assert comparable(await committed_alerts(settings)) == await asyncio.to_thread(oracle, 2, records)
 
 
+async def test_live_an_event_comes_through_although_other_feeds_are_silent(broker: Broker) -> None:
+    """By the wall clock, topics that never had a record are caught up, and hold nobody for long."""
+    settings = await asyncio.to_thread(kafka_settings, broker, partitions=1)
+    settings = msgspec.structs.replace(settings, clock="wall")
+    metrics = PlainMetrics()
+
+    async def prepare(logs: Logs) -> EngineMaker:
+        return FakeEngineMaker(alert_every=1)
+
+    pipeline = Pipeline(KafkaPorts(settings), prepare, settings, SystemClock(), metrics)
+    running = asyncio.create_task(pipeline.run())
+    await produce(settings, events(1, 1, 1))
+    async with asyncio.timeout(60):
+        while metrics.total("commits") < 1:  # noqa: ASYNC110 - figures cannot be awaited
+            await asyncio.sleep(0.02)
+    pipeline.stop()
+    await running
+
+    assert [len(alerts) for alerts in await committed_alerts(settings)] == [1]
+
+
 def loan_that_is_missed(partition: int, borrower_id: str) -> Iterator[Produced]:
     """A loan whose only instalment nobody pays, and the days going by."""
     opened = {
