@@ -41,6 +41,8 @@ _OUTAGE_FACTOR: Final = 3
 """A gap beyond so many usual ones was an outage, not rhythm."""
 _SPLIT_DAYS: Final = 12
 """Parts of one monthly pay come within so many days."""
+_PARTS_APART_DAYS: Final = 3
+"""Between two parts of one pay: a weekend."""
 _STEADY_VARIATION: Final = 0.12
 """Variation of levels, relative to their middle, up to which a source is steady. Pay that varies evenly by up to a
 fifth stays within it, and cannot by chance fall short by 30 %."""
@@ -53,8 +55,11 @@ _LEARNT_SLACK_DAYS: Final = 3
 
 _FESTIVAL_REST_BEFORE_DAYS: Final = 7
 """Who rests over the festival leaves up to a week before it."""
-_FESTIVAL_AHEAD_DAYS: Final = 15
-"""A pay due so many days before the festival may already be small, or be held back."""
+_FESTIVAL_NEAR_DAYS: Final = 18
+"""A pay due so many days (two weeks and jitter) before or after the festival may be two weeks late, or small, so that only
+the next one tells."""
+_FESTIVAL_EARLY_DAYS: Final = 7
+"""A pay before the festival may have come two weeks early: the next one is due that much later, with some jitter."""
 
 
 class Stream(NamedTuple):
@@ -64,8 +69,11 @@ class Stream(NamedTuple):
     pace_days: int
     """Time from one pay to the next."""
     reach_days: int
-    """A pay stands through so many days after its own; longer over a Spring Festival."""
+    """A pay stands through so many days after its own ..."""
+    followed_days: int
+    """... but so many once the next pay has come: then the payer has not changed, and pay of full size is merely due."""
     festival_days: int
+    """Longer over a Spring Festival."""
     pays_per_level: int
     """How many pays make a level."""
     levels: list[int]
@@ -78,7 +86,7 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
     return Stream(
         pays,
         pace_days,
-        _reach_days(pays, pace_days, policy),
+        *_reach_days(pays, pace_days, policy),
         policy.spring_festival_days,
         *_levels(pays.days, pays.amounts, pace_days, policy.spring_festival_days),
     )
@@ -113,30 +121,45 @@ def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:
 def level_now(stream: Stream, today: int) -> tuple[int, int]:
     """The level today, with all pays known, and the day at whose beginning it may fall; (0, 0) where none stands."""
     level, index = _best(stream, len(stream.levels) - 1, today)
-    return (level, end_of_standing(stream, index)) if level else (0, 0)
+    return (level, _end_of_standing(stream, index, stream.pays.days[-1])) if level else (0, 0)
 
 
-def end_of_standing(stream: Stream, index: int) -> int:
-    """The day at whose beginning a pay stands no more."""
+def last_end_of_standing(stream: Stream) -> int:
+    """The day at whose beginning the last pay stands no more."""
+    return _end_of_standing(stream, -1, stream.pays.days[-1])
+
+
+def _end_of_standing(stream: Stream, index: int, newest_day: int) -> int:
+    """The day at whose beginning a pay stands no more, where the newest pay came on `newest_day`."""
     first = stream.pays.days[index]
     last = first + stream.reach_days
-    if stream.festival_days and spring_festival_within(first, last + _FESTIVAL_AHEAD_DAYS):
-        last += stream.festival_days
+    if stream.festival_days:
+        expected = first + stream.pace_days
+        if spring_festival_within(expected - _FESTIVAL_NEAR_DAYS, expected + _FESTIVAL_NEAR_DAYS):
+            return last + stream.festival_days + 1
+        if spring_festival_within(first, expected):
+            return last + _FESTIVAL_EARLY_DAYS + 1
+    if (newest_day - first) * 2 > stream.pace_days:
+        last = min(last, max(first + stream.followed_days, newest_day + _PARTS_APART_DAYS))
     return last + 1
 
 
 def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
     """The best level of the pays up to `index` that stand on `day`, and the newest pay that has it."""
-    (_, days, _), _, reach_days, festival_days, _, levels = stream
-    surely = day - reach_days
-    at_most = surely - festival_days
+    (_, days, _), _, reach_days, followed_days, festival_days, _, levels = stream
+    surely = day - followed_days
+    at_most = day - reach_days - festival_days
+    newest = index
     best, best_index = 0, -1
     while index >= 0:
         first = days[index]
-        if first < surely and (first < at_most or end_of_standing(stream, index) <= day):
+        if first < surely:
             if first < at_most:
                 break
-        elif levels[index] > best:
+            stands = levels[index] > best and _end_of_standing(stream, index, days[newest]) > day
+        else:
+            stands = levels[index] > best
+        if stands:
             best, best_index = levels[index], index
         index -= 1
     return best, best_index
@@ -256,28 +279,30 @@ def _a_month(sums: list[int], pays: int, pace_days: int) -> list[int]:
 # ---- reach -----------------------------------------------------------------------------------------------------------
 
 
-def _reach_days(pays: Pays, pace_days: int, policy: IncomeDropPolicy) -> int:
+def _reach_days(pays: Pays, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
+    """How long a pay stands while no other comes, and how long once one has come."""
     late_days = policy.late_days
     if pace_days <= _HALF_MONTHLY_DAYS_MAX:
         # One pay may be skipped (a week off), so the slack is twice what is allowed for a late one.
-        reach_days = max(pace_days, 7) + 2 * late_days
-    elif pace_days <= _MONTHLY_DAYS_MAX:
-        reach_days = max(MONTH_DAYS, pace_days) + late_days
+        reach_days = followed_days = max(pace_days, 7) + 2 * late_days
     else:
-        reach_days = pace_days + max(late_days, pace_days // 4)
-    if pace_days > _HALF_MONTHLY_DAYS_MAX and pays.source.kind not in (PENSION, BENEFIT):
-        reach_days = max(reach_days, policy.job_change_days)
-    return max(reach_days, _learnt_days(pays.days, reach_days))
+        if pace_days <= _MONTHLY_DAYS_MAX:
+            reach_days = followed_days = max(MONTH_DAYS, pace_days) + late_days
+        else:
+            reach_days = followed_days = pace_days + max(late_days, pace_days // 4)
+        if pays.source.kind not in (PENSION, BENEFIT):
+            reach_days = max(reach_days, policy.job_change_days)
+    learnt_days = _learnt_days(pays.days, followed_days, reach_days)
+    return max(reach_days, learnt_days), max(followed_days, learnt_days)
 
 
-def _learnt_days(days: list[int], reach_days: int) -> int:
+def _learnt_days(days: list[int], known_days: int, reach_days: int) -> int:
     """The longest gap this payer has left before, with some slack; gaps over a Spring Festival teach nothing."""
-    longest = 0
+    longest = known_days - _LEARNT_SLACK_DAYS
+    longest_learnt = reach_days * _LEARNT_GAP_FACTOR
     earlier = days[0]
     for day in days:
-        gap = day - earlier
-        is_learnt = reach_days - _LEARNT_SLACK_DAYS < gap <= reach_days * _LEARNT_GAP_FACTOR
-        if is_learnt and gap > longest and not spring_festival_within(earlier, day):
-            longest = gap
+        if longest < day - earlier <= longest_learnt and not spring_festival_within(earlier, day):
+            longest = day - earlier
         earlier = day
     return longest + _LEARNT_SLACK_DAYS

@@ -44,7 +44,14 @@ from models.income import (
 )
 from models.money import format_amount
 from models.policy import IncomeDropPolicy
-from models.rhythm import Stream, end_of_standing, level_now, levels_before, middle_and_variation, stream_of
+from models.rhythm import (
+    Stream,
+    last_end_of_standing,
+    level_now,
+    levels_before,
+    middle_and_variation,
+    stream_of,
+)
 from models.rules import Rules
 
 SAMPLE_DAYS: Final = 28
@@ -315,7 +322,7 @@ def _standing(
     level, until_day = level_now(stream, today)
     number = stream.pays.source.account
     if number < 0 or (level and not evidence.accounts[number].links):
-        return _Standing(stream, level, until_day or _last_end(stream), "")
+        return _Standing(stream, level, until_day or last_end_of_standing(stream), "")
     account = evidence.accounts[number]
     end_day, dark_day = _sight(account, stream, at_ms, rules)
     if today < end_day and stream.levels[-1] >= level:
@@ -330,11 +337,6 @@ def _standing(
     return _Standing(stream, 0, end_day, blind)
 
 
-def _last_end(stream: Stream) -> int:
-    """The day at whose beginning the last pay stands no more."""
-    return end_of_standing(stream, len(stream.pays.days) - 1)
-
-
 def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[int, int | None]:
     """When the last pay stands no more, given what we could see, and since which day we see the account no more.
 
@@ -343,7 +345,7 @@ def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[
     """
     day_of = rules.calendar.day_of
     last_pay_day = stream.pays.days[-1]
-    end_day = _last_end(stream)
+    end_day = last_end_of_standing(stream)
     dark_day: int | None = None
     for link in account.links:
         instant_ms, is_linked = divmod(link, 2)
@@ -367,7 +369,7 @@ def _fell_silent(account: Account, streams: list[Stream], stream: Stream, today:
     own transfers) ever moved can fall silent in no other way than by the pay's absence, so it never is silent.
     """
     last_day = stream.pays.days[-1]
-    end_day = _last_end(stream)
+    end_day = last_end_of_standing(stream)
     last_whole_week = week_of(end_day) - 1
     weeks = weeks_up_to(account, last_whole_week)
     before = (weeks >> (last_whole_week - week_of(last_day))) & ((1 << _SILENT_MEMORY_WEEKS) - 1)

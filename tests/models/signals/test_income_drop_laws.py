@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, HOUR_MS
-from models.events import FundFlow
+from models.events import FlowCategory, FundFlow
 from models.income import (
     AS_OF_DAYS,
     IncomeEvidence,
@@ -64,7 +64,8 @@ def payers(draw: st.DrawFn) -> list[FundFlow]:
     level = draw(st.integers(1, 10**6))
     cut_from = draw(st.integers(first, last))
     factor = draw(st.sampled_from([1.0, 1.0, 0.8, 0.6, 0.3]))
-    category = draw(st.sampled_from(["salary", "salary", "pension", "business_income", None, None]))
+    categories: list[FlowCategory | None] = ["salary", "salary", "pension", "business_income", None, None]
+    category = draw(st.sampled_from(categories))
     payer = draw(st.sampled_from(["e-1", "e-2", "e-3", None]))
     account = draw(st.sampled_from(["a-1", "a-1", "a-2"]))
     currency = draw(st.sampled_from(["CNY", "CNY", "CNY", "USD"]))
