@@ -210,13 +210,12 @@ class Pipeline:
     def _start_commits(self) -> None:
         """Begin the commits that are due, those who wait longest first, within the process's budget."""
         now_ms = self._clock.monotonic_ms()
-        interval_ms = self._settings.commit_interval_ms
         due = [
             task
             for task in self.tasks.values()
             if task.dirty
             and task.number not in self._commits
-            and (now_ms - task.last_commit_ms >= interval_ms or self._is_full(task))
+            and (now_ms - task.last_commit_ms >= self._commit_interval_ms(task) or self._is_full(task))
         ]
         due.sort(key=lambda task: task.last_commit_ms)
         for task in due:
@@ -225,7 +224,14 @@ class Pipeline:
             if self._begin_commit(task):
                 gap_ms = 1000 / self._settings.commits_per_second_max
                 # A budget unused may be caught up, but no more than one interval of it.
-                self._next_commit_ms = max(self._next_commit_ms, now_ms - interval_ms) + gap_ms
+                self._next_commit_ms = (
+                    max(self._next_commit_ms, now_ms - self._settings.commit_interval_ms) + gap_ms
+                )
+
+    def _commit_interval_ms(self, task: Task) -> int:
+        settings = self._settings
+        behind = task.queue.ready + task.queue.waiting >= settings.backlog_records_min
+        return settings.backlog_commit_interval_ms if behind else settings.commit_interval_ms
 
     def _begin_commit(self, task: Task) -> bool:
         task.last_commit_ms = self._clock.monotonic_ms()

@@ -70,6 +70,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events processed before the network gets its turn: about 5 ms, so that commits and heartbeats flow."""
     commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
     """How often a task with output commits: half of it is the typical delay of an alert."""
+    backlog_commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
+    """How often a task that is behind commits: its alerts are late by the backlog anyway, and a state that changes often is
+    written once for all of it."""
+    backlog_records_min: Positive = 5_000
+    """Records read and not processed from which on a task is behind: some tenths of a second of work."""
     commit_events_max: Positive = 20_000
     """Events in one transaction: bounds its size and what a restart repeats."""
     commit_refused_bytes_max: Positive = 8 * 1024 * 1024
