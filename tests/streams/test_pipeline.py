@@ -241,6 +241,32 @@ def test_a_lagging_topic_neither_blocks_nor_fills_the_memory() -> None:
     assert most <= 3 * 3 * 2_000, "three topics, two fetches each and one on its way"
 
 
+@pytest.mark.parametrize(("records", "least_ms", "most_ms"), [(100, 100, 200), (3_000, 1_000, 1_100)])
+def test_a_task_that_is_behind_commits_less_often(records: int, least_ms: int, most_ms: int) -> None:
+    """With thousands of records waiting an alert is late anyway, so more goes into one transaction."""
+
+    async def main() -> int:
+        house = House(until_end=False)
+        task = partition_of(b"b", PARTITIONS)
+        for feed in (0, 1):
+            house.produce(
+                Produced(feed, task, b"b", event_bytes(feed, "b", f"e{n}", BASE_MS + n))
+                for n in range(records)
+            )
+        # The other two topics let the first ten go, and hold the rest.
+        house.produce(Produced(feed, task, None, heartbeat_bytes(BASE_MS + 10)) for feed in (2, 3))
+        worker = house.worker()
+        began_ms = house.clock.monotonic_ms()
+        running = asyncio.create_task(worker.run())
+        await until(lambda: house.metrics.total("commits") > 0)
+        waited_ms = house.clock.monotonic_ms() - began_ms
+        worker.stop()
+        await running
+        return waited_ms
+
+    assert least_ms <= virtual(main()) <= most_ms
+
+
 def test_commits_stay_within_the_budget_of_the_process() -> None:
     """However many tasks have something to commit, the process commits no more often than it may."""
 
