@@ -49,7 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     clock: Literal["event", "wall"] = "wall"
     """`event` waits until every topic shows what it has next (replays); `wall` waits so long at most (live)."""
-    merge_wait_ms: Milliseconds = 30
+    merge_wait_ms: Milliseconds = 20
     """`wall`: how long a caught-up topic holds the others. Covers the difference in delay between producers."""
     feed_probe_interval_ms: Annotated[int, Meta(ge=10)] = 2_000
     """How often the ends of all input partitions are looked at, to tell a silent feed from an idle partition."""
@@ -68,8 +68,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long the broker may hold an empty fetch. A partition that was not part of it waits as long for its next."""
     turn_events_max: Positive = 500
     """Events processed before the network gets its turn: about 5 ms, so that commits and heartbeats flow."""
-    commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
-    """How often a task with output commits: half of it is the typical delay of an alert."""
+    commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 60
+    """How often a task with output commits: half of it is the typical delay of an alert, beside the wait of the merge."""
     backlog_commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
     """How often a task that is behind commits: its alerts are late by the backlog anyway, and a state that changes often is
     written once for all of it."""
@@ -79,8 +79,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds its size and what a restart repeats."""
     commit_refused_bytes_max: Positive = 8 * 1024 * 1024
     """Bytes of refused records in one transaction: a flood of garbage must not pile up in memory."""
-    commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
-    """Transactions of the whole process: each costs about 2 ms of client CPU, so 50 are a tenth of a core."""
+    commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 80.0
+    """Transactions of the whole process: each costs about 2 ms of client CPU, so 80 are a sixth of a core."""
     producer_batch_bytes_max: Annotated[int, Meta(ge=16 * 1024, le=1024 * 1024)] = 512 * 1024
     """Bytes of records put into one produced batch; below `max.message.bytes` of every output topic."""
     restores_at_once_max: Positive = 2

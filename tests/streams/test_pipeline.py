@@ -241,7 +241,7 @@ def test_a_lagging_topic_neither_blocks_nor_fills_the_memory() -> None:
     assert most <= 3 * 3 * 2_000, "three topics, two fetches each and one on its way"
 
 
-@pytest.mark.parametrize(("records", "least_ms", "most_ms"), [(100, 100, 200), (3_000, 1_000, 1_100)])
+@pytest.mark.parametrize(("records", "least_ms", "most_ms"), [(100, 60, 120), (3_000, 1_000, 1_100)])
 def test_a_task_that_is_behind_commits_less_often(records: int, least_ms: int, most_ms: int) -> None:
     """With thousands of records waiting an alert is late anyway, so more goes into one transaction."""
 
@@ -624,7 +624,7 @@ def test_live_an_idle_topic_holds_the_others_only_so_long() -> None:
     waited_ms, processed = virtual(main())
 
     assert processed == 1
-    assert 30 <= waited_ms <= 200
+    assert 20 <= waited_ms <= 150
 
 
 def test_live_an_idle_partition_follows_the_wall_clock_while_its_feed_lives() -> None:
