@@ -100,9 +100,7 @@ class KafkaLogs:
             stalled_ms = 0
             position = await consumer.position(place)
             while position < end:
-                async with limited(
-                    settings.restore_stall_timeout_ms, "restore_stall_timeout_ms", what
-                ):
+                async with limited(settings.restore_stall_timeout_ms, "restore_stall_timeout_ms", what):
                     records = (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place)
                     reached = await consumer.position(place)
                 if records:

@@ -17,6 +17,7 @@ from models.events import (
     Repayment,
     RepaymentReversed,
     ScheduleChanged,
+    ScheduleReason,
 )
 from tests.support.ledgers import LoanEvent
 
@@ -90,7 +91,7 @@ def _event(draw: st.DrawFn, serial: int, before: list[LoanEvent], *, is_card: bo
             )
 
 
-_AGREED: Final = st.sampled_from(("extension", "hardship", "restructure"))
+_AGREED: Final[st.SearchStrategy[ScheduleReason]] = st.sampled_from(("extension", "hardship", "restructure"))
 
 
 @st.composite
