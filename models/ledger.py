@@ -444,9 +444,11 @@ def _fold(loan: Loan, upto_ms: int, known_ms: int, rules: Rules) -> Balances:
 def _enter_line(loan: Loan, balances: Balances, index: int, rules: Rules, *, is_alone: bool = False) -> None:
     """A line comes into force: a bill takes over from the line of its number; what it asks for may use the credit.
 
-    `is_alone`: no other line has its number.
+    After the loan's end nothing comes into force. `is_alone`: no other line has its number.
     """
     line = loan.lines[index]
+    if loan.closed_ms is not None and loan.closed_ms <= line.since_ms:
+        return
     short_minor = line.due_minor
     if not line.is_bill:
         balances.is_scheduled = True

@@ -143,10 +143,12 @@ def test_the_numbers_of_a_standing_agree(log: LoanLog, at_ms: int, *, deadline: 
 def test_the_worst_days_past_due_are_the_worst_there_were(log: LoanLog, data: st.DataObject) -> None:
     """They equal the highest days past due of all midnights, and of the events, until then.
 
-    Without reversals: a payment that bounced counts as never made, so that the worst is seen in hindsight.
+    Without reversals: a payment that bounced counts as never made, so that the worst is seen in hindsight. And without
+    ties: a bill that comes past due and is paid in one instant was past due, if for no time at all.
     """
     opened, events = log
-    events = [event for event in events if not isinstance(event, RepaymentReversed)]
+    one_an_instant = {event.event_time_ms: event for event in events}
+    events = [event for event in one_an_instant.values() if not isinstance(event, RepaymentReversed)]
     held = ledger_of(opened, *events, rules=RULES)
     days = data.draw(st.integers(min_value=1, max_value=200))
     midnights_ms = [START_MS + number * DAY_MS for number in range(1, days + 1)]
@@ -506,6 +508,14 @@ def test_a_closed_loan_owes_nothing_and_keeps_its_worst() -> None:
     assert (after.days_past_due, after.outstanding_minor, after.next_due_day) == (0, 0, None)
     assert (after.worst_days_past_due, recovered.worst_days_past_due) == (50, 50)
     assert (after.closed, recovered.closed) == ("written_off", "written_off")
+
+
+def test_a_bill_after_the_end_is_no_debt() -> None:
+    """A last bill that a system still sends makes nothing past due, nor the past worse."""
+    held = card(ended("2025-03-01"), billed("2025-03-20", "2025-01-10", 50_000, number=1))
+    now = standing(held, at("2025-04-01"), RULES)
+
+    assert (now.days_past_due, now.worst_days_past_due, now.outstanding_minor) == (0, 0, 0)
 
 
 def test_the_first_ending_holds() -> None:
