@@ -121,26 +121,28 @@ def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:
 def level_now(stream: Stream, today: int) -> tuple[int, int]:
     """The level today, with all pays known, and the day at whose beginning it may fall; (0, 0) where none stands."""
     level, index = _best(stream, len(stream.levels) - 1, today)
-    return (level, _end_of_standing(stream, index, stream.pays.days[-1])) if level else (0, 0)
+    return (level, end_of_standing(stream, index)) if level else (0, 0)
 
 
-def last_end_of_standing(stream: Stream) -> int:
-    """The day at whose beginning the last pay stands no more."""
-    return _end_of_standing(stream, -1, stream.pays.days[-1])
+def end_of_standing(stream: Stream, index: int) -> int:
+    """The day at whose beginning a pay stands no more."""
+    return _end_of_standing(stream, index, len(stream.levels) - 1)
 
 
-def _end_of_standing(stream: Stream, index: int, newest_day: int) -> int:
-    """The day at whose beginning a pay stands no more, where the newest pay came on `newest_day`."""
-    first = stream.pays.days[index]
+def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
+    """The same where the pays after `newest` have not come yet."""
+    days, pace_days = stream.pays.days, stream.pace_days
+    first = days[index]
     last = first + stream.reach_days
     if stream.festival_days:
-        expected = first + stream.pace_days
+        expected = first + pace_days
         if spring_festival_within(expected - _FESTIVAL_NEAR_DAYS, expected + _FESTIVAL_NEAR_DAYS):
             return last + stream.festival_days + 1
         if spring_festival_within(first, expected):
             return last + _FESTIVAL_EARLY_DAYS + 1
-    if (newest_day - first) * 2 > stream.pace_days:
-        last = min(last, max(first + stream.followed_days, newest_day + _PARTS_APART_DAYS))
+    for later in range(index + 1, newest + 1):
+        if (days[later] - first) * 2 > pace_days:
+            return min(last, max(first + stream.followed_days, days[later] + _PARTS_APART_DAYS)) + 1
     return last + 1
 
 
@@ -153,13 +155,9 @@ def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
     best, best_index = 0, -1
     while index >= 0:
         first = days[index]
-        if first < surely:
-            if first < at_most:
-                break
-            stands = levels[index] > best and _end_of_standing(stream, index, days[newest]) > day
-        else:
-            stands = levels[index] > best
-        if stands:
+        if first < at_most:
+            break
+        if levels[index] > best and (first >= surely or _end_of_standing(stream, index, newest) > day):
             best, best_index = levels[index], index
         index -= 1
     return best, best_index

@@ -21,7 +21,7 @@ Several currencies are kept apart, for nothing here knows rates: the one with mo
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from typing import Final, Literal, NamedTuple
 
@@ -46,7 +46,7 @@ from models.money import format_amount
 from models.policy import IncomeDropPolicy
 from models.rhythm import (
     Stream,
-    last_end_of_standing,
+    end_of_standing,
     level_now,
     levels_before,
     middle_and_variation,
@@ -58,6 +58,8 @@ SAMPLE_DAYS: Final = 28
 """Between two looks at past income: whole weeks, about a month."""
 LOOK_DAYS_MAX: Final = 10 * SAMPLE_DAYS
 """Looks at past income: nine months, so that a slow decline shows, and four at a new level outweigh the rest."""
+OPENED_AFTER_DAYS_MAX: Final = 60
+"""An alert opens so long after a pay at most, as far as the looks at past income go: it bounds what is kept."""
 BONUS_PART: Final = 4
 """A level more than a quarter above the middle of a source's levels is a bonus, until half of them are as high."""
 SETTLED_BAND: Final = 0.15
@@ -66,8 +68,8 @@ SETTLED_CHECK_DAYS: Final = 30
 """Between two looks at whether an unsettled level has settled after all."""
 PERIOD_DAYS: Final = 30
 """What `income_minor` and `usual_income_minor` are for: a month."""
-_SILENT_MEMORY_WEEKS: Final = 11
-"""Weeks before the last pay that tell an account's own frequency of flows."""
+_SILENT_MEMORY_WEEKS: Final = 12
+"""Weeks before a silence that tell an account's own frequency of flows: enough for three of a flow a month."""
 _SILENT_ACTIVE_WEEKS_MIN: Final = 3
 """Fewer active weeks among them, and silence is nothing new: then a missing pay is a missing pay."""
 
@@ -106,6 +108,8 @@ class _Picture(NamedTuple):
     unseen: int
     """Of what is missing: the part that we cannot see."""
     history_days: int
+    expected_by_day: int
+    """Until when pay of the usual size was awaited, from the source that is missed most."""
     standings: list[_Standing]
 
     @property
@@ -221,18 +225,23 @@ def _scene(evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules
     seen = pays_as_of(evidence, at_ms, calendar)
     if not seen:
         return _Scene(today, 0, [])
-    if opened_at_ms is not None:
-        look_day = calendar.day_of(opened_at_ms) - 1
-    elif len(seen) == 1:
-        look_day = seen[0].days[-1]
-    else:
+    if opened_at_ms is None:
         look_day = max([pays.days[-1] for pays in seen])
+    else:
+        look_day = _last_pay_before(seen, calendar.day_of(opened_at_ms))
     income = recognised(seen, look_day - LOOKBACK_DAYS)
     if len(income) > 1:
         income = _of_main_currency(income)
     streams = [stream_of(pays, policy) for pays in income]
     standings = [_standing(evidence, streams, stream, at_ms, today, rules) for stream in streams]
     return _Scene(today, look_day, standings)
+
+
+def _last_pay_before(seen: list[Pays], opened_day: int) -> int:
+    """The last pay day before the week in which an alert opened: it was there at the opening, however late we ask."""
+    monday = monday_of(week_of(opened_day))
+    days = [pays.days[count - 1] for pays in seen if (count := bisect_left(pays.days, monday))]
+    return max([*days, opened_day - OPENED_AFTER_DAYS_MAX])
 
 
 def _of_main_currency(income: list[Pays]) -> list[Pays]:
@@ -273,13 +282,15 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
     ]
     income = sum([standing.level for standing in standings])
     blind = sum([standing.usual for standing in standings if standing.blind])
-    last_full_day = max([_last_full_day(standing.stream, policy.severity.watch) for standing in standings])
+    watch = policy.severity.watch
+    last_full_day = max([standing.stream.pays.days[_last_full(standing, watch)] for standing in standings])
     return _Picture(
         today=scene.today,
         usual=usual,
         income=income,
         unseen=max(min(blind, usual - income), 0),
         history_days=last_full_day - first_day,
+        expected_by_day=_expected_by_day(standings, watch),
         standings=standings,
     )
 
@@ -306,14 +317,23 @@ def _usual(levels: list[int]) -> int:
     return sorted(levels)[len(levels) * 3 // 10]
 
 
-def _last_full_day(stream: Stream, watch: float) -> int:
-    """The day of the newest pay that is no loss by the source's own measure."""
-    levels = stream.levels
-    full = (1 - watch) * sorted(levels)[len(levels) // 2]
-    for index in range(len(levels) - 1, -1, -1):
-        if levels[index] >= full:
-            return stream.pays.days[index]
-    raise AssertionError(levels)
+def _expected_by_day(standings: list[_Standing], watch: float) -> int:
+    """The last day on which pay of the usual size would have been in time; of sources missed alike the latest."""
+    ends = [
+        end_of_standing(standing.stream, _last_full(standing, watch))
+        if standing.level
+        else standing.until_day
+        for standing in standings
+    ]
+    missed = [standing.usual - standing.level for standing in standings]
+    return max(zip(missed, ends, strict=True))[1] - 1
+
+
+def _last_full(standing: _Standing, watch: float) -> int:
+    """The index of a source's newest pay that is no loss by the source's own measure."""
+    levels = standing.stream.levels
+    usual = standing.usual or sorted(levels)[len(levels) // 2]
+    return max(index for index, level in enumerate(levels) if usual - level < watch * usual)
 
 
 def _standing(
@@ -322,7 +342,7 @@ def _standing(
     level, until_day = level_now(stream, today)
     number = stream.pays.source.account
     if number < 0 or (level and not evidence.accounts[number].links):
-        return _Standing(stream, level, until_day or last_end_of_standing(stream), "")
+        return _Standing(stream, level, until_day or end_of_standing(stream, len(stream.levels) - 1), "")
     account = evidence.accounts[number]
     end_day, dark_day = _sight(account, stream, at_ms, rules)
     if today < end_day and stream.levels[-1] >= level:
@@ -345,7 +365,7 @@ def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[
     """
     day_of = rules.calendar.day_of
     last_pay_day = stream.pays.days[-1]
-    end_day = last_end_of_standing(stream)
+    end_day = end_of_standing(stream, len(stream.levels) - 1)
     dark_day: int | None = None
     for link in account.links:
         instant_ms, is_linked = divmod(link, 2)
@@ -363,21 +383,22 @@ def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[
 def _fell_silent(account: Account, streams: list[Stream], stream: Stream, today: int) -> bool:
     """Whether nothing at all moved on the account since before the missing pay was expected, against its habit.
 
-    Judged when the last pay lost its standing, in whole weeks: it moved in at least `_SILENT_ACTIVE_WEEKS_MIN` of the
-    `_SILENT_MEMORY_WEEKS` up to the last pay, has been silent since the week of the expected pay or longer, and for
-    longer than ever in those weeks. A sign of life since then ends the silence. An account on which nothing but pay (and
-    own transfers) ever moved can fall silent in no other way than by the pay's absence, so it never is silent.
+    Judged when the last pay lost its standing, in whole weeks: it still moved about the last pay, has been silent since the
+    week of the expected pay or longer, and for longer than ever in the `_SILENT_MEMORY_WEEKS` before, in at least
+    `_SILENT_ACTIVE_WEEKS_MIN` of which it moved. A sign of life since then ends the silence. An account on which nothing
+    but pay (and own transfers) ever moved can fall silent in no other way than by the pay's absence: it never is silent.
     """
     last_day = stream.pays.days[-1]
-    end_day = last_end_of_standing(stream)
-    last_whole_week = week_of(end_day) - 1
+    expected_day = last_day + stream.pace_days
+    last_whole_week = week_of(end_of_standing(stream, len(stream.levels) - 1)) - 1
     weeks = weeks_up_to(account, last_whole_week)
-    before = (weeks >> (last_whole_week - week_of(last_day))) & ((1 << _SILENT_MEMORY_WEEKS) - 1)
+    silent_weeks = (weeks & -weeks).bit_length() - 1
+    before = (weeks >> max(silent_weeks, 0)) & ((1 << _SILENT_MEMORY_WEEKS) - 1)
     if before.bit_count() < _SILENT_ACTIVE_WEEKS_MIN:
         return False
-    silent_weeks = (weeks & -weeks).bit_length() - 1
-    expected_day = last_day + stream.pace_days
     if silent_weeks <= max(last_whole_week - week_of(expected_day), _longest_silence(before)):
+        return False
+    if silent_weeks > last_whole_week - week_of(last_day) + 1:
         return False
     if is_active(account, last_whole_week + 1, week_of(today) - 1):
         return False
@@ -499,22 +520,10 @@ def _numbers(picture: _Picture, lost: float, threshold: float) -> dict[str, Evid
         "period_days": PERIOD_DAYS,
         "currency": picture.currency,
         "last_income_date": iso_date(picture.last_pay_day),
-        "expected_by_date": iso_date(_missing(picture).until_day - 1),
+        "expected_by_date": iso_date(picture.expected_by_day),
         "history_days": picture.history_days,
         "unseen_minor": picture.unseen,
     }
-
-
-def _missing(picture: _Picture) -> _Standing:
-    """The source that is missed most: of several alike the one that paid last."""
-    return max(
-        picture.standings,
-        key=lambda standing: (
-            standing.usual - standing.level,
-            standing.until_day,
-            standing.stream.pays.source.counterparty_id,
-        ),
-    )
 
 
 def _absent_reason(picture: _Picture, threshold: float) -> Reason:
