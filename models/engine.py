@@ -74,8 +74,8 @@ class EngineOutput(Struct, frozen=True):
     alerts: list[Alert]
     changed: dict[str, bytes | None]
     """Borrower id to state record; None where the borrower is forgotten."""
-    risks: dict[str, BorrowerRisk]
-    """Borrower id to the record for `borrower-risk`, for those whose alerts moved."""
+    risks: dict[str, BorrowerRisk | None]
+    """Borrower id to the record for `borrower-risk`, for those whose alerts moved; None where the borrower is erased."""
 
 
 def _anyone(borrower_id: str) -> bool:

@@ -91,7 +91,7 @@ class Publisher:
         self._rules = rules
         self._card = card
         self._alerts = alerts
-        self._moved: dict[str, _Moved] = {}
+        self._moved: dict[str, _Moved | None] = {}
 
     def publish(self, borrower_id: str, borrower: Borrower, episode: Episode, revision: Revision) -> None:
         """Publish one revision."""
@@ -149,16 +149,17 @@ class Publisher:
         """The card's probability for a borrower as of an instant."""
         return self._card.score(observe(borrower, at_ms, self._rules, deadline=deadline))
 
-    def take_risks(self) -> dict[str, BorrowerRisk]:
-        """Hand over the latest view of each borrower whose alerts moved, and forget it."""
+    def take_risks(self) -> dict[str, BorrowerRisk | None]:
+        """Hand over the latest view of each borrower whose alerts moved, None of those erased, and forget it."""
         moved, self._moved = self._moved, {}
         return {
-            borrower_id: self._borrower_risk(borrower_id, latest) for borrower_id, latest in moved.items()
+            borrower_id: None if latest is None else self._borrower_risk(borrower_id, latest)
+            for borrower_id, latest in moved.items()
         }
 
     def forget(self, borrower_id: str) -> None:
-        """Drop what was not handed over yet of a borrower who is erased."""
-        self._moved.pop(borrower_id, None)
+        """A borrower is erased: what was published before is taken back as well."""
+        self._moved[borrower_id] = None
 
     def _borrower_risk(self, borrower_id: str, latest: _Moved) -> BorrowerRisk:
         risk = latest.risk

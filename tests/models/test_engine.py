@@ -434,7 +434,7 @@ def test_rejected_records_are_remembered_within_a_limit() -> None:
 
 
 def test_an_erased_borrower_is_forgotten() -> None:
-    """The changelog gets a tombstone, and no deadline brings the borrower back."""
+    """The changelog and the published risk get a tombstone, and no deadline brings the borrower back."""
     risk_engine = engine()
     erased = BorrowerErased(event_id=event_id(), borrower_id="b-1", event_time_ms=at("2025-02-01"))
 
@@ -442,7 +442,7 @@ def test_an_erased_borrower_is_forgotten() -> None:
     risk_engine.advance_together(end_of("2025-06-01"))
     output = risk_engine.take_output(0)
 
-    assert output.changed == {"b-1": None}
+    assert (output.changed, output.risks) == ({"b-1": None}, {"b-1": None})
     assert output.alerts == []
 
 
