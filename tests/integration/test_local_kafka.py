@@ -32,8 +32,8 @@ from streams.kafka.local import LocalKafka
 from streams.kafka.local.answers import answering_brokers
 
 with LocalKafka() as kafka:
-    print(kafka.folder, flush=True)
     try:
+        print(kafka.folder, flush=True)
         sys.stdin.read()
     except KeyboardInterrupt:
         print(len(answering_brokers(kafka.bootstrap_servers, timeout_seconds=30.0)), flush=True)
