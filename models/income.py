@@ -9,11 +9,12 @@ category (a disbursement, a refund, an own transfer, `other`, ...) never is inco
 **A source** is one counterparty that pays into one account in one currency. Business income is one source an account: the
 takings of a trade or of gig work come from many hands.
 
-**What is kept.** Of a source, one entry a week (Monday to Sunday, local): its last pay day and the sum. Of the recent weeks
-with several pay days also each day, and of each recent week the instant of the first flow, so that the past
-`AS_OF_DAYS` can be told exactly: a source's first flow of a week counts from its very instant, every further flow of that
-week from the midnight that ends its day. Of an account, the weeks in which anything else moved, and when it was linked and
-unlinked. All of that is a function of the set of flows, not of their order of arrival, up to the limits below.
+**What is kept.** Of a source, one entry a week (Monday to Sunday, local): its last pay day and the sum. Of each recent week
+also the first pay day: the instant and amount of its first flow, and the day's sum. So the past `AS_OF_DAYS` can be told
+exactly, with pay counting at three instants: the first flow of a week at its own, the rest of its day from the midnight
+that ends it, and what follows in the same week from the week's end. Of an account, the weeks in which anything else moved, and
+when it was linked and unlinked. All of that is a function of the set of flows, not of their order of arrival, up to the
+limits below.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ ACTIVE_WEEKS_MAX: Final = 64
 """Weeks of an account's life kept, one bit each: what fits one msgpack integer."""
 
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
+_FIRST: Final = 4
+"""Numbers kept of the first pay day of a week."""
 _EPISODE_SLACK_DAYS: Final = 60
 _REGULAR_GAP_DAYS_MAX: Final = 100
 """Rarer than once a quarter is no rhythm that three pays could show."""
@@ -84,10 +87,9 @@ class Source(Struct, array_like=True):
     """The last pay day of each week with pay, ascending (day numbers)."""
     amounts: list[int] = []
     """What the week brought, minor units."""
-    recent: dict[int, int] = {}
-    """Pay day to amount, for recent weeks with more than one pay day."""
     firsts: list[int] = []
-    """The first flow of each recent week: day, milliseconds since its midnight, amount; and so on, ascending."""
+    """The first pay day of each recent week: day, time of the first flow in milliseconds since midnight, that flow's
+    amount, the day's amount; and so on, ascending."""
 
 
 class Account(Struct, array_like=True):
@@ -198,44 +200,54 @@ def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, rules: R
     source = _source_for(evidence, flow, kind)
     if source is None:
         return False
-    _enter(source, day, flow.amount_minor)
-    if week > evidence.newest_week - _RECENT_WEEKS:
-        _enter_first(source, day, flow.event_time_ms - calendar.midnight_ms(day), flow.amount_minor)
-    else:
-        _forget_recent(source, evidence.newest_week)
-    return True
+    week_minor = _enter(source, day, week, flow.amount_minor)
+    if week <= evidence.newest_week - _RECENT_WEEKS:
+        return True
+    clock_ms = flow.event_time_ms - calendar.midnight_ms(day)
+    first_day_minor = _enter_first(source, day, week, clock_ms, flow.amount_minor)
+    if week < evidence.newest_week or any(account.active_week > week for account in evidence.accounts):
+        return True
+    # In the midst of a week of many pays nothing changes before its end, which is awaited since the second pay day.
+    return first_day_minor is None or first_day_minor == week_minor
 
 
-def _enter(source: Source, day: int, amount_minor: int) -> None:
-    """Add a flow to its week."""
-    days, amounts, recent = source.days, source.amounts, source.recent
-    index = bisect_left(days, monday_of(week_of(day)))
-    if index == len(days) or week_of(days[index]) != week_of(day):
+def _enter(source: Source, day: int, week: int, amount_minor: int) -> int:
+    """Add a flow to its week. Return what the week had brought before."""
+    days, amounts = source.days, source.amounts
+    monday = monday_of(week)
+    index = bisect_left(days, monday)
+    if index == len(days) or days[index] > monday + 6:
         days.insert(index, day)
         amounts.insert(index, amount_minor)
-        return
-    last_day = days[index]
-    if last_day != day or day in recent:
-        recent.setdefault(last_day, amounts[index])
-        recent[day] = min(recent.get(day, 0) + amount_minor, INT64_MAX)
-        days[index] = max(day, last_day)
-    amounts[index] = min(amounts[index] + amount_minor, INT64_MAX)
+        return 0
+    known_minor = amounts[index]
+    days[index] = max(days[index], day)
+    amounts[index] = min(known_minor + amount_minor, INT64_MAX)
+    return known_minor
 
 
-def _enter_first(source: Source, day: int, clock_ms: int, amount_minor: int) -> None:
-    """Keep the first flow of its week: by day, then by time of day; what comes at the same instant adds up."""
-    firsts, week = source.firsts, week_of(day)
+def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_minor: int) -> int | None:
+    """Keep the first pay day of its week. Return what it brought where the flow came on a later day, else None."""
+    firsts = source.firsts
     index = len(firsts)
-    while index and week_of(firsts[index - 3]) > week:
-        index -= 3
-    if index and week_of(firsts[index - 3]) == week:
-        known = (firsts[index - 3], firsts[index - 2])
-        if known == (day, clock_ms):
-            firsts[index - 1] = min(firsts[index - 1] + amount_minor, INT64_MAX)
-        elif (day, clock_ms) < known:
-            firsts[index - 3 : index] = [day, clock_ms, amount_minor]
+    while index and week_of(firsts[index - _FIRST]) > week:
+        index -= _FIRST
+    if not index or week_of(firsts[index - _FIRST]) < week:
+        firsts[index:index] = [day, clock_ms, amount_minor, amount_minor]
+        return None
+    first_day, first_clock_ms, first_minor, day_minor = firsts[index - _FIRST : index]
+    if day > first_day:
+        return day_minor
+    if day < first_day:
+        first_clock_ms, first_minor, day_minor = clock_ms, amount_minor, amount_minor
     else:
-        firsts[index:index] = [day, clock_ms, amount_minor]
+        day_minor = min(day_minor + amount_minor, INT64_MAX)
+        if clock_ms < first_clock_ms:
+            first_clock_ms, first_minor = clock_ms, amount_minor
+        elif clock_ms == first_clock_ms:
+            first_minor = min(first_minor + amount_minor, INT64_MAX)
+    firsts[index - _FIRST : index] = [day, first_clock_ms, first_minor, day_minor]
+    return None
 
 
 def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int) -> Source | None:
@@ -331,84 +343,75 @@ def _forget_old(evidence: IncomeEvidence, rules: Rules) -> None:
         if source.days[0] < oldest_day:
             gone = bisect_left(source.days, oldest_day)
             del source.days[:gone], source.amounts[:gone]
-        _forget_recent(source, evidence.newest_week)
+        recent_day = monday_of(evidence.newest_week - _RECENT_WEEKS + 1)
+        while source.firsts and source.firsts[0] < recent_day:
+            del source.firsts[:_FIRST]
     if any(not source.days for source in evidence.sources):
         evidence.sources = [source for source in evidence.sources if source.days]
-
-
-def _forget_recent(source: Source, newest_week: int) -> None:
-    oldest_day = monday_of(newest_week - _RECENT_WEEKS + 1)
-    firsts = source.firsts
-    while firsts and firsts[0] < oldest_day:
-        del firsts[:3]
-    if source.recent:
-        for day in [day for day in source.recent if day < oldest_day]:
-            del source.recent[day]
 
 
 # ---- as of an instant ------------------------------------------------------------------------------------------------
 
 
 def pays_as_of(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> list[Pays]:
-    """Every source that paid by `at_ms`, income or not, with what had come by then."""
+    """Every source that paid by `at_ms`, income or not, with what counted by then."""
     today = calendar.day_of(at_ms)
-    clock_ms = at_ms - calendar.midnight_ms(today)
     monday = monday_of(week_of(today))
     seen: list[Pays] = []
     for source in evidence.sources:
         count = bisect_left(source.days, monday)
         days, amounts = source.days[:count], source.amounts[:count]
         if count < len(source.days) and source.days[count] < monday + 7:
-            day, amount_minor = _this_week(source, count, monday, today, clock_ms)
+            first_day, amount_minor = _counted_this_week(source, today, at_ms - calendar.midnight_ms(today))
             if amount_minor:
-                days.append(day)
+                days.append(first_day)
                 amounts.append(amount_minor)
         if days:
             seen.append(Pays(source, days, amounts))
     return seen
 
 
-def has_hidden_pay(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> bool:
-    """Whether flows of the day of `at_ms` count only from the midnight that ends it."""
+def next_counting_day(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> int | None:
+    """The day at whose beginning something counts that came in the week of `at_ms` and does not count yet."""
     today = calendar.day_of(at_ms)
-    clock_ms = at_ms - calendar.midnight_ms(today)
+    next_monday = monday_of(week_of(today) + 1)
+    next_day: int | None = None
     for source in evidence.sources:
-        if source.days[-1] < today:
+        last_day = source.days[-1]
+        if last_day < next_monday - 7:
             continue
-        index = bisect_left(source.days, monday_of(week_of(today)))
-        amount_minor = source.recent.get(today)
-        if amount_minor is None and index < len(source.days) and source.days[index] == today:
-            amount_minor = source.amounts[index]
-        if amount_minor is not None and amount_minor != _first_flow(source, today, clock_ms):
-            return True
-    return False
+        first = _first_of_week(source, next_monday - 7)
+        if first < 0:
+            continue
+        first_day, _, first_minor, day_minor = source.firsts[first : first + _FIRST]
+        if first_day == today and first_minor != day_minor:
+            return today + 1
+        index = bisect_left(source.days, next_monday - 7)
+        if source.amounts[index] != day_minor:
+            next_day = next_monday
+    return next_day
 
 
-def _this_week(source: Source, index: int, monday: int, today: int, clock_ms: int) -> tuple[int, int]:
-    """The last pay day and the sum of the week of `today` so far; a sum of 0 where nothing came yet."""
-    last_day, total_minor = monday, 0
-    if source.recent.get(source.days[index]) is None:
-        if source.days[index] < today:
-            last_day, total_minor = source.days[index], source.amounts[index]
-    else:
-        for day in range(monday, today):
-            amount_minor = source.recent.get(day)
-            if amount_minor is not None:
-                last_day, total_minor = day, min(total_minor + amount_minor, INT64_MAX)
-    if not total_minor:
-        last_day, total_minor = today, _first_flow(source, today, clock_ms)
-    return last_day, total_minor
+def _counted_this_week(source: Source, today: int, clock_ms: int) -> tuple[int, int]:
+    """The first pay day of the week of `today`, and what of it counts by now."""
+    index = _first_of_week(source, monday_of(week_of(today)))
+    if index < 0:
+        return 0, 0
+    first_day, first_clock_ms, first_minor, day_minor = source.firsts[index : index + _FIRST]
+    if first_day < today:
+        return first_day, day_minor
+    return first_day, first_minor if first_day == today and first_clock_ms <= clock_ms else 0
 
 
-def _first_flow(source: Source, today: int, clock_ms: int) -> int:
-    """The amount of the week's first flow where it came today by `clock_ms`, else 0."""
+def _first_of_week(source: Source, monday: int) -> int:
+    """Where the first pay day of a week is kept, -1 where it is not."""
     firsts = source.firsts
-    for index in range(len(firsts) - 3, -1, -3):
-        if firsts[index] == today:
-            return firsts[index + 2] if firsts[index + 1] <= clock_ms else 0
-        if firsts[index] < today:
-            break
-    return 0
+    for index in range(len(firsts) - _FIRST, -1, -_FIRST):
+        if firsts[index] < monday:
+            return -1
+        if firsts[index] < monday + 7:
+            return index
+    return -1
 
 
 def recognised(seen: list[Pays], after_day: int) -> list[Pays]:

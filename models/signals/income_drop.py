@@ -34,9 +34,9 @@ from models.income import (
     Account,
     IncomeEvidence,
     Pays,
-    has_hidden_pay,
     is_active,
     monday_of,
+    next_counting_day,
     pays_as_of,
     recognised,
     week_of,
@@ -185,7 +185,7 @@ def next_deadline_ms(
     opened_at_ms = opened_at_ms if open_severity is not None else None
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
     today, standings = scene.today, scene.standings
-    days = [today + 1] if has_hidden_pay(evidence, after_ms, calendar) else []
+    days = [next_counting_day(evidence, after_ms, calendar) or 0]
     if opened_at_ms is not None:
         days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
     if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
