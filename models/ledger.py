@@ -109,7 +109,7 @@ class Balances(Struct, array_like=True):
     paid_minor: int = 0
     """All that was paid."""
     statement_minor: int | None = None
-    """What is left of the newest line's statement; None where it is none."""
+    """What is left of the newest line's statement, below zero where more was paid; None where it is none."""
     is_scheduled: bool = False
     """Whether there is a schedule, so that its lines are all that is owed."""
     carries_over: bool = True
@@ -495,7 +495,7 @@ def _enter_payment(
     left_minor = counted_minor
     balances.paid_minor += counted_minor
     if balances.statement_minor is not None:
-        balances.statement_minor = max(0, balances.statement_minor - counted_minor)
+        balances.statement_minor -= counted_minor
     tolerance_minor = _tolerance_minor(rules)
     oldest = _oldest_unpaid(balances, tolerance_minor)
     if oldest is not None:

@@ -321,6 +321,19 @@ def test_two_thousand_unpaid_bills_keep_days_and_amount_exact() -> None:
     assert (now.days_past_due, now.overdue_minor) == (2_029, 2_000 * 100_000)
 
 
+def test_two_thousand_bills_paid_long_before_they_are_due_stay_small() -> None:
+    """What is paid and lies in the future is forgotten too, where there is too much of it."""
+    far = [
+        msgspec.structs.replace(event, due_date=date_of_day(START_DAY + 4_000 + event.number))
+        for event in monthly(2_000)
+    ]
+    events: list[LoanEvent] = sorted([*far, *payments_of(far)], key=lambda event: event.event_time_ms)
+    held = ledger_of(loan("2024-12-31", []), *events, rules=RULES)
+
+    assert len(held.lines) < ledger.LINES_PER_LOAN_MAX
+    assert standing(held, START_MS + 9_000 * DAY_MS, RULES).outstanding_minor == 0
+
+
 def test_two_thousand_payments_of_one_instant_stay_small() -> None:
     """A feed that knows no time of day cannot make a loan grow."""
     held = two(*(paid("2025-01-05", 100) for _ in range(2_000)))
@@ -413,12 +426,25 @@ def test_a_bill_for_a_number_whose_line_was_folded_keeps_what_was_paid() -> None
     enter(held, [again], RULES)
     more = monthly(22, every_days=30)[15:]
     enter(held, sorted([*more, *payments_of(more)], key=lambda event: event.event_time_ms), RULES)
-    at_ms = held.now.upto_ms + DAY_MS
+    at_ms = held.now.upto_ms + 40 * DAY_MS
 
     assert held.base.upto_ms > bills[0].event_time_ms
     assert standing(held, at_ms, RULES).days_past_due == 0
     enter(held, [paid("2026-06-01", 0)], RULES)
     assert standing(held, at_ms, RULES).days_past_due == 0
+
+
+def test_a_correction_of_a_folded_line_keeps_what_that_was_paid() -> None:
+    """What was paid on a wrong instalment more than a year ago pays the right one."""
+    held = two(
+        paid("2025-01-05", 60_000),
+        paid("2026-09-01", 0),
+        rescheduled("2026-09-02", [("2026-08-30", 100_000)], reason="correction"),
+    )
+    now = standing(held, at("2026-09-03"), RULES)
+
+    assert held.payments[0].time_ms == at("2026-09-01")
+    assert (now.days_past_due, now.overdue_minor) == (4, 40_000)
 
 
 def test_a_payment_that_bounced_stays_bounced_when_it_is_folded() -> None:
@@ -465,6 +491,18 @@ def test_of_a_card_outstanding_is_the_last_statement_less_what_was_paid_since() 
     assert standing(held, at("2025-01-06"), RULES).outstanding_minor == 50_000
     assert standing(held, at("2025-02-03"), RULES).outstanding_minor == 60_000
     assert standing(held, at("2025-02-06"), RULES).outstanding_minor == 0
+
+
+def test_a_bounce_of_more_than_was_paid_adds_nothing_to_a_statement() -> None:
+    """The statement is owed whole again, and no more."""
+    payment = paid("2025-01-05", 30_000)
+    held = card(
+        billed("2025-01-02", "2025-01-20", 50_000, number=1, minimum_due_minor=5_000),
+        payment,
+        bounced("2025-01-06", payment, 90_000),
+    )
+
+    assert standing(held, at("2025-01-07"), RULES).outstanding_minor == 50_000
 
 
 def test_of_a_loan_billed_one_at_a_time_outstanding_is_what_is_left_of_the_principal() -> None:

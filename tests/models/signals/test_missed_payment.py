@@ -79,6 +79,18 @@ def test_a_payment_after_one_short_by_more_goes_to_it_first() -> None:
     assert evidence(found_at_midnight(held, "2025-02-11"))["overdue_minor"] == 101
 
 
+def test_an_instalment_short_by_the_tolerance_is_passed_over_behind_an_unpaid_one_too() -> None:
+    """The second was paid by name but for 1.00: what pays the first goes on to the third."""
+    dues = [(DUE, 100_000), ("2025-02-10", 100_000), ("2025-03-10", 100_000)]
+    held = one(
+        paid("2025-01-05", 99_900, instalment_number=2),
+        paid("2025-01-06", 199_900),
+        opened=loan("2025-01-01", dues),
+    )
+
+    assert found_at_midnight(held, "2025-03-11") is None
+
+
 def test_the_policy_sets_the_tolerance() -> None:
     """Without tolerance one minor unit short is missed."""
     strict = rules("[signals.missed_payment]\ntolerance_minor = 0")
@@ -126,6 +138,7 @@ def test_a_payment_at_the_midnight_that_ends_the_due_date_is_late() -> None:
 
     assert found_at_midnight(held, AFTER) is not None
     assert judge(held, midnight(AFTER), RULES) is None
+    assert next_deadline_ms(held, at("2025-01-02"), RULES) == midnight(AFTER)
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia"])
@@ -438,12 +451,15 @@ def test_a_bill_refines_the_instalment_of_its_number() -> None:
 
 
 def test_a_bill_of_the_very_instant_of_the_opening_refines_the_schedule() -> None:
-    """Loan and first bill may carry the same time: the bill wins, whether it asks for more or for less."""
+    """Loan (or new schedule) and first bill may carry one time: the bill wins, whether it asks for more or for less."""
     for amount in (80_000, 120_000):
-        opened = loan("2025-01-01", [(DUE, 100_000)], event_time_ms=at("2025-01-01", "09:00"))
-        held = one(billed("2025-01-01", DUE, amount, number=1), opened=opened)
+        first_bill = billed("2025-01-01", DUE, amount, number=1)
+        opened = loan("2025-01-01", [(DUE, 100_000)], event_time_ms=first_bill.event_time_ms)
+        new_schedule = rescheduled("2025-01-01", [(DUE, 100_000)], time="09:00")
 
-        assert evidence(found_at_midnight(held, AFTER))["overdue_minor"] == amount
+        assert evidence(found_at_midnight(one(first_bill, opened=opened), AFTER))["overdue_minor"] == amount
+        assert evidence(found_at_midnight(one(new_schedule, first_bill), AFTER))["overdue_minor"] == amount
+        assert evidence(found_at_midnight(one(first_bill, new_schedule), AFTER))["overdue_minor"] == amount
 
 
 def test_billing_less_than_was_paid_leaves_a_credit() -> None:
@@ -543,6 +559,7 @@ def test_a_payment_that_bounces_after_a_new_schedule_reopens_its_instalment() ->
         "days_past_due": 22,
         "overdue_minor": 100_000,
     } == evidence(judge(held, at("2025-02-01"), RULES))
+    assert evidence(judge(held, at("2025-03-01"), RULES))["instalments_past_due"] == 1
 
 
 # ---- new schedules -----------------------------------------------------------------------------------------------
@@ -730,6 +747,13 @@ def test_paid_by_guarantor_insurer_or_lender_is_compensated(payer: Payer | None,
 
     assert judge(held, at("2025-01-20"), RULES) is None
     assert resolution(held, midnight(AFTER), at("2025-01-20"), RULES) == expected
+
+
+def test_a_compensation_at_the_very_midnight_of_the_opening_is_this_ones() -> None:
+    """The deadline opens, the guarantor's payment of the same instant resolves."""
+    held = one(paid(AFTER, 100_000, time="00:00", payer="guarantor"))
+
+    assert resolution(held, midnight(AFTER), midnight(AFTER), RULES) == "compensated"
 
 
 def test_a_compensation_that_bounced_is_none() -> None:
