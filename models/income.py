@@ -89,7 +89,7 @@ class Source(Struct, array_like=True):
     """What the week brought, minor units."""
     firsts: list[int] = []
     """The first pay day of each recent week: day, time of the first flow in milliseconds since midnight, that flow's
-    amount, the day's amount; and so on, ascending."""
+    amount, what else the day brought; and so on, ascending."""
 
 
 class Account(Struct, array_like=True):
@@ -233,20 +233,20 @@ def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_mino
     while index and week_of(firsts[index - _FIRST]) > week:
         index -= _FIRST
     if not index or week_of(firsts[index - _FIRST]) < week:
-        firsts[index:index] = [day, clock_ms, amount_minor, amount_minor]
+        firsts[index:index] = [day, clock_ms, amount_minor, 0]
         return None
-    first_day, first_clock_ms, first_minor, day_minor = firsts[index - _FIRST : index]
+    first_day, first_clock_ms, first_minor, rest_minor = firsts[index - _FIRST : index]
     if day > first_day:
-        return day_minor
+        return min(first_minor + rest_minor, INT64_MAX)
     if day < first_day:
-        first_clock_ms, first_minor, day_minor = clock_ms, amount_minor, amount_minor
+        first_clock_ms, first_minor, rest_minor = clock_ms, amount_minor, 0
+    elif clock_ms < first_clock_ms:
+        first_clock_ms, first_minor, rest_minor = clock_ms, amount_minor, rest_minor + first_minor
+    elif clock_ms == first_clock_ms:
+        first_minor = min(first_minor + amount_minor, INT64_MAX)
     else:
-        day_minor = min(day_minor + amount_minor, INT64_MAX)
-        if clock_ms < first_clock_ms:
-            first_clock_ms, first_minor = clock_ms, amount_minor
-        elif clock_ms == first_clock_ms:
-            first_minor = min(first_minor + amount_minor, INT64_MAX)
-    firsts[index - _FIRST : index] = [day, first_clock_ms, first_minor, day_minor]
+        rest_minor += amount_minor
+    firsts[index - _FIRST : index] = [day, first_clock_ms, first_minor, min(rest_minor, INT64_MAX)]
     return None
 
 
@@ -383,11 +383,11 @@ def next_counting_day(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) 
         first = _first_of_week(source, next_monday - 7)
         if first < 0:
             continue
-        first_day, _, first_minor, day_minor = source.firsts[first : first + _FIRST]
-        if first_day == today and first_minor != day_minor:
+        first_day, _, first_minor, rest_minor = source.firsts[first : first + _FIRST]
+        if first_day == today and rest_minor:
             return today + 1
         index = bisect_left(source.days, next_monday - 7)
-        if source.amounts[index] != day_minor:
+        if source.amounts[index] != min(first_minor + rest_minor, INT64_MAX):
             next_day = next_monday
     return next_day
 
@@ -397,9 +397,9 @@ def _counted_this_week(source: Source, today: int, clock_ms: int) -> tuple[int, 
     index = _first_of_week(source, monday_of(week_of(today)))
     if index < 0:
         return 0, 0
-    first_day, first_clock_ms, first_minor, day_minor = source.firsts[index : index + _FIRST]
+    first_day, first_clock_ms, first_minor, rest_minor = source.firsts[index : index + _FIRST]
     if first_day < today:
-        return first_day, day_minor
+        return first_day, min(first_minor + rest_minor, INT64_MAX)
     return first_day, first_minor if first_day == today and first_clock_ms <= clock_ms else 0
 
 
