@@ -308,6 +308,8 @@ def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
     if not known:
         return [0] * len(looks)
     middle, variation = middle_and_variation(known, stream.pays_per_level)
+    if stream.pays_per_level > 2:  # such sums overlap, so that some of the variation does not show
+        variation += variation // 2
     cap = _cap(middle)
     return [max(min(level, cap) - variation, 0) for level in levels_before(stream, looks)]
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from models.alerts import Finding, Severity
-from models.calendars import DAY_MS, HOUR_MS, date_of_day, day_of_date
+from models.calendars import HOUR_MS, date_of_day, day_of_date
 from models.events import CounterpartyKind, Direction, FlowCategory, FundFlow
 from models.holidays import SPRING_FESTIVAL_DAYS
 from models.income import IncomeEvidence, record_flow
@@ -75,12 +75,12 @@ def flow(
     )
 
 
-def flows_of(borrower: Borrower, dice: Random, rules: Rules, *, spends: bool = True) -> list[FundFlow]:
-    """The pays in office hours, and every few days some spending."""
+def flows_of(borrower: Borrower, dice: Random, rules: Rules) -> list[FundFlow]:
+    """The pays in the morning or afternoon, and every few days some spending."""
     midnight = rules.calendar.midnight_ms
     flows = [
         flow(
-            midnight(pay.day) + dice.randint(7 * HOUR_MS, 20 * HOUR_MS),
+            midnight(pay.day) + dice.choice((9, 16)) * HOUR_MS,
             pay.amount,
             payer=pay.payer,
             category=pay.category,
@@ -89,8 +89,8 @@ def flows_of(borrower: Borrower, dice: Random, rules: Rules, *, spends: bool = T
         for pay in borrower.pays
     ]
     day = START
-    while spends and (day := day + dice.randint(1, 6)) < START + DAYS:
-        at_ms = midnight(day) + dice.randint(0, DAY_MS - 1)
+    while (day := day + dice.randint(1, 9)) < START + DAYS:
+        at_ms = midnight(day) + 20 * HOUR_MS
         flows.append(flow(at_ms, 10_000, category="shopping", payer="m", kind="merchant", direction="out"))
     return sorted(flows, key=lambda event: event.event_time_ms)
 
@@ -239,7 +239,7 @@ def stable_biweekly(dice: Random) -> Borrower:
     )
 
 
-def gig_weeks(dice: Random, factor: Callable[[int], float], per_week: tuple[int, int] = (3, 12)) -> list[Pay]:
+def gig_weeks(dice: Random, factor: Callable[[int], float], per_week: tuple[int, int] = (2, 8)) -> list[Pay]:
     """Many small payments; the week's total varies by 40 %, a week or two a year are holidays."""
     level = dice.randint(80_000, 300_000)
     holidays = set(range(dice.randint(8, 20), 104, dice.randint(20, 40)))
