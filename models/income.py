@@ -49,6 +49,9 @@ LOOKBACK_DAYS: Final = 330
 ACTIVE_WEEKS_MAX: Final = 64
 """Weeks of an account's life kept, one bit each: what fits one msgpack integer."""
 
+REVISIONS: Final = 128
+"""One msgpack byte; nobody looks at something derived that many changes ago."""
+
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week."""
@@ -111,6 +114,8 @@ class IncomeEvidence(Struct, array_like=True):
     accounts: list[Account] = []
     newest_week: int = 0
     """The newest week with an income or candidate flow: what is forgotten is measured from it."""
+    revision: int = 0
+    """Counts changes, and begins anew after `REVISIONS`: tells whether what was derived still holds."""
 
 
 class Pays(NamedTuple):
@@ -129,6 +134,7 @@ def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
     if flow.direction == "in":
         kind = _kind_of(flow)
         if kind is not None:
+            _note_change(evidence)
             return _record_income(evidence, flow, kind, rules)
     if flow.category == "own_transfer":  # sweeping pay away is no life of its own
         return False
@@ -136,7 +142,11 @@ def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
     account_id = flow.account_id
     for account in evidence.accounts:
         if account.account_id == account_id:
-            return week != account.active_week and _mark_active(account, week)
+            if week == account.active_week:
+                return False
+            _note_change(evidence)
+            return _mark_active(account, week)
+    _note_change(evidence)
     index = _account_index(evidence, account_id)
     return index >= 0 and _mark_active(evidence.accounts[index], week)
 
@@ -151,7 +161,12 @@ def record_unlink(evidence: IncomeEvidence, account_id: str, at_ms: int) -> bool
     return _record_link(evidence, account_id, at_ms * 2)
 
 
+def _note_change(evidence: IncomeEvidence) -> None:
+    evidence.revision = (evidence.revision + 1) % REVISIONS
+
+
 def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:
+    _note_change(evidence)
     index = _account_index(evidence, account_id)
     if index < 0:
         return False
