@@ -291,10 +291,9 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
     is_closed = loan.closed_ms is not None and loan.closed_ms <= known_ms
     day = rules.calendar.day_of(at_ms)
     unpaid = _unpaid_lines(loan, balances, rules)
-    past_due = (
-        [] if is_closed else [(line, short_minor) for line, short_minor in unpaid if line.due_day < day]
-    )
-    upcoming = [] if is_closed else unpaid[len(past_due) :]
+    owed = [] if is_closed else unpaid
+    past_due = [(line, short_minor) for line, short_minor in owed if line.due_day < day]
+    upcoming = owed[len(past_due) :]
     oldest_due_day = past_due[0][0].due_day if past_due else None
     next_due_day = upcoming[0][0].due_day if upcoming else None
     restructured_since_ms = known_ms - RESTRUCTURED_DAYS * DAY_MS
@@ -411,9 +410,12 @@ def _refold(loan: Loan, entry_ms: int, rules: Rules) -> None:
     loan.now = _fold(loan, upto_ms, upto_ms, rules)
 
 
-def _fold(loan: Loan, upto_ms: int, known_ms: int, rules: Rules) -> Balances:
+def _fold(
+    loan: Loan, upto_ms: int, known_ms: int, rules: Rules, ended: dict[int, list[int]] | None = None
+) -> Balances:
     """Fold the journal from its base up to `upto_ms`, in order of time; of payments what counts as of `known_ms`."""
     balances = loan.base.copy()
+    ended = {} if ended is None else ended
     after_ms = balances.upto_ms
     entries = [
         (line.since_ms, _BILLED if line.is_bill else _SCHEDULED, b"", index)
@@ -430,7 +432,7 @@ def _fold(loan: Loan, upto_ms: int, known_ms: int, rules: Rules) -> Balances:
     lines_by_number = Counter(line.number for line in loan.lines)
     for time_ms, kind, _, index in entries:
         if kind == _RESCHEDULE:
-            _enter_reschedule(loan, balances, time_ms, known_ms, rules)
+            _enter_reschedule(loan, balances, time_ms, known_ms, rules, ended)
         elif kind == _PAYMENT:
             payment = loan.payments[index]
             _enter_payment(loan, balances, payment, payment.counted_minor(known_ms), rules)
@@ -474,17 +476,22 @@ def _take_over(loan: Loan, balances: Balances, line: Line, rules: Rules) -> int:
     return paid_minor
 
 
-def _enter_reschedule(loan: Loan, balances: Balances, time_ms: int, known_ms: int, rules: Rules) -> None:
-    """All lines end that were unpaid on what was known then: what bounced later is owed beside the new schedule."""
+def _enter_reschedule(
+    loan: Loan, balances: Balances, time_ms: int, known_ms: int, rules: Rules, ended: dict[int, list[int]]
+) -> None:
+    """All lines end that were unpaid on what was known then: what bounced later is owed beside the new schedule.
+
+    `ended` remembers the lines that each new schedule ended, so that each is found out once a fold.
+    """
     _note_worst(loan, balances, time_ms, rules)
-    bounced_later = any(
-        time_ms < reversed_ms <= known_ms for payment in loan.payments for reversed_ms, _ in payment.reversals
-    )
-    then = _fold(loan, time_ms, time_ms, rules) if bounced_later else balances
-    tolerance_minor = _tolerance_minor(rules)
-    for index, short_minor in enumerate(then.short_minor):
-        if short_minor > tolerance_minor or short_minor == NOT_IN_FORCE:
-            balances.short_minor[index] = NOT_IN_FORCE
+    if time_ms not in ended:
+        if any(time_ms < ms <= known_ms for payment in loan.payments for ms, _ in payment.reversals):
+            _fold(loan, time_ms, time_ms, rules, ended)
+        else:
+            tolerance_minor = _tolerance_minor(rules)
+            ended[time_ms] = [i for i, short in enumerate(balances.short_minor) if short > tolerance_minor]
+    for index in ended[time_ms]:
+        balances.short_minor[index] = NOT_IN_FORCE
 
 
 def _enter_payment(

@@ -562,6 +562,21 @@ def test_a_payment_that_bounces_after_a_new_schedule_reopens_its_instalment() ->
     assert evidence(judge(held, at("2025-03-01"), RULES))["instalments_past_due"] == 1
 
 
+def test_bounces_across_many_new_schedules_reopen_each_instalment() -> None:
+    """Month for month all is paid, a plan is made on the belief that it holds, and it bounces: all of it is owed."""
+    events: list[LoanEvent] = []
+    for month in range(1, 13):
+        payment = paid(f"2025-{month:02d}-05", month * 100_000)
+        events += [
+            payment,
+            rescheduled(f"2025-{month:02d}-07", [(f"2025-{month:02d}-28", 100_000)], first=month + 1),
+            bounced(f"2025-{month:02d}-09", payment),
+        ]
+    held = ledger_of(loan("2025-01-01", [(DUE, 100_000)]), *events, rules=RULES)
+
+    assert evidence(judge(held, at("2026-01-01"), RULES))["instalments_past_due"] == 13
+
+
 # ---- new schedules -----------------------------------------------------------------------------------------------
 
 AGREED: list[ScheduleReason] = ["extension", "hardship", "restructure", "other"]
@@ -806,9 +821,11 @@ def test_the_end_of_a_loan_resolves_by_its_reason(reason: ClosingReason, expecte
 
 def test_a_loan_settled_with_a_guarantors_money_is_compensated() -> None:
     """The closing that follows the guarantor's payment does not turn it into the borrower's own."""
-    held = one(paid("2025-01-20", 90_000, payer="guarantor"), ended("2025-01-20", "settled"))
+    in_part = paid("2025-01-20", 90_000, payer="guarantor")
+    settled, sold = one(in_part, ended("2025-01-20", "settled")), one(in_part, ended("2025-01-20", "sold"))
 
-    assert resolution(held, midnight(AFTER), at("2025-01-20"), RULES) == "compensated"
+    assert resolution(settled, midnight(AFTER), at("2025-01-20"), RULES) == "compensated"
+    assert resolution(sold, midnight(AFTER), at("2025-01-20"), RULES) == "sold"
 
 
 def test_a_loan_that_ends_before_its_due_date_ends_is_not_missed() -> None:
