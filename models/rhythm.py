@@ -79,6 +79,11 @@ class Stream(NamedTuple):
     levels: list[int]
     """Minor units a month."""
 
+    @property
+    def lag_days(self) -> int:
+        """How far back the pays of one level reach."""
+        return (self.pays_per_level - 1) * self.pace_days
+
 
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
     """Tell the rhythm of a source from its pays."""

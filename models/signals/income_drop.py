@@ -42,6 +42,7 @@ from models.income import (
     week_of,
     weeks_up_to,
 )
+from models.limits import INT64_MAX
 from models.money import format_amount
 from models.policy import IncomeDropPolicy
 from models.rhythm import (
@@ -362,7 +363,7 @@ def _last_full(standing: _Standing, watch: float) -> int:
     """The index of a source's newest pay that is no loss by the source's own measure."""
     levels = standing.stream.levels
     usual = standing.usual or sorted(levels)[len(levels) // 2]
-    return max(index for index, level in enumerate(levels) if usual - level < watch * usual)
+    return max((index for index, level in enumerate(levels) if usual - level < watch * usual), default=0)
 
 
 def _standing(
@@ -544,14 +545,14 @@ def _numbers(picture: _Picture, lost: float, threshold: float) -> dict[str, Evid
     return {
         "lost_fraction": plain_number(lost),
         "threshold": plain_number(threshold),
-        "income_minor": picture.income,
-        "usual_income_minor": picture.usual,
+        "income_minor": min(picture.income, INT64_MAX),
+        "usual_income_minor": min(picture.usual, INT64_MAX),
         "period_days": PERIOD_DAYS,
         "currency": picture.currency,
         "last_income_date": iso_date(picture.last_pay_day),
         "expected_by_date": iso_date(picture.expected_by_day),
         "history_days": picture.history_days,
-        "unseen_minor": picture.unseen,
+        "unseen_minor": min(picture.unseen, INT64_MAX),
     }
 
 

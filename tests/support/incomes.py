@@ -400,6 +400,12 @@ def lose_gig(dice: Random) -> Borrower:
     return Borrower(gig_weeks(dice, lambda at: left if at >= day else 1.0), day)
 
 
+def cut_gig(dice: Random) -> Borrower:
+    """Gig income falls to about half."""
+    day, left = START + dice.randint(150, 500), dice.uniform(0.4, 0.55)
+    return Borrower(gig_weeks(dice, lambda at: left if at >= day else 1.0, (1, 1)), day)
+
+
 def lose_weekly(dice: Random) -> Borrower:
     """Weekly pay that stops."""
     pays = stable_weekly(dice).pays
@@ -427,6 +433,7 @@ LOSING: Final[dict[str, Callable[[Random], Borrower]]] = {
     "cut_to_15": lambda dice: cut(dice, 0.15),
     "bigger_employer": lose_bigger_employer,
     "gig_collapse": lose_gig,
+    "gig_halved": cut_gig,
     "weekly_stops": lose_weekly,
     "slow_decline": decline,
 }

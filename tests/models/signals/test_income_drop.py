@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 
 from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, day_of_date
 from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
+from models.limits import INT64_MAX
 from models.rules import Rules
 from models.signals.income_drop import judge, lost_fraction, next_deadline_ms, resolution
 from tests.support.events import at, local, rules
@@ -302,7 +305,7 @@ def test_weekly_pay_that_stops_is_found_after_three_weeks() -> None:
     first = at("2025-03-07")
     weekly = [flow(first + week * 7 * DAY_MS, PAY) for week in range(20)]
     evidence = recorded(*weekly)
-    last_day = day_of_date(__import__("datetime").date(2025, 3, 7)) + 19 * 7
+    last_day = day_of_date(date(2025, 3, 7)) + 19 * 7
     due_ms = next_deadline_ms(evidence, weekly[-1].event_time_ms, None, None, RULES)
     assert due_ms == RULES.calendar.midnight_ms(last_day + 22)
     finding = judge(evidence, due_ms, None, None, RULES)
@@ -601,6 +604,21 @@ def test_of_nobody_nothing_is_found() -> None:
         assert found(evidence, "2025-09-01") is None
         assert due(evidence, "2025-09-01") is None
         assert lost_fraction(evidence, at("2025-09-01"), RULES) is None
+
+
+def test_absurd_amounts_stay_within_64_bits() -> None:
+    """Whatever is paid, the numbers of a reason can be written."""
+    flows = [one for n in range(5) for one in pays(*MONTHS, amount=INT64_MAX, payer=f"employer-{n}")]
+    finding = found(recorded(*in_time(*flows), *pays("2025-09-10", amount=1)), "2025-10-20")
+    assert finding is not None
+    assert finding.reasons[0].evidence["usual_income_minor"] == INT64_MAX
+    assert msgspec.json.decode(msgspec.json.encode(finding))["severity"] == Severity.SERIOUS
+
+
+def test_the_smallest_amounts_are_judged_too() -> None:
+    """One fen a quarter beside a real pay rounds to no level, and disturbs nothing."""
+    fens = pays("2025-01-05", "2025-04-05", "2025-07-05", amount=1, payer="fen")
+    assert severity_of(recorded(*in_time(*fens, *pays(*MONTHS))), ABSENT) == Severity.SERIOUS
 
 
 def test_the_part_lost_is_a_feature_too() -> None:

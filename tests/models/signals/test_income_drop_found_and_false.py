@@ -27,7 +27,8 @@ MEDIAN_DAYS_MAX = {
     "cut_to_45": 11,
     "cut_to_15": 11,
     "bigger_employer": 17,
-    "gig_collapse": 46,  # eight weeks are looked at, so that a week off is no loss
+    "gig_collapse": 45,  # eight weeks are looked at, so that a week off is no loss
+    "gig_halved": 60,
     "weekly_stops": 16,  # from the first pay that did not come: three weeks from the last one
     "slow_decline": 40,  # from the first pay below 70 % of the level before the decline
 }
