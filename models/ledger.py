@@ -34,7 +34,7 @@ from models.rules import Rules
 EXACT_DAYS: Final = 400
 """How far back the past can be asked for and corrected exactly: a year, and a month of lateness."""
 _COMPACT_AFTER_DAYS: Final = 520
-"""Entries are folded when the oldest is this old: four months of them at a time, so that folding stays rare."""
+"""Entries are folded when the last fold is this old: four months of them at a time, so that folding stays rare."""
 RESTRUCTURED_DAYS: Final = 365
 """How long a loan stays marked after a restructuring (blueprint, section 5: a year)."""
 LIMITS_KEPT_MAX: Final = 8
