@@ -6,6 +6,7 @@ from models.alerts import Exposure
 from models.borrower import Borrower
 from models.calendars import iso_date
 from models.ledger import Standing, standing
+from models.money import within_int64
 from models.rules import Rules
 
 
@@ -44,13 +45,17 @@ def _add_up(currency: str, loans: dict[str, Standing]) -> Exposure:
     )
     return Exposure(
         currency=currency,
-        outstanding_minor=sum(loan.outstanding_minor for loan in loans.values()),
-        overdue_minor=sum(loan.overdue_minor for loan in loans.values()),
+        outstanding_minor=within_int64(sum(loan.outstanding_minor for loan in loans.values())),
+        overdue_minor=within_int64(sum(loan.overdue_minor for loan in loans.values())),
         days_past_due=max(loan.days_past_due for loan in loans.values()),
         oldest_due_date=iso_date(min(oldest_due_days, default=None)),
         next_due_date=iso_date(next_due_day),
-        next_due_minor=sum(
-            loan.next_due_minor for loan in loans.values() if loan.next_due_day == next_due_day is not None
+        next_due_minor=within_int64(
+            sum(
+                loan.next_due_minor
+                for loan in loans.values()
+                if loan.next_due_day == next_due_day is not None
+            )
         ),
         loan_ids=tuple(loans),
     )

@@ -28,6 +28,7 @@ from models.events import (
     ScheduleChanged,
 )
 from models.limits import INSTALMENTS_MAX, PAYMENTS_PER_LOAN_MAX
+from models.money import within_int64
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
@@ -299,12 +300,14 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
     restructured_since_ms = known_ms - RESTRUCTURED_DAYS * DAY_MS
     return Standing(
         days_past_due=0 if oldest_due_day is None else day - oldest_due_day,
-        overdue_minor=sum(short_minor for _, short_minor in past_due),
+        overdue_minor=within_int64(sum(short_minor for _, short_minor in past_due)),
         instalments_past_due=len(past_due),
-        outstanding_minor=0 if is_closed else _outstanding_minor(loan, balances, unpaid),
+        outstanding_minor=0 if is_closed else within_int64(_outstanding_minor(loan, balances, unpaid)),
         oldest_due_day=oldest_due_day,
         next_due_day=next_due_day,
-        next_due_minor=sum(short_minor for line, short_minor in upcoming if line.due_day == next_due_day),
+        next_due_minor=within_int64(
+            sum(short_minor for line, short_minor in upcoming if line.due_day == next_due_day)
+        ),
         worst_days_past_due=max(
             balances.worst_days_past_due, _days_past_due(loan, unpaid[0][0], at_ms, rules) if unpaid else 0
         ),
@@ -460,7 +463,7 @@ def _enter_line(loan: Loan, balances: Balances, index: int, rules: Rules, *, is_
     balances.carries_over = line.minimum_minor is None
     if balances.carries_over and (balances.credit_minor or short_minor < 0):
         left_minor = balances.credit_minor - short_minor
-        balances.credit_minor = max(0, left_minor)
+        balances.credit_minor = within_int64(max(0, left_minor))
         short_minor = max(0, -left_minor)
     balances.short_minor[index] = max(0, short_minor)
 
@@ -500,9 +503,9 @@ def _enter_payment(
     """Pay the line it names, then the oldest due; what is left is credit, unless statements take care of it."""
     shorts_minor = balances.short_minor
     left_minor = counted_minor
-    balances.paid_minor += counted_minor
+    balances.paid_minor = within_int64(balances.paid_minor + counted_minor)
     if balances.statement_minor is not None:
-        balances.statement_minor -= counted_minor
+        balances.statement_minor = within_int64(balances.statement_minor - counted_minor)
     tolerance_minor = _tolerance_minor(rules)
     oldest = _oldest_unpaid(balances, tolerance_minor)
     if oldest is not None:
@@ -519,7 +522,7 @@ def _enter_payment(
                 shorts_minor[index] = short_minor - used_minor
                 left_minor -= used_minor
     if left_minor > 0 and balances.carries_over:
-        balances.credit_minor += left_minor
+        balances.credit_minor = within_int64(balances.credit_minor + left_minor)
 
 
 def _pay_named(loan: Loan, balances: Balances, number: int, left_minor: int) -> int:
@@ -636,7 +639,8 @@ def _drop_wrong_lines(loan: Loan, event: ScheduleChanged, time_ms: int, rules: R
     for index in wrong:
         short_minor = loan.base.short_minor[index]
         if short_minor >= 0 and loan.base.carries_over:
-            loan.base.credit_minor += loan.lines[index].due_minor - short_minor
+            paid_minor = loan.lines[index].due_minor - short_minor
+            loan.base.credit_minor = within_int64(loan.base.credit_minor + paid_minor)
     _drop_lines(loan, wrong)
     return since_ms
 
@@ -692,11 +696,11 @@ def _merge_last_lines(loan: Loan) -> None:
             due_day=earlier.due_day,
             number=later.number,
             since_ms=later.since_ms,
-            amount_minor=earlier.amount_minor + later.amount_minor,
-            minimum_minor=earlier.due_minor + later.due_minor if is_card else None,
+            amount_minor=within_int64(earlier.amount_minor + later.amount_minor),
+            minimum_minor=within_int64(earlier.due_minor + later.due_minor) if is_card else None,
             balance_minor=later.balance_minor,
             is_bill=later.is_bill,
         )
     ]
     for balances in (loan.base, loan.now):
-        balances.short_minor[-2:] = [sum(balances.short_minor[-2:])]
+        balances.short_minor[-2:] = [within_int64(sum(balances.short_minor[-2:]))]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from models.limits import INT64_MAX
+
 _DECIMALS: Final = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
@@ -20,3 +22,8 @@ def format_amount(amount_minor: int, currency: str) -> str:
     whole, fraction = divmod(abs(amount_minor), 10**decimals)
     shown = f"{whole:,}" if decimals == 0 else f"{whole:,}.{fraction:0{decimals}d}"
     return f"{sign}{shown} {currency}"
+
+
+def within_int64(amount_minor: int) -> int:
+    """Hold a sum of amounts within 64 bits: absurd amounts saturate, for what is kept must always be writable."""
+    return max(-INT64_MAX, min(amount_minor, INT64_MAX))

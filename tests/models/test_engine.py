@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alerts import Alert, ChainHead, Severity, link
@@ -22,6 +22,7 @@ from models.events import (
 from models.limits import (
     CLOSED_EPISODES_MAX,
     INCOMPLETE_RECORDS_MAX,
+    INT64_MAX,
     LOANS_MAX,
     REMEMBERED_IDS_PER_GENERATION,
     WAITING_EVENTS_MAX,
@@ -625,3 +626,52 @@ def test_an_id_is_new_once(ids: list[tuple[str, int]]) -> None:
             seen.add(name)
             assert recognise(memory, fingerprint_of(name), time_ms) is Acquaintance.DUPLICATE
     assert len(memory.current) + len(memory.previous) <= 2 * 4 * 8
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.permutations(range(17)), st.data())
+def test_absurd_amounts_and_dates_never_stop_the_engine(order: list[int], data: st.DataObject) -> None:
+    """What the codec lets through is judged, published, kept and read back, whatever it adds up to and in any order."""
+    most = st.sampled_from((0, 1, INT64_MAX - 1, INT64_MAX))
+    dues = st.sampled_from(("0001-01-01", "1969-12-31", "2025-02-10", "9999-12-31"))
+
+    def amount() -> int:
+        return data.draw(most)
+
+    events: list[Event] = [
+        loan(
+            "2025-01-01",
+            [(data.draw(dues), amount()) for _ in range(4)],
+            event_time_ms=0,
+            principal_minor=amount(),
+        ),
+        loan("2025-01-02", [("2025-02-10", amount())], loan_id="l-2", principal_minor=amount()),
+        billed(
+            "2025-03-03", data.draw(dues), amount(), 1, minimum_due_minor=amount(), balance_minor=amount()
+        ),
+        billed("2025-03-04", data.draw(dues), amount(), 9, minimum_due_minor=amount()),
+        LimitChanged(
+            event_id=event_id(),
+            borrower_id="b-1",
+            event_time_ms=at("2025-03-03"),
+            loan_id="l-1",
+            credit_limit_minor=amount(),
+        ),
+        *[paid(f"2025-03-0{day}", amount(), loan_id=f"l-{1 + day % 2}") for day in range(1, 5)],
+        *[flow(f"2025-0{month}-10", amount(), balance_after_minor=-amount()) for month in range(1, 6)],
+        *[query(f"2025-03-0{day}", "\U0001f600\x00" * day) for day in range(1, 4)],
+    ]
+    risk_engine, restored = engine(), engine()
+
+    feed(risk_engine, [events[place] for place in order])
+    risk_engine.advance_together(end_of("2025-09-30"))
+    output = risk_engine.take_output(0)
+    msgspec.json.encode(output.alerts)
+    msgspec.json.encode(output.risks)
+    restored.resume(risk_engine.progress())
+    for borrower_id, record in output.changed.items():
+        assert record is not None
+        restored.restore(borrower_id, record)
+    restored.advance_together(end_of("9990-01-01"))
+
+    assert restored.borrower_count == 1
