@@ -183,7 +183,7 @@ def _mark_active(account: Account, week: int) -> bool:
         shifted = account.active_weeks << ahead if ahead < ACTIVE_WEEKS_MAX else 0
         account.active_weeks = (shifted & ((1 << ACTIVE_WEEKS_MAX) - 1)) | 1
         account.active_week = week
-        return ahead > 1
+        return ahead > 1 or (bool(account.links) and account.links[-1] % 2 == 0)
     known = account.active_weeks
     if -ahead < ACTIVE_WEEKS_MAX:
         account.active_weeks |= 1 << -ahead

@@ -494,6 +494,15 @@ def test_an_unlinked_account_is_not_a_lost_job() -> None:
     assert finding.reasons[0].evidence["cause"] == "unlinked"
 
 
+def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
+    """A feed that goes on in spite of the unlink is sight: from the end of its week on the missing pay counts."""
+    before = living("2025-03-11", "2025-09-09")
+    evidence = recorded(*in_time(*pays(*MONTHS), *before))
+    record_unlink(evidence, "acct-1", at("2025-09-10"))
+    assert record_flow(evidence, living("2025-09-16", "2025-09-16")[0], RULES)
+    assert severity_of(evidence, ABSENT) == Severity.SERIOUS
+
+
 def test_an_account_linked_again_is_given_time_to_show_the_pay() -> None:
     """The alert ends with the link; the waiting begins anew, and then a missing pay is one."""
     evidence = recorded(*pays(*MONTHS))
