@@ -55,7 +55,8 @@ REVISIONS: Final = 128
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week."""
-_EPISODE_SLACK_DAYS: Final = 60
+_EPISODE_SLACK_DAYS: Final = 120
+"""How long before the opening of an alert, or its settling, the last pay may lie: quarterly pay over a festival."""
 _REGULAR_GAP_DAYS_MAX: Final = 100
 """Rarer than once a quarter is no rhythm that three pays could show."""
 _REGULAR_GAP_SPREAD: Final = 1.6

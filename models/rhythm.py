@@ -37,6 +37,8 @@ _PACE_GAPS: Final = 12
 """Gaps from which the pace is told: a year of months, a quarter of weeks."""
 _PACE_GAPS_MIN: Final = 3
 """With fewer a source is taken for monthly: salary and bonus of a new employer are no weekly pay."""
+_PACE_DAYS_MAX: Final = 100
+"""Pay that is rarer than once a quarter stands as if it were quarterly: it is extra pay, never the usual one."""
 _OUTAGE_FACTOR: Final = 3
 """A gap beyond so many usual ones was an outage, not rhythm."""
 _SPLIT_DAYS: Final = 12
@@ -104,7 +106,7 @@ def pace_of(days: list[int]) -> int:
         return MONTH_DAYS
     middle = gaps[len(gaps) // 2]
     if len(gaps) < _PACE_GAPS_MIN:
-        return max(MONTH_DAYS, middle)
+        return min(max(MONTH_DAYS, middle), _PACE_DAYS_MAX)
     while gaps[-1] > middle * _OUTAGE_FACTOR:
         gaps.pop()
     if sum(gaps) <= len(gaps) * _WEEKLY_DAYS_MAX:
@@ -113,7 +115,7 @@ def pace_of(days: list[int]) -> int:
     for gap in gaps:
         covered += gap
         if covered >= half:
-            return gap
+            return min(gap, _PACE_DAYS_MAX)
     raise AssertionError(gaps)
 
 
@@ -142,7 +144,7 @@ def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
     if stream.festival_days:
         expected = first + pace_days
         if spring_festival_within(expected - _FESTIVAL_NEAR_DAYS, expected + _FESTIVAL_NEAR_DAYS):
-            return last + stream.festival_days + 1
+            return max(last + stream.festival_days, expected + pace_days + _PARTS_APART_DAYS) + 1
         if spring_festival_within(first, expected):
             return last + _FESTIVAL_EARLY_DAYS + 1
     for later in range(index + 1, newest + 1):
@@ -153,9 +155,9 @@ def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
 
 def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
     """The best level of the pays up to `index` that stand on `day`, and the newest pay that has it."""
-    (_, days, _), _, reach_days, followed_days, festival_days, _, levels = stream
+    (_, days, _), pace_days, reach_days, followed_days, festival_days, _, levels = stream
     surely = day - followed_days
-    at_most = day - reach_days - festival_days
+    at_most = day - max(reach_days + festival_days, 2 * pace_days + _PARTS_APART_DAYS)
     newest = index
     best, best_index = 0, -1
     while index >= 0:
