@@ -43,8 +43,6 @@ _OUTAGE_FACTOR: Final = 3
 """A gap beyond so many usual ones was an outage, not rhythm."""
 _SPLIT_DAYS: Final = 12
 """Parts of one monthly pay come within so many days."""
-_PARTS_APART_DAYS: Final = 3
-"""Between two parts of one pay: a weekend."""
 _STEADY_VARIATION: Final = 0.12
 """Variation of levels, relative to their middle, up to which a source is steady. Pay that varies evenly by up to a
 fifth stays within it, and cannot by chance fall short by 30 %."""
@@ -52,8 +50,8 @@ _STEADY_LEVELS: Final = 16
 """Newest levels that tell steadiness."""
 _LEARNT_GAP_FACTOR: Final = 1.25
 """Own gaps up to so many reaches are the payer's habit and are learnt; longer ones were losses."""
-_LEARNT_SLACK_DAYS: Final = 3
-"""Pay-day jitter on top of the longest learnt gap."""
+_JITTER_DAYS: Final = 3
+"""Of a pay day: on top of the longest learnt gap, and of two paces over a festival."""
 
 _FESTIVAL_REST_BEFORE_DAYS: Final = 7
 """Who rests over the festival leaves up to a week before it."""
@@ -144,12 +142,12 @@ def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
     if stream.festival_days:
         expected = first + pace_days
         if spring_festival_within(expected - _FESTIVAL_NEAR_DAYS, expected + _FESTIVAL_NEAR_DAYS):
-            return max(last + stream.festival_days, expected + pace_days + _PARTS_APART_DAYS) + 1
+            return max(last + stream.festival_days, expected + pace_days + _JITTER_DAYS) + 1
         if spring_festival_within(first, expected):
             return last + _FESTIVAL_EARLY_DAYS + 1
     for later in range(index + 1, newest + 1):
         if (days[later] - first) * 2 > pace_days:
-            return min(last, max(first + stream.followed_days, days[later] + _PARTS_APART_DAYS)) + 1
+            return first + stream.followed_days + 1
     return last + 1
 
 
@@ -157,7 +155,7 @@ def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
     """The best level of the pays up to `index` that stand on `day`, and the newest pay that has it."""
     (_, days, _), pace_days, reach_days, followed_days, festival_days, _, levels = stream
     surely = day - followed_days
-    at_most = day - max(reach_days + festival_days, 2 * pace_days + _PARTS_APART_DAYS)
+    at_most = day - max(reach_days + festival_days, 2 * pace_days + _JITTER_DAYS)
     newest = index
     best, best_index = 0, -1
     while index >= 0:
@@ -303,11 +301,11 @@ def _reach_days(pays: Pays, pace_days: int, policy: IncomeDropPolicy) -> tuple[i
 
 def _learnt_days(days: list[int], known_days: int, reach_days: int) -> int:
     """The longest gap this payer has left before, with some slack; gaps over a Spring Festival teach nothing."""
-    longest = known_days - _LEARNT_SLACK_DAYS
+    longest = known_days - _JITTER_DAYS
     longest_learnt = reach_days * _LEARNT_GAP_FACTOR
     earlier = days[0]
     for day in days:
         if longest < day - earlier <= longest_learnt and not spring_festival_within(earlier, day):
             longest = day - earlier
         earlier = day
-    return longest + _LEARNT_SLACK_DAYS
+    return longest + _JITTER_DAYS

@@ -281,13 +281,10 @@ def _of_main_currency(income: list[Pays]) -> list[Pays]:
 
 
 def _is_plainly_enough(scene: _Scene, policy: IncomeDropPolicy) -> bool:
-    """Whether no loss can be found, whatever is usual: that is never above the caps of `_levels_on`."""
-    ceiling = income = 0
-    for stream, level, *_ in scene.standings:
-        income += level
-        known = sorted(stream.levels)
-        ceiling += min(known[-1], _cap(known[len(known) // 2]))
-    return ceiling - income < policy.severity.watch * ceiling
+    """Whether no loss can be found, whatever is usual: more than the best levels ever it is not."""
+    best = sum([max(standing.stream.levels) for standing in scene.standings])
+    income = sum([standing.level for standing in scene.standings])
+    return best - income < policy.severity.watch * best
 
 
 def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
@@ -323,14 +320,11 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
     )
 
 
-def _cap(middle: int) -> int:
-    return middle + middle // BONUS_PART
-
-
 def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
     """The levels at past looks, without bonuses and less what is this source's ordinary variation.
 
-    Neither touches steady pay. A bonus is what stands out above the middle of the levels.
+    Neither touches steady pay. A bonus is what stands out above the middle of the levels: one every quarter can stand
+    at most of the looks, but never makes up most of the pays.
     """
     known = stream.levels[: bisect_right(stream.pays.days, looks[0])]
     if not known:
@@ -338,7 +332,7 @@ def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
     middle, variation = middle_and_variation(known, stream.pays_per_level)
     if stream.pays_per_level > 2:  # such sums overlap, so that some of the variation does not show
         variation += variation // 2
-    cap = _cap(middle)
+    cap = middle + middle // BONUS_PART
     return [max(min(level, cap) - variation, 0) for level in levels_before(stream, looks)]
 
 

@@ -148,6 +148,17 @@ def test_a_pay_without_category_from_a_known_payer_is_income() -> None:
     assert payer.amounts == [1000] * 4
 
 
+def test_a_known_payer_is_known_on_every_account() -> None:
+    """Who pays declared income into one account pays income into another, and keeps its room as a candidate."""
+    once = flow(at("2025-05-10"), 500, category=None, kind=None, account="acct-2")
+    others = [
+        flow(at("2025-06-01") + n * DAY_MS, 7 + n, category=None, kind=None, payer=f"p-{n}")
+        for n in range(40)
+    ]
+    assert came_by(recorded(*months(4), once), at("2025-12-31")) == 4500
+    assert came_by(recorded(*months(4), once, *others), at("2025-12-31")) == 4500
+
+
 @pytest.mark.parametrize(
     ("days", "amounts", "regular"),
     [

@@ -182,6 +182,17 @@ def test_a_triple_bonus_makes_the_next_pay_no_loss() -> None:
     assert severity_of(evidence, "2025-09-30") is None
 
 
+def test_a_bonus_every_quarter_is_never_usual() -> None:
+    """Twelve days before every third pay, twice the pay: it stands at most of the looks, and still is a bonus."""
+    bonus_days = ("2024-09-13", "2024-12-14", "2025-03-20", "2025-06-14")
+    pay_days = [f"2024-{month:02d}-27" for month in range(9, 13)] + [
+        f"2025-{month:02d}-27" for month in range(1, 8)
+    ]
+    flows = in_time(*pays(*pay_days), *pays(*bonus_days, amount=2 * PAY))
+    assert severity_of(recorded(*flows), "2025-07-28") is None
+    assert drive(flows, at("2025-08-30", "00:00"), RULES) == []
+
+
 def test_a_small_extra_payment_is_no_pay_cut() -> None:
     """An allowance three weeks after the pay does not replace it, and two of them a month neither."""
     extras = [one for month in ("08", "09") for one in pays(f"2025-{month}-20", f"2025-{month}-30", amount=9)]
@@ -459,6 +470,42 @@ def test_an_account_with_a_rent_a_month_is_judged_by_its_own_habit() -> None:
     assert codes_of(found(recorded(*in_time(*pays(*MONTHS), *paid_on)), ABSENT)) == ["ID-ABSENT"]
 
 
+def test_a_handful_of_flows_is_no_habit_to_fall_silent_from() -> None:
+    """Flows in two weeks, the last after the last pay: their end says nothing, the absence of pay does."""
+    flows = in_time(*pays(*MONTHS), *living("2025-08-04", "2025-08-13"))
+    assert severity_of(recorded(*flows), ABSENT) == Severity.SERIOUS
+
+
+def test_pay_that_came_to_a_silent_account_would_come_again() -> None:
+    """Life on the account ended two months before the last pay: its silence is nothing new."""
+    flows = in_time(*pays(*MONTHS), *living("2025-03-11", "2025-06-20"))
+    assert severity_of(recorded(*flows), ABSENT) == Severity.SERIOUS
+
+
+def test_an_account_with_other_pay_is_not_silent() -> None:
+    """A second employer goes on paying into it: the first one's pay is lost in our sight."""
+    flows = in_time(
+        *pays(*MONTHS, amount=600_000),
+        *pays(*(month[:-2] + "20" for month in MONTHS), "2025-09-20", amount=400_000, payer="employer-2"),
+        *living("2025-03-11", "2025-08-30"),
+    )
+    finding = found(recorded(*flows), ABSENT)
+    assert finding is not None
+    assert (finding.severity, finding.actionable) == (Severity.WARNING, True)
+
+
+@pytest.mark.parametrize(("unseen", "codes"), [(300_000, ["ID-CANNOT-SEE"]), (299_999, [])])
+def test_what_cannot_be_seen_is_told_from_watch_on(unseen: int, codes: list[str]) -> None:
+    """Three tenths of the income on an unlinked account is worth a word, a fen less is not."""
+    flows = in_time(
+        *pays(*MONTHS, "2025-09-10", amount=PAY - unseen),
+        *pays(*MONTHS, amount=unseen, payer="employer-2", account="acct-2"),
+    )
+    evidence = recorded(*flows)
+    record_unlink(evidence, "acct-2", at("2025-08-20"))
+    assert codes_of(found(evidence, ABSENT)) == codes
+
+
 def test_a_sign_of_life_makes_a_silent_account_a_lost_job() -> None:
     """Flows on the account again and still no pay: serious from the end of that week on."""
     flows = in_time(*pays(*MONTHS), *living("2025-03-11", "2025-08-30"), *living("2025-10-15", "2025-10-15"))
@@ -496,7 +543,7 @@ def test_an_unlinked_account_is_not_a_lost_job() -> None:
 
 def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
     """A feed that goes on in spite of the unlink is sight: from the end of its week on the missing pay counts."""
-    before = living("2025-03-11", "2025-09-09")
+    before = living("2025-03-11", "2025-09-09", every_days=1)
     evidence = recorded(*in_time(*pays(*MONTHS), *before))
     record_unlink(evidence, "acct-1", at("2025-09-10"))
     assert record_flow(evidence, living("2025-09-16", "2025-09-16")[0], RULES)

@@ -18,7 +18,7 @@ from tests.support.incomes import DAYS, LOSING, STABLE, START, drive, flows_of
 RULES = rules()
 UNTIL_MS = RULES.calendar.midnight_ms(START + DAYS)
 YEARS = DAYS / 365
-FALSE_PER_100_YEARS_MAX = {"gig_weekly": 1.0}
+FALSE_PER_100_YEARS_MAX = {"gig_weekly": 2.0}
 """False alarms in 100 borrower-years: none for any kind but gig work that is paid once a week, any day of it, and varies
 by 40 %: there bad weeks and a week off can add up to three tenths."""
 MEDIAN_DAYS_MAX = {
