@@ -3,10 +3,10 @@
 **Now.** A borrower's income is the sum of its sources' levels (`models.rhythm`), a month. It rises when pay comes and falls
 only at a local midnight, when a pay loses its standing because the next one of its size did not come in time.
 
-**Usual.** The same sum, looked at every `SAMPLE_DAYS` back from the last pay before the loss, ten times at most; of these
-the value that three tenths lie below. That is no mean: a bonus, however large, and a change of employer with both pays in
-one month raise few looks, a bad month lowers few, and after four months at a new level the new level is the usual one.
-While an alert is open, the looks go back from its opening, so that the loss is measured against what was before it.
+**Usual.** The same sum, looked at every `SAMPLE_DAYS` back from before the loss, ten times at most; of these the value that
+three tenths lie below, without bonuses and less each source's ordinary variation (`_levels_on`). So a bonus, however large, a
+change of employer with both pays in one month, or a bad month hardly move it, while four months at a new level make it
+the usual one. While an alert is open, the looks go back from its opening: the loss is measured against what was before.
 
 **Found** where the part lost reaches a threshold, with a history as long as the policy wants from the first to the last
 full pay. An open alert keeps its severity until the loss is `ease_margin` below its threshold. It resolves when income
