@@ -22,10 +22,10 @@ from models.borrower import (
     INCOMPLETE_MORE,
     Borrower,
     PendingJudgement,
+    check_record,
     decode_borrower,
     encode_borrower,
     new_borrower,
-    peek_deadlines_ms,
 )
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import open_episode
@@ -223,9 +223,14 @@ class RiskEngine:
     # ---- restart -------------------------------------------------------------------------------------------------
 
     def restore(self, borrower_id: str, record: bytes) -> None:
-        """Take a state record back; it stays bytes until its borrower is touched. A later record replaces it."""
+        """Take a state record back; it stays bytes until its borrower is touched. A later record replaces it.
+
+        Raises:
+            CorruptStateError: the record cannot be trusted, and nothing was taken.
+        """
+        deadlines_ms = check_record(borrower_id, record)
         self._borrowers[borrower_id] = record
-        for clock, due_ms in enumerate(peek_deadlines_ms(record)):
+        for clock, due_ms in enumerate(deadlines_ms):
             if due_ms != NEVER:
                 self._push_deadline(clock, due_ms, borrower_id)
 
@@ -397,7 +402,7 @@ class RiskEngine:
             standing = [
                 (due, known_id)
                 for known_id, known in self._borrowers.items()
-                if (due := _deadlines_of(known)[clock]) != NEVER
+                if (due := _deadlines_of(known_id, known)[clock]) != NEVER
             ]
             self._deadlines.rebuild(clock, standing)
 
@@ -420,5 +425,5 @@ class RiskEngine:
         return Origin(TOPICS[feed], self._partition, offset, event_id)
 
 
-def _deadlines_of(known: Borrower | bytes) -> Sequence[int]:
-    return peek_deadlines_ms(known) if isinstance(known, bytes) else known.deadlines_ms
+def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:
+    return check_record(borrower_id, known) if isinstance(known, bytes) else known.deadlines_ms
