@@ -17,7 +17,14 @@ from streams.kafka.local.jars import CLUSTER_ID, LOGGING, KafkaServer, kafka_ser
 from streams.kafka.local.java import Java, find_java
 from streams.kafka.local.ports import free_ports
 from streams.kafka.local.processes import GuardedProcesses
-from streams.kafka.local.properties import HOST, Node, meta_properties, server_properties, written
+from streams.kafka.local.properties import (
+    HOST,
+    Node,
+    ProxiedListener,
+    meta_properties,
+    server_properties,
+    written,
+)
 
 HEAP_MB_ALONE: Final = 1024
 """Measured peak of a single broker at 250,000 records/s: 430 MB resident; the rest is for wide topics."""
@@ -57,12 +64,25 @@ class LocalKafka:
     The methods that stop, kill and start single brokers number them from 0.
     """
 
-    def __init__(self, brokers: int = 1, *, settings: Mapping[str, str] | None = None) -> None:
-        """Describe a cluster of `brokers` (1 or 3); `settings` go on top of `server_properties`, for each."""
+    def __init__(
+        self,
+        brokers: int = 1,
+        *,
+        settings: Mapping[str, str] | None = None,
+        proxies: Sequence[str] = (),
+    ) -> None:
+        """Describe a cluster of `brokers` (1 or 3); `settings` go on top of `server_properties`, for each.
+
+        With `proxies`, one `host:port` a broker, each broker has a second listener (`proxied_listeners`) whose clients
+        are told to come back by way of that address. Brokers talk to each other on the direct one.
+        """
         if brokers not in {1, 3}:
             raise ValueError(f"a quorum wants 1 or 3 brokers, not {brokers}")
+        if proxies and len(proxies) != brokers:
+            raise ValueError(f"{brokers} brokers want as many proxies, not {len(proxies)}")
         self._count = brokers
         self._settings = dict(settings or {})
+        self._proxies = tuple(proxies)
         self._nodes: tuple[Node, ...] = ()
         self._running: _Running | None = None
 
@@ -75,6 +95,11 @@ class LocalKafka:
     def addresses(self) -> tuple[str, ...]:
         """`host:port` of each broker."""
         return tuple(node.address for node in self._nodes)
+
+    @property
+    def proxied_listeners(self) -> tuple[str, ...]:
+        """`host:port` where each broker listens for its proxy; empty without `proxies`."""
+        return tuple(f"{HOST}:{node.proxied.port}" for node in self._nodes if node.proxied is not None)
 
     @property
     def folder(self) -> Path:
@@ -175,11 +200,13 @@ class LocalKafka:
         return self._running
 
     def _start_all(self) -> None:
-        ports = free_ports(HOST, 2 * self._count)
-        folders = [self.folder / f"broker-{index}" for index in range(self._count)]
+        ports = iter(free_ports(HOST, 2 * self._count + len(self._proxies)))
+        proxied: list[ProxiedListener | None] = [None] * self._count
+        for index, address in enumerate(self._proxies):
+            proxied[index] = ProxiedListener(next(ports), address)
         self._nodes = tuple(
-            Node(index + 1, ports[2 * index], ports[2 * index + 1], folder)
-            for index, folder in enumerate(folders)
+            Node(index + 1, next(ports), next(ports), self.folder / f"broker-{index}", proxied[index])
+            for index in range(self._count)
         )
         for index, node in enumerate(self._nodes):
             self._format(node)

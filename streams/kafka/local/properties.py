@@ -18,6 +18,14 @@ MESSAGE_BYTES_MAX: Final = KAFKA_MESSAGE_BYTES_DEFAULT + OUTPUT_MARGIN_BYTES
 
 
 @dataclass(frozen=True, slots=True)
+class ProxiedListener:
+    """A second listener: where it really is, and the address of the proxy that its clients are sent to instead."""
+
+    port: int
+    advertised: str
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One broker, at the same time a controller: its number (from 1), its two ports, its folder."""
 
@@ -25,6 +33,7 @@ class Node:
     port: int
     controller_port: int
     folder: Path
+    proxied: "ProxiedListener | None" = None
 
     @property
     def address(self) -> str:
@@ -52,14 +61,20 @@ def server_properties(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
     replicas = min(3, len(nodes))
     in_sync_min = max(1, replicas - 1)
     voters = ",".join(f"{other.id}@{HOST}:{other.controller_port}" for other in nodes)
+    listeners, advertised, protocols = f"PLAINTEXT://{node.address}", f"PLAINTEXT://{node.address}", ""
+    if node.proxied is not None:
+        listeners += f",PROXIED://{HOST}:{node.proxied.port}"
+        advertised += f",PROXIED://{node.proxied.advertised}"
+        protocols = ",PROXIED:PLAINTEXT"
     return {
         "process.roles": "broker,controller",
         "node.id": str(node.id),
         "controller.quorum.voters": voters,
-        "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{HOST}:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{node.address}",
+        "listeners": f"{listeners},CONTROLLER://{HOST}:{node.controller_port}",
+        "advertised.listeners": advertised,
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
+        "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(node.data),
         # Topics are made on purpose, with their partitions and limits (topics apply), or not at all.
         "auto.create.topics.enable": "false",
