@@ -7,6 +7,7 @@ Faust's agents (160 µs an event before they do anything), it is a service of it
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -21,6 +22,7 @@ from mode.types import ServiceT
 from streams.bootstrap import build_pipeline
 from streams.kafka.admin import check
 from streams.metrics import PrometheusMetrics
+from streams.pages import add_pages
 from streams.pipeline import Pipeline, PipelineError
 from streams.settings import Settings, load_settings
 
@@ -28,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Records come and go by the ten thousand and hold no cycles: the default of 700 would look at them all the time."""
+
+
+_GUARD_EVERY_SECONDS: Final = 1.0
+"""How often the time is begun anew after which a process that is stuck ends."""
 
 
 class PipelineService(Service):
@@ -48,12 +54,30 @@ class PipelineService(Service):
         self._pipeline = build_pipeline(self._settings, self._metrics)
         self._run = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self.add_future(self._watch(self._run))
+        self.add_future(self._guard(self._pipeline))
 
     async def on_stop(self) -> None:
         """Finish the batch, commit, leave the group: before anything else of the app stops."""
         if self._pipeline is not None and self._run is not None:
             self._pipeline.stop()
             await asyncio.wait([self._run])
+        faulthandler.cancel_dump_traceback_later()
+
+    @property
+    def reasons_not_ready(self) -> list[str]:
+        """Why this worker does not do its part at the moment; nothing where it does."""
+        if self._pipeline is None or self._run is None or self._run.done():
+            return ["the pipeline does not run"]
+        return self._pipeline.reasons_not_ready
+
+    async def _guard(self, pipeline: Pipeline) -> None:
+        """Have the process ended from outside the loop when the loop does not turn: whatever blocks it, blocks this too."""
+        turns = -1
+        while True:
+            if turns != pipeline.turns:
+                turns = pipeline.turns
+                faulthandler.dump_traceback_later(self._settings.turn_timeout_ms / 1000, exit=True)
+            await asyncio.sleep(_GUARD_EVERY_SECONDS)
 
     async def _watch(self, run: asyncio.Task[None]) -> None:
         await asyncio.wait([run])
@@ -87,6 +111,7 @@ class ForewarnApp(faust.App):
             worker_redirect_stdouts=False,
             **options,
         )
+        add_pages(self, self.metrics, lambda: self.pipeline.reasons_not_ready)
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
         """Start the pipeline with the app; of its services it stops first."""

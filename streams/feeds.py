@@ -7,7 +7,16 @@ return it has `grace_ms` to bring what it held back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+
+from models.events import TOPICS
+from streams.clock import Clock
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.steady_clock import SteadyClock
+
+logger = logging.getLogger(__name__)
 
 
 class FeedHealth:
@@ -39,3 +48,54 @@ class FeedHealth:
     def follows_wall_clock(self, feed: int, now_ms: int) -> bool:
         """Whether an idle partition's watermark may follow the wall clock."""
         return not self.is_silent(feed, now_ms) and now_ms >= self._trusted_from_ms[feed]
+
+
+class LiveFeeds:
+    """What the time of day may tell of the feeds, with every change of their health told to the operator."""
+
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics) -> None:
+        """For all feeds of `TOPICS`."""
+        self._settings = settings
+        self._clock = clock
+        self._steady = SteadyClock(clock)
+        self._metrics = metrics
+        self._health = FeedHealth(len(TOPICS), settings.feed_silence_ms, settings.feed_return_grace_ms)
+        self._told_silent: list[bool | None] = [None] * len(TOPICS)
+
+    def watermarks_ms(self, ends: Sequence[Sequence[int]], lateness_ms: Sequence[int]) -> Mapping[int, int]:
+        """Take in the ends of all partitions; return, by feed, how far an idle partition's watermark may go.
+
+        Args:
+            ends: by feed and partition.
+            lateness_ms: allowed lateness by feed.
+        """
+        now_ms = self._clock.monotonic_ms()
+        for feed, ends_of_feed in enumerate(ends):
+            self._health.observe(feed, ends_of_feed, now_ms)
+            self._tell(feed, silent=self._health.is_silent(feed, now_ms))
+        today_ms = self._steady.now_ms()
+        return {
+            feed: today_ms - lateness_ms[feed]
+            for feed in range(len(TOPICS))
+            if self._health.follows_wall_clock(feed, now_ms)
+        }
+
+    def _tell(self, feed: int, *, silent: bool) -> None:
+        told, self._told_silent[feed] = self._told_silent[feed], silent
+        if silent == told:
+            return
+        self._metrics.set("feed_silent", silent, TOPICS[feed])
+        if not silent:
+            logger.info(
+                "feed %s moves: what is absent from it is judged by the time of day again in %.0f s (feed_return_grace_ms)",
+                TOPICS[feed],
+                self._settings.feed_return_grace_ms / 1000,
+            )
+        elif told is None:
+            logger.info("feed %s has not moved since the start: what is absent from it waits", TOPICS[feed])
+        else:
+            logger.warning(
+                "feed %s is silent: none of its partitions moved for %.0f s (feed_silence_ms), what is absent from it waits",
+                TOPICS[feed],
+                self._settings.feed_silence_ms / 1000,
+            )

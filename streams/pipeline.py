@@ -16,20 +16,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from models.events import TOPICS
 from streams.clock import Clock
 from streams.codec import Decoder
-from streams.feeds import FeedHealth
+from streams.feeds import LiveFeeds
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.ports import Assignment, EngineMaker, Fetched, Logs, Ports
+from streams.probe import Ends, EndsProbe
 from streams.restore import decide_position, fill_engine, read_changelog
 from streams.settings import Settings
 from streams.task import FEEDS, Identity, Task
 from streams.topics import TopicNames
+from streams.watchdog import Concern, Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ _IDLE_POLL_MS: Final = 20
 """How long the loop waits for records when nothing else is due: also the grain of its timers."""
 _YIELDS_COMMITTING: Final = 4
 """Turns left to the network while a commit runs: an answer passes through as many callbacks before the next request."""
+_WATCH_EVERY_MS: Final = 1_000
+"""How often is looked whether the worker gets on."""
 _FIGURES_EVERY_MS: Final = 1_000
 """How often gauges are set: more than anybody reads them."""
 
@@ -62,6 +66,8 @@ class Pipeline:
         """
         self.tasks: dict[int, Task] = {}
         """The open ones, by number."""
+        self.turns = 0
+        """How often the loop went round: as long as it grows, the process is not stuck."""
         self._ports = ports
         self._prepare = prepare
         self._maker: EngineMaker | None = None
@@ -72,10 +78,15 @@ class Pipeline:
         self._source = ports.source()
         self._logs = ports.logs()
         self._decoders = [Decoder(topic) for topic in TOPICS]
-        self._feeds = FeedHealth(FEEDS, settings.feed_silence_ms, settings.feed_return_grace_ms)
+        self._feeds = LiveFeeds(settings, clock, metrics)
+        self._probe = EndsProbe(self._read_ends, settings.feed_probe_interval_ms)
+        self._watchdog = Watchdog()
+        self._next_watch_ms = 0
         self._partition_count = 0
         self._held: Assignment | None = None
         """The assignment that the open and opening tasks belong to."""
+        self._assignment_checked: Assignment | None = None
+        """The last one at which the topics were found to have as many partitions as at the start."""
         self._handing_over = False
         self._stopping = asyncio.Event()
         self._openings: dict[int, asyncio.Task[Task]] = {}
@@ -83,11 +94,10 @@ class Pipeline:
         self._closings: set[asyncio.Task[None]] = set()
         self._restores = asyncio.Semaphore(settings.restores_at_once_max)
         self._paused: set[tuple[int, int]] = set()
+        self._processed = 0
         self._next_commit_ms = 0.0
-        self._next_probe_ms = 0
-        self._probe: asyncio.Task[list[Sequence[int]]] | None = None
         self._next_figures_ms = 0
-        self._ends: list[Sequence[int]] | None = None
+        self._ends: Ends | None = None
         """With `until_end`: by feed, where each partition ended at the start."""
 
     def stop(self) -> None:
@@ -131,11 +141,12 @@ class Pipeline:
 
     async def _turn(self) -> None:
         """Once around: what arrived, what can be processed, what is due."""
+        self.turns += 1
         self._raise_failures()
         self._follow_assignment()
         for fetched in await self._source.poll(0 if self._has_work() else _IDLE_POLL_MS):
             self._accept(fetched)
-        self._probe_feeds()
+        self._look()
         # The awaits above are where tasks may have been taken away; from here on nothing can come between.
         if not self._handing_over:
             self._process()
@@ -179,6 +190,7 @@ class Pipeline:
             processed += task.process(max(1, self._settings.turn_events_max // len(ready)))
             self._resume_partitions(task)
         if processed:
+            self._processed += processed
             self._metrics.count("events", processed)
 
     def _release(self, task: Task) -> None:
@@ -254,10 +266,15 @@ class Pipeline:
         commit.add_done_callback(done)
         return True
 
-    async def _finish_commits(self, timeout_ms: int) -> None:
-        """Let running commits come to their end; leave what does not."""
+    async def _finish_commits(self) -> None:
+        """Let running commits come to their end: each of their steps has its limit.
+
+        Raises:
+            PipelineError: one of them failed.
+        """
         if self._commits:
-            await asyncio.wait(self._commits.values(), timeout=timeout_ms / 1000)
+            await asyncio.wait(self._commits.values())
+        self._raise_failures()
 
     # ---- assignment ----------------------------------------------------------------------------------------------
 
@@ -416,33 +433,22 @@ class Pipeline:
                     f"task {number}: {error}. The process ends; a restart goes on from the last transaction in the log"
                 ) from error
 
-    # ---- feeds ---------------------------------------------------------------------------------------------------
+    # ---- feeds, and whether the worker gets on ----------------------------------------------------------------------
 
-    def _probe_feeds(self) -> None:
-        """With `clock = "wall"`: look at the ends of all partitions now and then, beside the loop."""
-        if self._settings.clock != "wall":
-            return
+    def _look(self) -> None:
+        """Look at the ends of all partitions now and then: do the feeds live, does this worker bring what is there?"""
         now_ms = self._clock.monotonic_ms()
-        if self._probe is None:
-            if now_ms >= self._next_probe_ms:
-                self._next_probe_ms = now_ms + self._settings.feed_probe_interval_ms
-                self._probe = asyncio.create_task(self._read_ends(), name="probe of feeds")
-        elif self._probe.done():
-            probe, self._probe = self._probe, None
-            for feed, ends in enumerate(probe.result()):
-                self._feeds.observe(feed, ends, now_ms)
-                self._metrics.set("feed_silent", self._feeds.is_silent(feed, now_ms), TOPICS[feed])
-            if not self._handing_over:
-                self._follow_wall_clock(now_ms)
+        ends = self._probe.look(now_ms)
+        if ends is not None and self._settings.clock == "wall" and not self._handing_over:
+            self._follow_time_of_day(ends)
+        if now_ms >= self._next_watch_ms:
+            self._next_watch_ms = now_ms + _WATCH_EVERY_MS
+            self._watchdog.look(self._concerns(), now_ms)
+            self._end_if_stuck()
 
-    def _follow_wall_clock(self, now_ms: int) -> None:
+    def _follow_time_of_day(self, ends: Ends) -> None:
         """Move the watermarks of idle partitions of living feeds."""
-        wall_ms = self._clock.now_ms()
-        following = {
-            feed: wall_ms - self._engines.lateness_ms[feed]
-            for feed in range(FEEDS)
-            if self._feeds.follows_wall_clock(feed, now_ms)
-        }
+        following = self._feeds.watermarks_ms(ends, self._engines.lateness_ms)
         for task in self.tasks.values():
             if self._is_full(task):
                 continue
@@ -457,10 +463,67 @@ class Pipeline:
             and self._source.caught_up(feed, task.number)
         )
 
-    async def _read_ends(self) -> list[Sequence[int]]:
+    def _concerns(self) -> Iterator[Concern]:
+        """What is fine for a moment and must not last. An opening task is none: each of its steps has its own limit."""
+        if self._probe.failure is not None:
+            yield Concern("broker", None, f"the broker does not answer: {self._probe.failure}")
+        if self._source.assignment is None:
+            yield Concern("assignment", None, f"group {self._settings.group_id} has assigned nothing")
+        for number, task in self.tasks.items():
+            if task.queue.ready:
+                said = f"task {number}: {task.queue.ready} records wait to be processed"
+                yield Concern((number, "process"), tuple(task.offsets), said)
+            if task.dirty or number in self._commits:
+                said = f"task {number}: what was processed is not committed, step {task.commit_steps}"
+                yield Concern((number, "commit"), task.commit_steps, said)
+            if not self._handing_over:
+                yield from self._unread(task)
+
+    def _unread(self, task: Task) -> Iterator[Concern]:
+        """The feeds of a task that hold more than was polled, where nobody holds them back."""
+        for feed, ends in enumerate(self._probe.ends or ()):
+            position = self._source.position(feed, task.number)
+            if position < ends[task.number] and (feed, task.number) not in self._paused:
+                said = f"task {task.number}: {TOPICS[feed]} is read up to {position} of {ends[task.number]}"
+                yield Concern((task.number, feed), position, said)
+
+    def _end_if_stuck(self) -> None:
+        lasting = self._watchdog.lasting(self._settings.progress_timeout_ms)
+        if lasting:
+            raise PipelineError(
+                f"no progress although there is work (progress_timeout_ms): {'; '.join(lasting)}. The process ends; a restart "
+                f"goes on from the last transaction in the log"
+            )
+
+    @property
+    def reasons_not_ready(self) -> list[str]:
+        """Why this worker does not do its part at the moment; nothing where it does."""
+        opening = [f"task {number} is being restored" for number in sorted(self._openings)]
+        return [*opening, *self._watchdog.lasting(self._settings.unready_after_ms)]
+
+    async def _read_ends(self) -> Ends:
+        """Up to where there is something to read, by feed and partition.
+
+        Raises:
+            PipelineError: the topics have another number of partitions than at the start.
+        """
+        if self._assignment_checked != self._held:
+            await self._refuse_other_partition_count()
         partitions = range(self._partition_count)
-        ranges = await self._logs.ranges(self._names.inputs, partitions)
-        return [[ranges[name, partition].end for partition in partitions] for name in self._names.inputs]
+        ends = await self._logs.readable_ends(self._names.inputs, partitions)
+        return [[ends[name, partition] for partition in partitions] for name in self._names.inputs]
+
+    async def _refuse_other_partition_count(self) -> None:
+        """The group assigns anew when topics grow: so it is enough to look after an assignment."""
+        checked = self._held
+        counts = await self._logs.partition_counts(self._names.inputs)
+        if set(counts.values()) != {self._partition_count}:
+            found = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise PipelineError(
+                f"the input topics had {self._partition_count} partitions at the start and have others now ({found}): "
+                f"borrowers would be on the wrong tasks. Replay the inputs under another prefix and group"
+            )
+        self._assignment_checked = checked
 
     # ---- the end -------------------------------------------------------------------------------------------------
 
@@ -479,21 +542,20 @@ class Pipeline:
 
     async def _drain(self) -> None:
         """Commit what was processed, then hand back."""
+        await self._finish_commits()
+        if not self._handing_over:
+            for task in self.tasks.values():
+                if task.dirty:
+                    self._begin_commit(task)
+            await self._finish_commits()
         if self._handing_over:
-            return
-        await self._finish_commits(self._settings.commit_timeout_ms)
-        self._raise_failures()
-        for task in self.tasks.values():
-            if task.dirty:
-                self._begin_commit(task)
-        await self._finish_commits(self._settings.commit_timeout_ms)
-        self._raise_failures()
+            logger.info("stopped while tasks moved: what was not committed goes on elsewhere")
+        else:
+            logger.info("stopped: %d records processed, all committed", self._processed)
 
     async def _shut(self) -> None:
         """Let go of everything, in whatever state it is."""
-        if self._probe is not None:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
+        await self._probe.stop()
         for number in list(self._openings):
             self._discard_opening(number)
         await self._source.stop()

@@ -222,6 +222,12 @@ class Logs(Protocol):
         """What the given partitions of the given topics hold, committed or not."""
         ...
 
+    async def readable_ends(
+        self, topics: Sequence[str], partitions: Sequence[int]
+    ) -> Mapping[tuple[str, int], int]:
+        """Up to where committed records can be read: the end, or where the first open transaction begins."""
+        ...
+
     def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
         """Read everything committed, in batches, until the position reaches the end as of now.
 

@@ -96,6 +96,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long the group waits for a worker to hand over. More than `handover_timeout_ms`."""
     handover_timeout_ms: Milliseconds = 10_000
     """How long a worker tries to finish its transactions when tasks are about to move."""
+    unready_after_ms: Milliseconds = 15_000
+    """A worker that stands still for so long although there is work says on `/readyz` that it is not ready."""
+    progress_timeout_ms: Milliseconds = 90_000
+    """After so long it ends itself with a diagnosis: more than any single limit below, so that those speak first."""
+    turn_timeout_ms: Annotated[int, Meta(ge=1_000)] = 240_000
+    """A process whose loop does not turn at all for so long is ended, with the stacks of its threads on stderr. More than
+    a start or an orderly stop may take."""
     poll_interval_max_ms: Milliseconds = 300_000
     """A worker whose loop does not turn for so long leaves the group by itself."""
     producer_start_timeout_ms: Milliseconds = 60_000

@@ -5,7 +5,7 @@ It is told when to take records, when to process and when to commit; it decides 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -74,6 +74,8 @@ class Task:
         """The next record to poll, by feed."""
         self.uncommitted_events = 0
         self.last_commit_ms = clock.monotonic_ms()
+        self.commit_steps = 0
+        """Steps of commits done so far: as long as it grows, a commit gets on."""
         self._merge_keys_ms = list(merge_keys_ms)
         self._decoders = decoders
         self._names = names
@@ -187,13 +189,17 @@ class Task:
     async def commit(self, transaction: Transaction) -> None:
         """Write a transaction: all or nothing. After any error the task is only good for being thrown away."""
         sink = self.sink
-        await sink.begin()
+        await self._step(sink.begin())
         for topic, records in transaction.records.items():
-            await sink.send(topic, records, transaction.timestamp_ms)
+            await self._step(sink.send(topic, records, transaction.timestamp_ms))
         # The client commits although a send failed: nothing is committed before every record is acknowledged.
-        await sink.flush()
-        await sink.send_offsets(transaction.offsets)
-        await sink.commit()
+        await self._step(sink.flush())
+        await self._step(sink.send_offsets(transaction.offsets))
+        await self._step(sink.commit())
+
+    async def _step(self, step: Awaitable[None]) -> None:
+        await step
+        self.commit_steps += 1
 
     def _refuse_undecoded(self, feed: int, reject: Reject, record: RawRecord) -> None:
         self._refuse(feed, record, reject.reason, reject.detail)

@@ -30,6 +30,7 @@ class KafkaLogs:
         self._settings = settings
         self._client: Any = None
         self._probe: Any = None
+        self._readable_probe: Any = None
 
     async def start(self) -> None:
         """Connect."""
@@ -41,18 +42,25 @@ class KafkaLogs:
         self._probe = AIOKafkaConsumer(
             bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-probe"
         )
+        self._readable_probe = AIOKafkaConsumer(
+            bootstrap_servers=settings.broker,
+            client_id=f"{settings.group_id}-readable-probe",
+            isolation_level="read_committed",
+        )
         async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
             await self._client.bootstrap()
             await self._probe.start()
+            await self._readable_probe.start()
 
     async def stop(self) -> None:
         """Disconnect."""
-        client, probe = self._client, self._probe
-        self._client = self._probe = None
+        client, probes = self._client, (self._probe, self._readable_probe)
+        self._client = self._probe = self._readable_probe = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
-                if probe is not None:
-                    await probe.stop()
+                for probe in probes:
+                    if probe is not None:
+                        await probe.stop()
                 if client is not None:
                     await client.close()
 
@@ -77,6 +85,18 @@ class KafkaLogs:
             starts = await self._probe.beginning_offsets(asked)
             ends = await self._probe.end_offsets(asked)
         return {(one.topic, one.partition): LogRange(starts[one], ends[one]) for one in asked}
+
+    async def readable_ends(
+        self, topics: Sequence[str], partitions: Sequence[int]
+    ) -> Mapping[tuple[str, int], int]:
+        """Up to where committed records can be read."""
+        settings = self._settings
+        asked = [TopicPartition(topic, partition) for topic in topics for partition in partitions]
+        async with limited(
+            settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for readable ends"
+        ):
+            ends = await self._readable_probe.end_offsets(asked)
+        return {(one.topic, one.partition): ends[one] for one in asked}
 
     async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
         """Read everything committed until the position reaches the end as of now."""

@@ -255,6 +255,17 @@ class MemoryLogs:
             for partition in partitions
         }
 
+    async def readable_ends(
+        self, topics: Sequence[str], partitions: Sequence[int]
+    ) -> Mapping[tuple[str, int], int]:
+        """Up to where committed records can be read."""
+        await asyncio.sleep(0)
+        return {
+            (topic, partition): self._broker.log(topic, partition).last_stable
+            for topic in topics
+            for partition in partitions
+        }
+
     async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[MemoryRecord]]:
         """Read everything committed until the position reaches the end as of now."""
         log = self._broker.log(topic, partition)

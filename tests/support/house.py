@@ -140,6 +140,7 @@ class CrashingLogs:
         self.stop = logs.stop
         self.partition_counts = logs.partition_counts
         self.ranges = logs.ranges
+        self.readable_ends = logs.readable_ends
 
     async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
         async for records in self._logs.read(topic, partition):

@@ -1,0 +1,55 @@
+"""A look at the ends of all input partitions now and then, beside the loop and past the consumer.
+
+Two things are told by it: whether a feed lives as a whole, and whether there is work that the consumer does not bring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from streams.ports import PortError
+
+Ends = Sequence[Sequence[int]]
+"""By feed and partition: up to where there is something to read."""
+
+
+class EndsProbe:
+    """Asks again after every interval; one question at a time. Times are stop-watch milliseconds."""
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Ends]], interval_ms: int) -> None:
+        """`ask` reads the ends; it is given up with a `PortError`."""
+        self.ends: Ends | None = None
+        """As last seen."""
+        self.failure: PortError | None = None
+        """Why the last question had no answer; None where it had one."""
+        self._ask = ask
+        self._interval_ms = interval_ms
+        self._next_ms = 0
+        self._asked: asyncio.Task[Ends] | None = None
+
+    def look(self, now_ms: int) -> Ends | None:
+        """Ask where it is time to, and return the ends that have just come in, if any have."""
+        if self._asked is None:
+            if now_ms >= self._next_ms:
+                self._next_ms = now_ms + self._interval_ms
+                self._asked = asyncio.create_task(self._ask(), name="probe of the input's ends")
+            return None
+        if not self._asked.done():
+            return None
+        asked, self._asked = self._asked, None
+        try:
+            self.ends = asked.result()
+        except PortError as failure:
+            self.failure = failure
+            return None
+        self.failure = None
+        return self.ends
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
