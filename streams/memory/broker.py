@@ -1,15 +1,21 @@
 """A broker in memory that keeps what Kafka promises and the pipeline leans on.
 
-Partitions with offsets that markers occupy too, transactions with `read_committed`, fencing by transactional id, groups
-with generations and offsets, retention and compaction. One contract suite holds it and real Kafka to the same rules.
+Partitions with offsets that markers occupy too, transactions with `read_committed`, fencing by transactional id, group
+offsets, retention and compaction. One contract suite holds it and real Kafka to the same rules.
+
+As with Kafka, the end of a transaction is decided at one instant and written to its partitions after that: until every
+marker is there, the producer's next transaction and the next producer have to wait, and nobody reads beyond. The group's
+offsets may become visible later still.
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
@@ -17,6 +23,10 @@ from streams.clock import Clock
 from streams.ports import FencedError, Headers, LogRange, OutputRecord, PortError
 
 _OFFSET: Final = attrgetter("offset")
+
+
+class ConcurrentTransactionsError(Exception):
+    """The transaction before is still being ended: the client asks again."""
 
 
 class MemoryRecord(NamedTuple):
@@ -38,6 +48,8 @@ class Transaction:
     """Touched partitions, and the first offset in each."""
     offsets: dict[tuple[str, str, int], int] = field(default_factory=dict)
     """(group, topic, partition) to the next offset to read."""
+    timeout: asyncio.TimerHandle | None = None
+    """Ends it, if nobody else does."""
 
 
 @dataclass(slots=True)
@@ -107,13 +119,14 @@ class PartitionLog:
 
     def compact(self) -> None:
         """Keep each key's last committed record only, and no aborted ones. Offsets stay; tombstones stay too."""
+        stable = self.last_stable
         last = {
             entry.record.key: entry.offset
             for entry in self._entries
-            if entry.record is not None
+            if entry.offset < stable
+            and entry.record is not None
             and (entry.transaction is None or entry.transaction.state == "committed")
         }
-        stable = self.last_stable
         self._entries = [
             entry
             for entry in self._entries
@@ -124,7 +137,16 @@ class PartitionLog:
 @dataclass(slots=True)
 class _Producer:
     epoch: int = 0
+    timeout_ms: int = 0
     transaction: Transaction | None = None
+    markers_due: int = 0
+    """Markers of its last transaction that are still to be written."""
+    late_offsets: deque[dict[tuple[str, str, int], int]] = field(default_factory=deque)
+    """Committed and not visible yet, in order."""
+
+
+def _no_delay_ms() -> int:
+    return 0
 
 
 class MemoryBroker:
@@ -132,18 +154,25 @@ class MemoryBroker:
 
     def __init__(self, clock: Clock) -> None:
         """`clock` stamps the records."""
+        self.marker_delay_ms: Callable[[], int] = _no_delay_ms
+        """Told for every marker: how long after the end of its transaction it is written."""
+        self.offsets_delay_ms: Callable[[], int] = _no_delay_ms
+        """Told for every commit: how long after it the group's offsets become visible."""
         self._clock = clock
         self._topics: dict[str, list[PartitionLog]] = {}
+        self._batch_bytes_max: dict[str, int] = {}
         self._producers: dict[str, _Producer] = {}
         self._offsets: dict[tuple[str, str, int], int] = {}
-        self._changed: set[asyncio.Future[None]] = set()
+        self._changed: dict[asyncio.Future[None], None] = {}
 
     # ---- topics --------------------------------------------------------------------------------------------------
 
-    def create_topic(self, name: str, partitions: int) -> None:
-        """Make a topic."""
+    def create_topic(self, name: str, partitions: int, batch_bytes_max: int | None = None) -> None:
+        """Make a topic; where given, it refuses larger batches, as `max.message.bytes` does."""
         assert name not in self._topics, name
         self._topics[name] = [PartitionLog() for _ in range(partitions)]
+        if batch_bytes_max is not None:
+            self._batch_bytes_max[name] = batch_bytes_max
 
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has; 0 where it does not exist."""
@@ -182,19 +211,23 @@ class MemoryBroker:
         self._notify()
         return offset
 
-    def open_producer(self, transactional_id: str) -> int:
-        """Fence the former producer of this id, abort what it left open, return the new epoch."""
+    def open_producer(self, transactional_id: str, timeout_ms: int) -> int:
+        """Fence the former producer of this id, abort what it left open, return the new epoch.
+
+        Args:
+            transactional_id: whose.
+            timeout_ms: how long a transaction may stay open before the broker aborts it.
+
+        Raises:
+            ConcurrentTransactionsError: markers of the former's transaction are still to be written.
+        """
         producer = self._producers.setdefault(transactional_id, _Producer())
+        producer.epoch += 1
+        producer.timeout_ms = timeout_ms
         if producer.transaction is not None:
             self._end(producer, commit=False)
-        producer.epoch += 1
+        _refuse_while_ending(producer)
         return producer.epoch
-
-    def begin(self, transactional_id: str, epoch: int) -> None:
-        """Begin a transaction."""
-        producer = self._checked(transactional_id, epoch)
-        assert producer.transaction is None, "a transaction is open"
-        producer.transaction = Transaction()
 
     def send(
         self,
@@ -202,38 +235,80 @@ class MemoryBroker:
         epoch: int,
         topic: str,
         partition: int,
-        records: Iterable[OutputRecord],
+        records: Sequence[OutputRecord],
         timestamp_ms: int,
     ) -> None:
-        """Write records as part of the open transaction."""
-        transaction = self._open_transaction(transactional_id, epoch)
+        """Write a batch as part of the open transaction; the first begins it.
+
+        Raises:
+            FencedError: `epoch` is not the latest.
+            PortError: no such partition, or the batch is larger than the topic allows.
+            ConcurrentTransactionsError: the transaction before is still being ended.
+        """
         log = self.log(topic, partition)
+        transaction = self._transaction(transactional_id, epoch)
+        size = sum(len(record.key or b"") + len(record.value or b"") for record in records)
+        if size > self._batch_bytes_max.get(topic, size):
+            raise PortError(f"{topic}, partition {partition}: a batch of {size} bytes is too large")
         for record in records:
             log.append(record, timestamp_ms, transaction)
 
     def send_offsets(
         self, transactional_id: str, epoch: int, group: str, offsets: Mapping[tuple[str, int], int]
     ) -> None:
-        """Make group offsets part of the open transaction."""
-        transaction = self._open_transaction(transactional_id, epoch)
+        """Make group offsets part of the open transaction; raises as `send` does."""
+        transaction = self._transaction(transactional_id, epoch)
         for (topic, partition), offset in offsets.items():
             self.log(topic, partition)
             transaction.offsets[group, topic, partition] = offset
 
     def end(self, transactional_id: str, epoch: int, *, commit: bool) -> None:
-        """Commit the open transaction, or abort it."""
-        self._open_transaction(transactional_id, epoch)
-        self._end(self._producers[transactional_id], commit=commit)
+        """Commit the open transaction, or abort it; of one that nothing arrived of there is nothing to end.
+
+        Raises:
+            FencedError: `epoch` is not the latest.
+        """
+        producer = self._checked(transactional_id, epoch)
+        if producer.transaction is not None:
+            self._end(producer, commit=commit)
+
+    def _transaction(self, transactional_id: str, epoch: int) -> Transaction:
+        """The open transaction, begun where there is none."""
+        producer = self._checked(transactional_id, epoch)
+        _refuse_while_ending(producer)
+        if producer.transaction is None:
+            transaction = producer.transaction = Transaction()
+            transaction.timeout = asyncio.get_running_loop().call_later(
+                producer.timeout_ms / 1000, self._time_out, producer, transaction
+            )
+        return producer.transaction
+
+    def _time_out(self, producer: _Producer, transaction: Transaction) -> None:
+        """Nobody ended it in time: abort it, and fence whoever still believes in it."""
+        assert producer.transaction is transaction
+        producer.epoch += 1
+        self._end(producer, commit=False)
 
     def _end(self, producer: _Producer, *, commit: bool) -> None:
         transaction, producer.transaction = producer.transaction, None
         assert transaction is not None
+        assert transaction.timeout is not None
+        transaction.timeout.cancel()
         transaction.state = "committed" if commit else "aborted"
+        producer.markers_due = len(transaction.logs)
         for log in transaction.logs:
-            log.mark(transaction)
-        if commit:
-            self._offsets.update(transaction.offsets)
+            _later(self.marker_delay_ms(), partial(self._mark, producer, log, transaction))
+        if commit and transaction.offsets:
+            producer.late_offsets.append(transaction.offsets)
+            _later(self.offsets_delay_ms(), partial(self._show_offsets, producer))
+
+    def _mark(self, producer: _Producer, log: PartitionLog, transaction: Transaction) -> None:
+        log.mark(transaction)
+        producer.markers_due -= 1
         self._notify()
+
+    def _show_offsets(self, producer: _Producer) -> None:
+        self._offsets.update(producer.late_offsets.popleft())
 
     def _checked(self, transactional_id: str, epoch: int) -> _Producer:
         producer = self._producers[transactional_id]
@@ -242,11 +317,6 @@ class MemoryBroker:
                 f"producer {transactional_id}: fenced, epoch {epoch} was followed by {producer.epoch}"
             )
         return producer
-
-    def _open_transaction(self, transactional_id: str, epoch: int) -> Transaction:
-        transaction = self._checked(transactional_id, epoch).transaction
-        assert transaction is not None, "no transaction is open"
-        return transaction
 
     # ---- groups --------------------------------------------------------------------------------------------------
 
@@ -273,16 +343,29 @@ class MemoryBroker:
     async def wait_for_change(self, timeout_seconds: float) -> None:
         """Return when something was written, or after the time."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._changed.add(future)
+        self._changed[future] = None
         try:
             await asyncio.wait([future], timeout=timeout_seconds)
         finally:
-            self._changed.discard(future)
+            del self._changed[future]
 
     def _notify(self) -> None:
         for future in self._changed:
             if not future.done():
                 future.set_result(None)
+
+
+def _refuse_while_ending(producer: _Producer) -> None:
+    if producer.markers_due:
+        raise ConcurrentTransactionsError
+
+
+def _later(delay_ms: int, call: Callable[[], None]) -> None:
+    """Do something at once, or after a while."""
+    if delay_ms == 0:
+        call()
+    else:
+        asyncio.get_running_loop().call_later(delay_ms / 1000, call)
 
 
 def offsets_by_partition(

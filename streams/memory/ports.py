@@ -1,19 +1,21 @@
-"""The ports over the memory broker, and the groups of their sources."""
+"""The ports over the memory broker: what one process holds of it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
-from streams.assignment import Claim, assign_tasks
-from streams.memory.broker import MemoryBroker, MemoryRecord, offsets_by_partition
+from streams.memory.broker import MemoryBroker, MemoryRecord, PartitionLog
+from streams.memory.group import MemoryGroup
+from streams.memory.network import DirectNetwork, Network, limited
+from streams.memory.sink import MemorySink
 from streams.ports import (
     Assignment,
     Fetched,
     LogRange,
     Logs,
-    OutputRecord,
     PortError,
     PositionLostError,
     Sink,
@@ -22,60 +24,26 @@ from streams.ports import (
 from streams.settings import Settings
 from streams.topics import TopicNames, topic_specs
 
-_FETCH_RECORDS_MAX: Final = 2_000
-"""Records of one partition a poll: what a fetch of half a megabyte holds."""
+T = TypeVar("T")
 
-
-class MemoryGroup:
-    """The members of one group. Every change of membership shares the tasks out anew, all members stopping first."""
-
-    def __init__(self, partition_count: Callable[[], int]) -> None:
-        """`partition_count` tells how many tasks there are."""
-        self._partition_count = partition_count
-        self._members: dict[str, MemorySource] = {}
-        self._joined = 0
-        self._lock = asyncio.Lock()
-        self.generation = 0
-
-    async def join(self, source: MemorySource) -> None:
-        """Take a member in; return when it has its assignment."""
-        self._joined += 1
-        source.member_id = f"member-{self._joined:04d}"
-        self._members[source.member_id] = source
-        await self._rebalance()
-
-    async def leave(self, source: MemorySource) -> None:
-        """Let a member go."""
-        if self._members.pop(source.member_id, None) is not None:
-            await self._rebalance()
-
-    async def expel(self, source: MemorySource) -> None:
-        """What happens to a member that stalls beyond its session: the others go on, and it does not know."""
-        await self.leave(source)
-
-    async def _rebalance(self) -> None:
-        async with self._lock:
-            for member in list(self._members.values()):
-                await member.revoke()
-            if not self._members:
-                return
-            self.generation += 1
-            claims = {
-                member_id: Claim(member.claimed, member.epoch) for member_id, member in self._members.items()
-            }
-            for member_id, tasks in assign_tasks(self._partition_count(), claims).items():
-                self._members[member_id].assign(Assignment(self.generation, tasks))
+_READ_RECORDS: Final = 2_000
+"""Records of a log that are read at once."""
+_WAIT_SECONDS: Final = 0.02
+"""How long is waited before a log is looked at again that an open transaction bars."""
 
 
 class MemorySource:
     """See `streams.ports.Source`."""
 
-    def __init__(self, broker: MemoryBroker, group: MemoryGroup, settings: Settings) -> None:
+    def __init__(
+        self, broker: MemoryBroker, group: MemoryGroup, settings: Settings, network: Network
+    ) -> None:
         """A member to be."""
         self.member_id = ""
         self.claimed: frozenset[int] = frozenset()
         self.epoch = 0
         self._broker = broker
+        self._network = network
         self._group = group
         self._settings = settings
         self._topics = TopicNames(settings.topic_prefix).inputs
@@ -85,18 +53,24 @@ class MemorySource:
         self._paused: set[tuple[int, int]] = set()
 
     async def start(self, on_handover: Callable[[], Awaitable[None]]) -> None:
-        """Join the group."""
+        """Join the group; the first assignment comes later."""
         self._on_handover = on_handover
-        await self._group.join(self)
+        async with limited(self._settings.start_timeout_ms, "start_timeout_ms", "joining the group"):
+            await self._network.call("join", lambda: self._group.join(self))
 
     async def stop(self) -> None:
-        """Leave the group."""
+        """Leave the group, or leave it to the end of the session."""
         self._assignment = None
         self._positions.clear()
-        await self._group.leave(self)
+        try:
+            async with asyncio.timeout(self._settings.source_stop_timeout_ms / 1000):
+                await self._network.call("leave", lambda: self._group.leave(self))
+        except (TimeoutError, PortError):
+            return
 
     async def revoke(self) -> None:
         """The group is about to share out anew."""
+        await self._network.attention()
         if self._on_handover is None or self._assignment is None:
             return
         self._assignment = None
@@ -118,6 +92,7 @@ class MemorySource:
 
     async def poll(self, timeout_ms: int) -> list[Fetched]:
         """Return what has arrived."""
+        await self._network.step("poll")
         fetched = self._fetch()
         if fetched or timeout_ms == 0:
             await asyncio.sleep(0)
@@ -131,8 +106,11 @@ class MemorySource:
             if (feed, task) in self._paused:
                 continue
             log = self._broker.log(self._topics[feed], task)
+            records_max = self._network.fetch_records_max()
+            if records_max == 0:
+                continue
             try:
-                records, self._positions[feed, task] = log.read(position, _FETCH_RECORDS_MAX, committed=True)
+                records, self._positions[feed, task] = log.read(position, records_max, committed=True)
             except LookupError as error:
                 raise PositionLostError(f"{self._topics[feed]}, partition {task}: {error}") from error
             if records:
@@ -171,125 +149,107 @@ class MemorySource:
 
     async def committed(self, task: int) -> tuple[int | None, ...]:
         """The group's offsets of a task."""
-        await asyncio.sleep(0)
         group = self._settings.group_id
-        return tuple(self._broker.committed(group, topic, task) for topic in self._topics)
-
-
-class MemorySink:
-    """See `streams.ports.Sink`."""
-
-    def __init__(self, broker: MemoryBroker, settings: Settings, task: int) -> None:
-        """Fences only in `open`."""
-        self._broker = broker
-        self._group = settings.group_id
-        self._topics = TopicNames(settings.topic_prefix).inputs
-        self._task = task
-        self._id = settings.transactional_id(task)
-        self._epoch = 0
-
-    async def open(self) -> None:
-        """Fence the former producer."""
-        self._epoch = self._broker.open_producer(self._id)
-        await asyncio.sleep(0)
-
-    async def begin(self) -> None:
-        """Begin a transaction."""
-        self._broker.begin(self._id, self._epoch)
-        await asyncio.sleep(0)
-
-    async def send(self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int) -> None:
-        """Write at once; nobody who reads committed sees it yet."""
-        self._broker.send(self._id, self._epoch, topic, self._task, records, timestamp_ms)
-        await asyncio.sleep(0)
-
-    async def flush(self) -> None:
-        """Everything was written already."""
-        await asyncio.sleep(0)
-
-    async def send_offsets(self, offsets: Sequence[int]) -> None:
-        """Make offsets part of the transaction."""
-        by_partition = offsets_by_partition(self._topics, self._task, offsets)
-        self._broker.send_offsets(self._id, self._epoch, self._group, by_partition)
-        await asyncio.sleep(0)
-
-    async def commit(self) -> None:
-        """Commit."""
-        self._broker.end(self._id, self._epoch, commit=True)
-        await asyncio.sleep(0)
-
-    async def abort(self) -> None:
-        """Take back."""
-        self._broker.end(self._id, self._epoch, commit=False)
-        await asyncio.sleep(0)
-
-    async def close(self) -> None:
-        """Nothing is held."""
+        async with limited(
+            self._settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for group offsets"
+        ):
+            return await self._network.call(
+                "committed",
+                lambda: tuple(self._broker.committed(group, topic, task) for topic in self._topics),
+            )
 
 
 class MemoryLogs:
     """See `streams.ports.Logs`."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: MemoryBroker, settings: Settings, network: Network) -> None:
         """Reads `broker`."""
         self._broker = broker
+        self._settings = settings
+        self._network = network
 
     async def start(self) -> None:
-        """Nothing to connect."""
+        """Connect."""
+        async with limited(self._settings.start_timeout_ms, "start_timeout_ms", "connecting"):
+            await self._network.call("connect", lambda: None)
 
     async def stop(self) -> None:
         """Nothing to disconnect."""
 
     async def partition_counts(self, topics: Sequence[str]) -> Mapping[str, int]:
         """The number of partitions of each topic."""
-        return {topic: self._broker.partition_count(topic) for topic in topics}
+        return await self._asked(
+            "partition_counts", lambda: {topic: self._broker.partition_count(topic) for topic in topics}
+        )
 
     async def ranges(
         self, topics: Sequence[str], partitions: Sequence[int]
     ) -> Mapping[tuple[str, int], LogRange]:
         """What the given partitions hold."""
-        await asyncio.sleep(0)
-        return {
-            (topic, partition): self._broker.range(topic, partition)
-            for topic in topics
-            for partition in partitions
-        }
+        places = [(topic, partition) for topic in topics for partition in partitions]
+        return await self._asked("ranges", lambda: {place: self._broker.range(*place) for place in places})
 
     async def readable_ends(
         self, topics: Sequence[str], partitions: Sequence[int]
     ) -> Mapping[tuple[str, int], int]:
         """Up to where committed records can be read."""
-        await asyncio.sleep(0)
-        return {
-            (topic, partition): self._broker.log(topic, partition).last_stable
-            for topic in topics
-            for partition in partitions
-        }
+        places = [(topic, partition) for topic in topics for partition in partitions]
+        return await self._asked(
+            "readable_ends", lambda: {place: self._broker.log(*place).last_stable for place in places}
+        )
 
     async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[MemoryRecord]]:
         """Read everything committed until the position reaches the end as of now."""
-        log = self._broker.log(topic, partition)
-        end, position = log.end, log.start
-        while position < end:
-            records, reached = log.read(max(position, log.start), _FETCH_RECORDS_MAX, committed=True)
-            if reached == position:
-                raise PortError(
-                    f"{topic}, partition {partition}: a transaction hangs open at offset {reached}"
-                )
-            position = reached
+        held = (await self.ranges([topic], [partition]))[topic, partition]
+        log, position = self._broker.log(topic, partition), held.start
+        stalled_since = asyncio.get_running_loop().time()
+        while position < held.end:
+            before = position
+            records, position = await self._asked("read", partial(_read, log, before))
             if records:
                 yield records
-            await asyncio.sleep(0)
+            now = asyncio.get_running_loop().time()
+            if position > before:
+                stalled_since = now
+            elif now - stalled_since >= self._settings.restore_stall_timeout_ms / 1000:
+                raise PortError(
+                    f"{topic}, partition {partition}: a transaction hangs open at offset {position}"
+                )
+            else:
+                await asyncio.sleep(_WAIT_SECONDS)
+
+    async def _asked(self, step: str, effect: Callable[[], T]) -> T:
+        async with limited(
+            self._settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", f"asking for {step}"
+        ):
+            return await self._network.call(step, effect)
+
+
+def _read(log: PartitionLog, position: int) -> tuple[list[MemoryRecord], int]:
+    """Read on, over what retention has deleted meanwhile."""
+    return log.read(max(position, log.start), _READ_RECORDS, committed=True)
 
 
 class MemoryPorts:
-    """See `streams.ports.Ports`. One for all workers of a group."""
+    """See `streams.ports.Ports`. Made once for an installation; each further process gets its own by `over`."""
 
-    def __init__(self, broker: MemoryBroker, settings: Settings) -> None:
-        """`settings` name prefix and group."""
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        settings: Settings,
+        network: Network | None = None,
+        group: MemoryGroup | None = None,
+    ) -> None:
+        """`settings` name prefix and group; a group is made unless one is given."""
+        topic = TopicNames(settings.topic_prefix).inputs[0]
         self.broker = broker
-        self.group = MemoryGroup(lambda: broker.partition_count(TopicNames(settings.topic_prefix).inputs[0]))
+        self.group = group or MemoryGroup(lambda: broker.partition_count(topic))
         self._settings = settings
+        self._network = network or DirectNetwork()
+
+    def over(self, network: Network) -> MemoryPorts:
+        """The same broker and group, as a process sees them behind its own network."""
+        return MemoryPorts(self.broker, self._settings, network, self.group)
 
     def create_topics(self) -> None:
         """Make every topic that `topics apply` makes."""
@@ -298,12 +258,12 @@ class MemoryPorts:
 
     def source(self) -> Source:
         """A member of the group."""
-        return MemorySource(self.broker, self.group, self._settings)
+        return MemorySource(self.broker, self.group, self._settings, self._network)
 
     def sink(self, task: int) -> Sink:
         """The producer of a task."""
-        return MemorySink(self.broker, self._settings, task)
+        return MemorySink(self.broker, self._settings, task, self._network)
 
     def logs(self) -> Logs:
         """A reader."""
-        return MemoryLogs(self.broker)
+        return MemoryLogs(self.broker, self._settings, self._network)

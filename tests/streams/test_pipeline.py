@@ -13,6 +13,7 @@ import pytest
 from models.alerts import ChainHead, canonical_bytes
 from models.events import TOPICS
 from streams.dead_letters import CONNECT_PREFIX, REASON_HEADER
+from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryPorts, MemorySource
 from streams.memory.virtual_time import run_virtual
 from streams.partitioner import partition_of
@@ -20,7 +21,7 @@ from streams.pipeline import Pipeline, PipelineError
 from streams.ports import FencedError, PositionLostError
 from streams.progress import decode_progress, encode_progress, progress_key
 from streams.restore import RestoreError
-from tests.support.house import PARTITIONS, Crash, CrashingPorts, Fuse, House, until
+from tests.support.house import PARTITIONS, Crash, Fuse, House, until
 from tests.support.workload import BASE_MS, Produced, comparable, event_bytes, heartbeat_bytes
 
 T = TypeVar("T")
@@ -306,14 +307,14 @@ def test_a_crash_at_any_step_of_a_transaction_changes_nothing(step: str, after: 
         house = House(commit_events_max=100, commit_interval_ms=1)
         house.load(1, COUNT, garbage=0.02)
         with pytest.raises(PipelineError):
-            await house.worker(CrashingPorts(house.ports, Fuse(step, 7, after=after))).run()
+            await house.worker(house.ports.over(Fuse(step, 7, after=after))).run()
         await house.worker().run()
         return house
 
     assert_equal(virtual(main()), virtual(undisturbed()))
 
 
-@pytest.mark.parametrize("step", ["open", "restore"])
+@pytest.mark.parametrize("step", ["open", "read"])
 def test_a_crash_while_a_task_is_opened_changes_nothing(step: str) -> None:
     """Dying amid fencing or restoring leaves everything to the next start."""
 
@@ -321,9 +322,9 @@ def test_a_crash_while_a_task_is_opened_changes_nothing(step: str) -> None:
         house = House(commit_events_max=40, commit_interval_ms=1)
         house.load(1, COUNT, garbage=0.02)
         with pytest.raises(PipelineError):
-            await house.worker(CrashingPorts(house.ports, Fuse("commit", 3, after=True))).run()
+            await house.worker(house.ports.over(Fuse("commit", 3, after=True))).run()
         with pytest.raises(Crash):
-            await house.worker(CrashingPorts(house.ports, Fuse(step, 2, after=True))).run()
+            await house.worker(house.ports.over(Fuse(step, 2, after=True))).run()
         await house.worker().run()
         return house
 
@@ -341,7 +342,7 @@ def test_crash_after_crash_changes_nothing(seed: int) -> None:
         for _ in range(12):
             fuse = Fuse(dice.choice(STEPS), dice.randint(1, 12), after=dice.random() < 0.5)
             try:
-                await house.worker(CrashingPorts(house.ports, fuse)).run()
+                await house.worker(house.ports.over(fuse)).run()
             except PipelineError:
                 assert fuse.blown
             if dice.random() < 0.3:
@@ -444,7 +445,7 @@ def test_a_zombie_is_fenced_and_ends() -> None:
 
         class Watched(MemoryPorts):
             def source(self) -> MemorySource:
-                source = MemorySource(house.broker, house.ports.group, house.settings)
+                source = MemorySource(house.broker, house.ports.group, house.settings, DirectNetwork())
                 sources.append(source)
                 return source
 
@@ -452,7 +453,7 @@ def test_a_zombie_is_fenced_and_ends() -> None:
         running = asyncio.create_task(zombie.run())
         await until(lambda: house.metrics.total("commits") > 3)
         # Its session is over: the group goes on without it, and it does not know.
-        await house.ports.group.leave(sources[0])
+        house.ports.group.expel(sources[0])
         await house.worker(until_end=True).run()
         with pytest.raises(PipelineError) as failure:
             await running

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 
 from models.alerts import Alert
 from streams.memory.broker import MemoryBroker, MemoryRecord
+from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryPorts
 from streams.memory.virtual_time import VirtualClock
 from streams.metrics import CounterName, PlainMetrics
 from streams.pipeline import Pipeline
-from streams.ports import EngineMaker, Logs, OutputRecord, Ports, RawRecord, Sink, Source
+from streams.ports import EngineMaker, Logs, Ports
 from streams.settings import Settings
 from streams.topics import TopicNames
 from tests.support.fake_engine import FakeEngineMaker
 from tests.support.workload import Produced, alerts_of, closing, events
 
+T = TypeVar("T")
 PARTITIONS = 4
 
 
@@ -98,58 +100,11 @@ class Crash(Exception):  # noqa: N818 - what happens to the process, not what it
     """The process dies here."""
 
 
-class CrashingSink:
-    """A sink whose process dies before or after one of its steps."""
+class Fuse(DirectNetwork):
+    """Burns down with every step of a kind; at its end the process fails, before the step or after it.
 
-    def __init__(self, sink: Sink, fuse: Fuse) -> None:
-        self._sink = sink
-        self._fuse = fuse
-
-    async def open(self) -> None:
-        await self._fuse.around("open", self._sink.open())
-
-    async def begin(self) -> None:
-        await self._fuse.around("begin", self._sink.begin())
-
-    async def send(self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int) -> None:
-        await self._fuse.around("send", self._sink.send(topic, records, timestamp_ms))
-
-    async def flush(self) -> None:
-        await self._fuse.around("flush", self._sink.flush())
-
-    async def send_offsets(self, offsets: Sequence[int]) -> None:
-        await self._fuse.around("send_offsets", self._sink.send_offsets(offsets))
-
-    async def commit(self) -> None:
-        await self._fuse.around("commit", self._sink.commit())
-
-    async def abort(self) -> None:
-        await self._sink.abort()
-
-    async def close(self) -> None:
-        await self._sink.close()
-
-
-class CrashingLogs:
-    """Logs whose reading dies with the process."""
-
-    def __init__(self, logs: Logs, fuse: Fuse) -> None:
-        self._logs = logs
-        self._fuse = fuse
-        self.start = logs.start
-        self.stop = logs.stop
-        self.partition_counts = logs.partition_counts
-        self.ranges = logs.ranges
-        self.readable_ends = logs.readable_ends
-
-    async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
-        async for records in self._logs.read(topic, partition):
-            self._fuse.burn("restore")
-            yield records
-
-
-class Fuse:
-    """Burns down with every step of a kind; at its end the process dies, before the step or after it."""
+    It still leaves its group in good order, so that tests need not wait for the end of its session.
+    """
 
     def __init__(self, step: str, count: int, *, after: bool) -> None:
         self._step = step
@@ -157,43 +112,26 @@ class Fuse:
         self._after = after
         self.blown = False
 
-    def burn(self, step: str) -> None:
-        if self.blown:
+    async def step(self, name: str) -> None:
+        self._burn(name)
+        await super().step(name)
+
+    async def call(self, step: str, effect: Callable[[], T]) -> T:
+        if self._after and not self.blown:
+            answer = await super().call(step, effect)
+            self._burn(step)
+            return answer
+        self._burn(step)
+        return await super().call(step, effect)
+
+    def _burn(self, step: str) -> None:
+        if self.blown and step != "leave":
             raise Crash(step)
         if step == self._step:
             self._left -= 1
             if self._left == 0:
                 self.blown = True
                 raise Crash(step)
-
-    async def around(self, step: str, call: Any) -> None:
-        if self._after and not self.blown:
-            await call
-            self.burn(step)
-            return
-        try:
-            self.burn(step)
-        except Crash:
-            call.close()
-            raise
-        await call
-
-
-class CrashingPorts:
-    """Ports of a process that dies when the fuse has burned down."""
-
-    def __init__(self, ports: Ports, fuse: Fuse) -> None:
-        self._ports = ports
-        self._fuse = fuse
-
-    def source(self) -> Source:
-        return self._ports.source()
-
-    def sink(self, task: int) -> Sink:
-        return CrashingSink(self._ports.sink(task), self._fuse)
-
-    def logs(self) -> Logs:
-        return CrashingLogs(self._ports.logs(), self._fuse)
 
 
 async def until(condition: Any, seconds: float = 3_600) -> None:
