@@ -12,6 +12,8 @@ import gc
 import logging
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -31,6 +33,9 @@ logger = logging.getLogger(__name__)
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Records come and go by the ten thousand and hold no cycles: the default of 700 would look at them all the time."""
 
+
+EXIT_OK: Final = 0
+EXIT_FAILURE: Final = 1
 
 _GUARD_EVERY_SECONDS: Final = 1.0
 """How often the time is begun anew after which a process that is stuck ends."""
@@ -61,7 +66,7 @@ class PipelineService(Service):
         if self._pipeline is not None and self._run is not None:
             self._pipeline.stop()
             await asyncio.wait([self._run])
-        faulthandler.cancel_dump_traceback_later()
+            faulthandler.cancel_dump_traceback_later()
 
     @property
     def reasons_not_ready(self) -> list[str]:
@@ -81,13 +86,31 @@ class PipelineService(Service):
 
     async def _watch(self, run: asyncio.Task[None]) -> None:
         await asyncio.wait([run])
-        if run.cancelled() or (failure := run.exception()) is None:
+        failure = None if run.cancelled() else run.exception()
+        _end_process_after(self._settings.exit_timeout_ms, failure)
+        if failure is None:
             if not self.should_stop:
                 # The input is consumed: end the process the way an operator does.
                 signal.raise_signal(signal.SIGTERM)
             return
         self.failure = failure
         raise failure
+
+
+def _end_process_after(timeout_ms: int, failure: BaseException | None) -> None:
+    """The pipeline has ended. Faust takes leave of the broker then, without a limit of its own: here is one."""
+
+    def end() -> None:
+        print(
+            f"forewarn worker: {failure or 'all committed'}; Faust did not stop within {timeout_ms / 1000:g} s (exit_timeout_ms)",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(EXIT_OK if failure is None else EXIT_FAILURE)
+
+    timer = threading.Timer(timeout_ms / 1000, end)
+    timer.daemon = True
+    timer.start()
 
 
 class ForewarnApp(faust.App):

@@ -31,7 +31,7 @@ def add_pages(
         return view.json({"ready": not reasons, "reasons": reasons}, status=status)
 
     async def figures(view: View, request: Request) -> Response:
-        return view.bytes(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
+        return view.bytes(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.page(READY_PATH, name="readyz")(readyz)
     app.page(METRICS_PATH, name="metrics")(figures)

@@ -320,7 +320,9 @@ class Pipeline:
             sink = self._ports.sink(number)
             try:
                 await sink.open()
-                changelog = await read_changelog(self._logs, self._names, number, self._metrics)
+                changelog = await read_changelog(
+                    self._logs, self._names, number, self._metrics, self._clock
+                )
                 position = await decide_position(
                     changelog.progress,
                     number,
@@ -332,7 +334,7 @@ class Pipeline:
                     partition_count=self._partition_count,
                 )
                 engine = self._engines(number, self._belongs_to(number))
-                await fill_engine(engine, changelog, position)
+                await fill_engine(engine, changelog, position, self._logs)
             except BaseException:
                 await sink.close()
                 raise
@@ -465,8 +467,8 @@ class Pipeline:
 
     def _concerns(self) -> Iterator[Concern]:
         """What is fine for a moment and must not last. An opening task is none: each of its steps has its own limit."""
-        if self._probe.failure is not None:
-            yield Concern("broker", None, f"the broker does not answer: {self._probe.failure}")
+        if (missing := self._probe.missing_answer(self._clock.monotonic_ms())) is not None:
+            yield Concern("broker", None, f"the broker does not answer: {missing}")
         if self._source.assignment is None:
             yield Concern("assignment", None, f"group {self._settings.group_id} has assigned nothing")
         for number, task in self.tasks.items():

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from streams.ports import PortError
 
 Ends = Sequence[Sequence[int]]
 """By feed and partition: up to where there is something to read."""
+
+_ANSWER_MS_MAX: Final = 3_000
+"""An answer takes some milliseconds; what takes so long is worth telling before the question's own limit."""
 
 
 class EndsProbe:
@@ -27,13 +30,23 @@ class EndsProbe:
         self._ask = ask
         self._interval_ms = interval_ms
         self._next_ms = 0
+        self._asked_ms = 0
         self._asked: asyncio.Task[Ends] | None = None
+
+    def missing_answer(self, now_ms: int) -> str | None:
+        """Why there is no answer, or that it takes long; None while all is well."""
+        if self.failure is not None:
+            return str(self.failure)
+        if self._asked is not None and now_ms - self._asked_ms >= _ANSWER_MS_MAX:
+            return "asked for the ends of the input, it says nothing"
+        return None
 
     def look(self, now_ms: int) -> Ends | None:
         """Ask where it is time to, and return the ends that have just come in, if any have."""
         if self._asked is None:
             if now_ms >= self._next_ms:
                 self._next_ms = now_ms + self._interval_ms
+                self._asked_ms = now_ms
                 self._asked = asyncio.create_task(self._ask(), name="probe of the input's ends")
             return None
         if not self._asked.done():

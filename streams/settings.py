@@ -103,6 +103,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     turn_timeout_ms: Annotated[int, Meta(ge=1_000)] = 240_000
     """A process whose loop does not turn at all for so long is ended, with the stacks of its threads on stderr. More than
     a start or an orderly stop may take."""
+    exit_timeout_ms: Milliseconds = 15_000
+    """When the pipeline has ended, committed or not, the process is gone after so long."""
     poll_interval_max_ms: Milliseconds = 300_000
     """A worker whose loop does not turn for so long leaves the group by itself."""
     producer_start_timeout_ms: Milliseconds = 60_000

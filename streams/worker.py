@@ -9,8 +9,6 @@ from typing import Final
 
 from streams.settings import Settings, SettingsError, load_settings
 
-EXIT_OK: Final = 0
-EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
 
 _TALKATIVE: Final = ("aiokafka", "faust", "mode", "kafka")
@@ -24,7 +22,7 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
     the start, is told on stderr: status 1.
     """
     # Faust and its drivers take a second to import: not for those who only ask for `--help`.
-    from streams.app import create_app, preflight
+    from streams.app import EXIT_FAILURE, create_app, preflight
     from streams.pipeline import PipelineError
     from streams.ports import PortError
 
