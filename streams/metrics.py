@@ -21,7 +21,15 @@ CounterName = Literal[
     "noticed",
     "rebalances",
 ]
-GaugeName = Literal["tasks", "buffered_records", "borrowers", "feed_silent", "restored_records"]
+GaugeName = Literal[
+    "tasks",
+    "buffered_records",
+    "borrowers",
+    "feed_silent",
+    "restored_records",
+    "restore_remaining_records",
+    "restore_seconds_left",
+]
 HistogramName = Literal["commit_seconds", "restore_seconds"]
 
 
@@ -49,7 +57,13 @@ GAUGES: Final[dict[GaugeName, Described]] = {
     "feed_silent": Described(
         "1 while a feed as a whole is silent and its judgements of absence wait", ("topic",)
     ),
-    "restored_records": Described("Changelog records read by the restores under way", ("task",)),
+    "restored_records": Described(
+        "Changelog records read by the restore under way; 0 when it is done", ("task",)
+    ),
+    "restore_remaining_records": Described(
+        "Changelog records left to read, at most; 0 when it is done", ("task",)
+    ),
+    "restore_seconds_left": Described("How long a restore still takes if it goes on like this", ("task",)),
 }
 HISTOGRAMS: Final[dict[HistogramName, Described]] = {
     "commit_seconds": Described("From the start of a transaction to its commit"),
