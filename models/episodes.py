@@ -96,10 +96,10 @@ def cooldown_end_ms(
     return end_ms if at_ms < end_ms else None
 
 
-def forget_oldest_closed(episodes: list[Episode], closed_max: int) -> None:
-    """Keep at most `closed_max` closed episodes: the ones that closed last."""
+def forget_oldest_closed(episodes: list[Episode], closed_max: int, since_ms: int) -> None:
+    """Keep the episodes that closed since `since_ms`, and at most `closed_max` of them: the ones that closed last."""
     closed = [episode for episode in episodes if episode.closed_ms is not None]
-    while len(closed) > closed_max:
-        oldest = min(closed, key=lambda episode: (episode.closed_ms or 0, episode.alert_id))
-        closed.remove(oldest)
-        episodes.remove(oldest)
+    closed.sort(key=lambda episode: (episode.closed_ms or 0, episode.alert_id))
+    for place, episode in enumerate(closed):
+        if place < len(closed) - closed_max or (episode.closed_ms or 0) < since_ms:
+            episodes.remove(episode)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from models import income, institutions, ledger
 from models.borrower import Borrower, WaitingEvent
+from models.calendars import DAY_MS
 from models.events import (
     AccountLinked,
     AccountUnlinked,
@@ -26,7 +27,7 @@ from models.events import (
     RepaymentsEvent,
     ScheduleChanged,
 )
-from models.limits import LOANS_MAX, WAITING_EVENTS_MAX
+from models.limits import CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
 from models.rejects import StateReason
 from models.rules import Rules
 from models.signal_table import INCOME_DROP, MISSED_PAYMENT, MULTI_PLATFORM_BORROWING
@@ -92,7 +93,7 @@ def _record_account(borrower: Borrower, event: CreditAccountOpened, origin: Orig
 def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, rules: Rules) -> Noted:
     if event.loan_id in borrower.loans:
         return Noted(refused="loan-already-open")
-    if len(borrower.loans) >= LOANS_MAX and not _forget_a_closed_loan(borrower):
+    if not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
         return Noted(refused="too-many-loans")
     borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
     return Noted(
@@ -137,18 +138,21 @@ def _apply_waiting(borrower: Borrower, loan_id: str, rules: Rules) -> int:
     return entered_up_to_ms
 
 
-def _forget_a_closed_loan(borrower: Borrower) -> bool:
-    """Make room: the loan that closed first and about which no alert is open."""
+def _make_room_for_a_loan(borrower: Borrower, since_ms: int) -> bool:
+    """Forget loans that closed before `since_ms`, and one more where there are too many: the one that closed first.
+
+    A loan about which an alert is open stays. Returns whether there is room.
+    """
     watched = {episode.loan_id for episode in borrower.episodes if episode.closed_ms is None}
-    closed = [
+    closed = sorted(
         (closed_ms, loan_id)
         for loan_id, loan in borrower.loans.items()
         if (closed_ms := loan.closed_ms) is not None and loan_id not in watched
-    ]
-    if not closed:
-        return False
-    del borrower.loans[min(closed)[1]]
-    return True
+    )
+    for closed_ms, loan_id in closed:
+        if closed_ms < since_ms or len(borrower.loans) >= LOANS_MAX:
+            del borrower.loans[loan_id]
+    return len(borrower.loans) < LOANS_MAX
 
 
 _LEDGER_ENTRIES: Final[dict[type[Struct], Callable[[ledger.Loan, Any, Rules], None]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.alerts import Finding, Resolution, Severity, alert_id, case_id
 from models.borrower import Borrower
+from models.calendars import DAY_MS
 from models.episodes import (
     Episode,
     Presentation,
@@ -14,7 +15,7 @@ from models.episodes import (
     open_episode,
 )
 from models.events import Origin
-from models.limits import CLOSED_EPISODES_MAX
+from models.limits import CLOSED_EPISODES_MAX, CLOSED_REMEMBERED_DAYS
 from models.publication import Publisher, Revision
 from models.recommendation import stage_of
 from models.rules import Rules
@@ -214,7 +215,8 @@ class Lifecycle:
     ) -> None:
         episode.closed_ms = occasion.at_ms
         self._report(borrower_id, borrower, episode, Step("resolved", resolution), None, occasion)
-        forget_oldest_closed(borrower.episodes, CLOSED_EPISODES_MAX)
+        since_ms = occasion.at_ms - CLOSED_REMEMBERED_DAYS * DAY_MS
+        forget_oldest_closed(borrower.episodes, CLOSED_EPISODES_MAX, since_ms)
 
     def _presentation(self, borrower: Borrower, signal: int, finding: Finding, at_ms: int) -> Presentation:
         bucket = finding.reasons[0].evidence.get("bucket")

@@ -36,6 +36,10 @@ PENDING_JUDGEMENTS_MAX = 256
 CLOSED_EPISODES_MAX = 24
 """Closed episodes kept for one borrower, for cooldown, relapse and retraction: the oldest goes first."""
 
+CLOSED_REMEMBERED_DAYS = 5 * 365
+"""Days for which a loan or an episode is remembered after its end: without it a picture grows for decades. Five years are
+how long a credit bureau in China may keep bad information (State Council Decree 631 of 2013, article 16)."""
+
 REMEMBERED_IDS_PER_GENERATION = {"repayments": 24, "fund-flows": 32, "credit-queries": 12, "servicing": 12}
 """Event ids remembered for one borrower and topic, twice this number at most (two generations)."""
 

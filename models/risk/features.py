@@ -37,7 +37,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("days_past_due", "highest days past due of the open own loans now", "days", 0, 36_600),
     Feature(
         "worst_days_past_due",
-        "highest days past due that any own loan ever came to, also where cured since",
+        "highest days past due that any remembered own loan ever came to, also where cured since",
         "days",
         0,
         36_600,
@@ -70,6 +70,12 @@ FEATURES: Final[tuple[Feature, ...]] = (
         UNKNOWN,
         100,
     ),
-    Feature("relation_days", "days since the first own loan was opened; 0 without one", "days", 0, 36_600),
+    Feature(
+        "relation_days",
+        "days since the first remembered own loan was opened; 0 without one",
+        "days",
+        0,
+        36_600,
+    ),
     Feature("open_loans", "own loans that are open", "count", 0, 64),
 )

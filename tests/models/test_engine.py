@@ -33,6 +33,7 @@ from tests.support.events import (
     at,
     billed,
     end_of,
+    ended,
     engine,
     event_id,
     feed_of,
@@ -374,6 +375,35 @@ def test_loans_are_bounded_and_an_open_one_is_never_forgotten() -> None:
     )
 
     assert refused == [None] * LOANS_MAX + ["too-many-loans"]
+
+
+def test_loans_that_ended_long_ago_are_forgotten() -> None:
+    """A customer of decades does not make the picture grow: a loan is remembered for five years after its end."""
+    risk_engine = engine()
+    feed(risk_engine, [loan("2018-01-01", [], loan_id="old"), ended("2020-01-02", loan_id="old")])
+    feed(risk_engine, [loan("2019-01-01", [], loan_id="recent"), ended("2020-01-05", loan_id="recent")])
+    feed(risk_engine, [loan("2018-01-01", [], loan_id="open"), loan("2025-01-02", MONTHLY, loan_id="new")])
+    borrower = risk_engine.borrower("b-1")
+
+    assert borrower is not None
+    assert set(borrower.loans) == {"recent", "open", "new"}
+
+
+def test_episodes_that_ended_long_ago_are_forgotten() -> None:
+    """A miss is remembered for five years after it was made good."""
+    dues = [("2019-02-10", 1_000), ("2019-04-10", 1_000), ("2024-03-10", 1_000)]
+    events: list[Event] = [loan("2019-01-01", dues)]
+    events += [paid(due[:8] + "15", 1_000) for due, _ in dues]
+    risk_engine = engine()
+
+    feed(risk_engine, in_order(events))
+    borrower = risk_engine.borrower("b-1")
+
+    assert borrower is not None
+    assert [local(episode.closed_ms or 0)[:10] for episode in borrower.episodes] == [
+        "2019-04-15",
+        "2024-03-15",
+    ]
 
 
 def open_alert(risk_engine: RiskEngine) -> Alert:
