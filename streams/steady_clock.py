@@ -36,7 +36,8 @@ class SteadyClock:
         ahead_ms = wall_ms - (stopwatch_ms + self._offset_ms)
         if ahead_ms <= _DRIFT_MS_MAX:
             self._leap_ms = 0
-            self._offset_ms += max(ahead_ms, 0)
+            if ahead_ms >= -_DRIFT_MS_MAX:
+                self._offset_ms += ahead_ms
             return wall_ms
         if abs(ahead_ms - self._leap_ms) > _DRIFT_MS_MAX:
             logger.warning(
