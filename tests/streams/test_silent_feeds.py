@@ -148,7 +148,7 @@ def test_a_payment_that_an_outage_held_back_makes_no_alert(
 
 def test_a_payment_that_is_missing_after_an_outage_is_told_then(tmp_path: Path) -> None:
     """Judged as of its midnight, once the feed has had time to bring what it held back."""
-    during, after = alerts_after(tmp_path, lambda feed: None)
+    during, after = alerts_after(tmp_path, lambda _: None)
 
     assert during == []
     (alert,) = after
