@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
@@ -18,6 +18,8 @@ from streams.settings import Settings
 
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 """A restore reads big pieces; decoding one takes some 10 ms, so heartbeats go on between."""
+_REQUEST_TIMEOUT_MS: Final = 5_000
+"""A broker that froze is passed over for the next one, twice within `start_timeout_ms`; the largest fetch fits in at 1 MB/s."""
 _POLL_MS: Final = 200
 _STOP_SECONDS: Final = 5.0
 
@@ -36,21 +38,25 @@ class KafkaLogs:
         """Connect."""
         settings = self._settings
         self._client = AIOKafkaClient(
-            bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-logs"
+            bootstrap_servers=settings.broker,
+            client_id=f"{settings.group_id}-logs",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         # Not read_committed: an end must be the log's, not where an open transaction begins.
         self._probe = AIOKafkaConsumer(
-            bootstrap_servers=settings.broker, client_id=f"{settings.group_id}-probe"
+            bootstrap_servers=settings.broker,
+            client_id=f"{settings.group_id}-probe",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         self._readable_probe = AIOKafkaConsumer(
             bootstrap_servers=settings.broker,
             client_id=f"{settings.group_id}-readable-probe",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
             isolation_level="read_committed",
         )
         async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
-            await self._client.bootstrap()
-            await self._probe.start()
-            await self._readable_probe.start()
+            # Side by side: each may have to wait for a broker that does not answer before it asks the next.
+            await asyncio.gather(self._client.bootstrap(), self._probe.start(), self._readable_probe.start())
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -82,8 +88,8 @@ class KafkaLogs:
         async with limited(
             settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for log ranges"
         ):
-            starts = await self._probe.beginning_offsets(asked)
-            ends = await self._probe.end_offsets(asked)
+            starts = await _patiently(self._probe.beginning_offsets, asked)
+            ends = await _patiently(self._probe.end_offsets, asked)
         return {(one.topic, one.partition): LogRange(starts[one], ends[one]) for one in asked}
 
     async def readable_ends(
@@ -95,7 +101,7 @@ class KafkaLogs:
         async with limited(
             settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for readable ends"
         ):
-            ends = await self._readable_probe.end_offsets(asked)
+            ends = await _patiently(self._readable_probe.end_offsets, asked)
         return {(one.topic, one.partition): ends[one] for one in asked}
 
     async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
@@ -107,6 +113,7 @@ class KafkaLogs:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.broker,
             client_id=f"{settings.group_id}-reader",
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
@@ -136,3 +143,13 @@ class KafkaLogs:
             with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
                 async with asyncio.timeout(_STOP_SECONDS):
                     await consumer.stop()
+
+
+async def _patiently(
+    ask: Callable[[list[TopicPartition]], Coroutine[Any, Any, dict[TopicPartition, int]]],
+    asked: list[TopicPartition],
+) -> dict[TopicPartition, int]:
+    """Ask for offsets again where the client gave up on its own limit, that of one request; ours is around this."""
+    while True:
+        with contextlib.suppress(kafka_errors.KafkaTimeoutError):
+            return await ask(asked)

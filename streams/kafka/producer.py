@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.kafka.errors import limited
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 """The client wants a list and does not change it."""
+_TRIES_IN_LIMIT: Final = 4
+"""How often one request fits into the shortest limit of a step: an answer that was lost, or a broker that froze, costs one
+try and not the process. Asked again, the broker knows what it has done: batches have numbers, a commit is one."""
 
 
 class KafkaSink:
@@ -41,7 +45,10 @@ class KafkaSink:
             transactional_id=settings.transactional_id(self._task),
             transaction_timeout_ms=settings.transaction_timeout_ms,
             max_batch_size=settings.producer_batch_bytes_max,
-            request_timeout_ms=settings.send_timeout_ms,
+            request_timeout_ms=min(
+                settings.send_timeout_ms, settings.offsets_timeout_ms, settings.commit_timeout_ms
+            )
+            // _TRIES_IN_LIMIT,
         )
         start = asyncio.ensure_future(self._start())
         try:
@@ -81,7 +88,12 @@ class KafkaSink:
                 await self._send_batch(batch, topic)
 
     async def _send_batch(self, batch: Any, topic: str) -> None:
-        self._sent.append(await self._producer.send_batch(batch, topic, partition=self._task))
+        while True:
+            try:
+                self._sent.append(await self._producer.send_batch(batch, topic, partition=self._task))
+            except KafkaTimeoutError:
+                continue  # the queue was full for as long as one request may take; ours is the step's limit
+            return
 
     async def flush(self) -> None:
         """Wait until every record handed over is in the log."""

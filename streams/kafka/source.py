@@ -64,6 +64,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             fetch_max_wait_ms=settings.fetch_wait_ms,
             max_partition_fetch_bytes=settings.fetch_partition_bytes_max,
             fetch_max_bytes=_FETCH_BYTES_MAX,
+            # What hangs is given up while the session still lives: a heartbeat to a frozen broker must not outlast it. A
+            # join that takes longer, because others still hand over, is asked for again under the same member id.
+            request_timeout_ms=settings.session_timeout_ms,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,

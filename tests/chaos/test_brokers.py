@@ -10,9 +10,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError, NotEnoughReplicasError
 
 from streams.kafka.local import NamedBroker
+from streams.kafka.logs import KafkaLogs
+from streams.kafka.producer import KafkaSink
+from streams.kafka.source import KafkaSource
+from streams.ports import OutputRecord
 from tests.chaos import brokers
 from tests.chaos.proxy import END_TXN, ProxiedKafka
 from tests.support.kafka import create_topic, unique
+from tests.support.world import no_handover, settings_for
 
 pytestmark = pytest.mark.kafka
 
@@ -111,3 +116,34 @@ async def test_below_the_minimum_in_sync_nothing_is_accepted(kafka: ProxiedKafka
         await hasty.send_and_wait(topic, b"accepted")
 
     assert await readable(kafka.direct_servers, topic, 1) == [b"accepted"]
+
+
+async def test_an_answer_that_never_comes_costs_one_try(kafka: ProxiedKafka) -> None:
+    """A commit whose answer is lost without a trace is asked for again well within its limit, and is one commit."""
+    topic = await replicated_topic(kafka)
+    sink = KafkaSink(settings_for("mute", kafka.bootstrap_servers, commit_timeout_ms=8_000), 0)
+    await sink.open()
+    try:
+        for value in (b"mute", b"heard"):
+            await sink.begin()
+            await sink.send(topic, [OutputRecord(b"key", value)], 0)
+            await sink.flush()
+            if value == b"mute":
+                kafka.faults.strike(END_TXN, "swallow")
+            await sink.commit()
+    finally:
+        await sink.close()
+
+    assert kafka.faults.struck(END_TXN, "swallow") == 1
+    assert await readable(kafka.direct_servers, topic, 2) == [b"mute", b"heard"]
+
+
+async def test_a_broker_that_does_not_answer_is_passed_over_at_the_start(kafka: ProxiedKafka) -> None:
+    """Where the first broker named accepts connections and then is silent, a worker connects by way of the next."""
+    settings = settings_for("silent", kafka.bootstrap_servers)
+    logs, source = KafkaLogs(settings), KafkaSource(settings)
+    with kafka.partitioned(0):
+        try:
+            await asyncio.gather(logs.start(), source.start(no_handover))
+        finally:
+            await asyncio.gather(logs.stop(), source.stop())
