@@ -158,6 +158,9 @@ class Pipeline:
             await asyncio.sleep(0)
 
     def _has_work(self) -> bool:
+        """Whether the next turn can process something: else waiting for records leaves the network its time."""
+        if self._handing_over:
+            return False
         return any(task.queue.ready and not self._is_full(task) for task in self.tasks.values())
 
     def _is_full(self, task: Task) -> bool:
