@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import errors as kafka_errors
 
@@ -13,6 +13,9 @@ from streams.ports import BrokerUnavailableError, FencedError, PortError
 
 _FENCED_CODES: Final = frozenset({90})
 """PRODUCER_FENCED (KIP-588): newer brokers answer it, the client does not know it by name."""
+
+_CANCEL_SECONDS: Final = 1.0
+"""To die of having been cancelled: what takes longer is left to the end of the process."""
 
 
 @asynccontextmanager
@@ -39,6 +42,24 @@ async def limited(timeout_ms: int, limit_name: str, what: str) -> AsyncIterator[
         ):
             raise _fenced(what) from error
         raise PortError(f"{what} failed: {error!r}") from error
+
+
+async def ended(stopping: Coroutine[Any, Any, object], seconds: float) -> BaseException | None:
+    """Let a client stop, within a limit; return what it died of, if it did.
+
+    In a task of its own: the client stops its own tasks by cancelling them, and lets the `CancelledError` of one that
+    was just waiting to fetch again out of `stop`. Here that would pass for our own cancellation, and hide why we stop.
+    """
+    task = asyncio.ensure_future(stopping)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        unfinished = not task.done()
+        task.cancel()
+    if unfinished:
+        await asyncio.wait([task], timeout=_CANCEL_SECONDS)
+        return TimeoutError(f"not done within {seconds:g} s")
+    return asyncio.CancelledError("inside the client") if task.cancelled() else task.exception()
 
 
 def _fenced(what: str) -> FencedError:

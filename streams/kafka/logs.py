@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,9 +13,11 @@ from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
-from streams.kafka.errors import limited
+from streams.kafka.errors import ended, limited
 from streams.ports import LogRange, PortError, RawRecord
 from streams.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 """A restore reads big pieces; decoding one takes some 10 ms, so heartbeats go on between."""
@@ -62,13 +65,12 @@ class KafkaLogs:
         """Disconnect."""
         client, probes = self._client, (self._probe, self._readable_probe)
         self._client = self._probe = self._readable_probe = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_SECONDS):
-                for probe in probes:
-                    if probe is not None:
-                        await probe.stop()
-                if client is not None:
-                    await client.close()
+        stopping = [probe.stop() for probe in probes if probe is not None]
+        if client is not None:
+            stopping.append(client.close())
+        for failure in await asyncio.gather(*(ended(one, _STOP_SECONDS) for one in stopping)):
+            if failure is not None:
+                logger.warning("disconnecting from %s: %r", self._settings.broker, failure)
 
     async def partition_counts(self, topics: Sequence[str]) -> Mapping[str, int]:
         """The number of partitions of each topic."""
@@ -140,9 +142,7 @@ class KafkaLogs:
                         f"(restore_stall_timeout_ms): a transaction may hang open on this partition"
                     )
         finally:
-            with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await consumer.stop()
+            await ended(consumer.stop(), _STOP_SECONDS)
 
 
 async def _patiently(

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from streams.kafka.errors import limited
+from streams.kafka.errors import ended, limited
 from streams.ports import OutputRecord, PortError
 from streams.settings import Settings
 from streams.topics import TopicNames
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 """The client wants a list and does not change it."""
-_TRIES_IN_LIMIT: Final = 4
+_TRIES_IN_LIMIT: Final = 6
 """How often one request fits into the shortest limit of a step: an answer that was lost, or a broker that froze, costs one
 try and not the process. Asked again, the broker knows what it has done: batches have numbers, a commit is one."""
 
@@ -133,12 +133,10 @@ class KafkaSink:
             return
         timeout_seconds = self._settings.producer_stop_timeout_ms / 1000
         _retrieve_errors(producer)
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await producer.stop()
-        except Exception as error:  # noqa: BLE001 - whatever it dies of, it is not used again
-            logger.warning("%s: %r; connections are cut", self._what("stop"), error)
-            await asyncio.wait([asyncio.ensure_future(producer.client.close())], timeout=timeout_seconds)
+        failure = await ended(producer.stop(), timeout_seconds)
+        if failure is not None:
+            logger.warning("%s: %r; connections are cut", self._what("stop"), failure)
+            await ended(producer.client.close(), timeout_seconds)
 
     def _what(self, call: str) -> str:
         return f"{call} of producer {self._settings.transactional_id(self._task)}"

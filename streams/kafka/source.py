@@ -7,7 +7,6 @@ listener closes all gates and remembers, and everything else happens in `poll`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
@@ -17,7 +16,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.assignor import TaskAssignor
-from streams.kafka.errors import limited
+from streams.kafka.errors import ended, limited
 from streams.ports import Assignment, Fetched, PortError, PositionLostError
 from streams.settings import Settings
 from streams.topics import TopicNames
@@ -82,14 +81,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
-        try:
-            async with asyncio.timeout(self._settings.source_stop_timeout_ms / 1000):
-                await consumer.stop()
-        except Exception as error:  # noqa: BLE001 - whatever it dies of, it is not used again
-            logger.warning("leaving group %s: %r; connections are cut", self._settings.group_id, error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await consumer._client.close()  # noqa: SLF001 - `stop` does it last, if it gets so far
+        failure = await ended(consumer.stop(), self._settings.source_stop_timeout_ms / 1000)
+        if failure is not None:
+            logger.warning("leaving group %s: %r; connections are cut", self._settings.group_id, failure)
+            await ended(consumer._client.close(), 1)  # noqa: SLF001 - `stop` does it last, if it gets so far
 
     # ---- the listener --------------------------------------------------------------------------------------------
 
@@ -136,6 +131,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
 
     async def poll(self, timeout_ms: int) -> list[Fetched]:
         """Return what has arrived."""
+        self._raise_dead_fetcher()
         self._take_records_as_parsed()
         if self._paused and not self._open:
             # Asked for no partition in particular, the client would give those that are paused here.
@@ -154,6 +150,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             Fetched(self._feeds[partition.topic], partition.partition, records)
             for partition, records in batches.items()
         ]
+
+    def _raise_dead_fetcher(self) -> None:
+        """The client does not look at its own task that fetches: when that has died, polls are empty for ever."""
+        fetching = self._consumer._fetcher.error_future  # noqa: SLF001 - nothing public tells it
+        if fetching.done():
+            why = "cancelled" if fetching.cancelled() else repr(fetching.exception())
+            raise PortError(f"reading the input topics has ended by itself: {why}")
 
     def _take_records_as_parsed(self) -> None:
         """Spare the client a second object for each record that waits: what its parser made has all that we read.

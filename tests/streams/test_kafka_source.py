@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ class Consumer:
         self.paused: set[TopicPartition] = set()
         self.sought: dict[TopicPartition, int] = {}
         self._coordinator = SimpleNamespace(generation=7)
+        self._fetcher = SimpleNamespace(error_future=None)
 
     def pause(self, partition: TopicPartition) -> None:
         self.paused.add(partition)
@@ -76,3 +78,63 @@ def test_no_task_is_an_assignment_too() -> None:
     source.on_partitions_assigned(set())
 
     assert source.assignment == Assignment(7, frozenset())
+
+
+class Leaving:
+    """A client that ends its own tasks in its own way."""
+
+    def __init__(self, dies_of: BaseException | None = None, *, hangs: bool = False) -> None:
+        self.cut = False
+        self._dies_of = dies_of
+        self._hangs = hangs
+        self._client = SimpleNamespace(close=self._close)
+
+    async def stop(self) -> None:
+        if self._hangs:
+            await asyncio.Event().wait()
+        if self._dies_of is not None:
+            raise self._dies_of
+
+    async def _close(self) -> None:
+        self.cut = True
+
+
+@pytest.mark.parametrize("dies_of", [asyncio.CancelledError(), OSError("gone")])
+async def test_what_leaving_dies_of_hides_nothing(dies_of: BaseException) -> None:
+    """The client lets a cancelled task's error out of its stop: it must not pass for the worker's own cancellation."""
+    source = KafkaSource(Settings())
+    source._consumer = leaving = Leaving(dies_of)
+    await source.stop()
+
+    assert leaving.cut
+
+
+async def test_leaving_has_a_limit() -> None:
+    """A client that never finishes is given up, and its connections are cut."""
+    source = KafkaSource(Settings(source_stop_timeout_ms=1))
+    source._consumer = leaving = Leaving(hangs=True)
+    await source.stop()
+
+    assert leaving.cut
+
+
+async def test_our_own_cancellation_goes_through() -> None:
+    """Who cancels a source that is leaving gets the cancellation, and no wait for the limit."""
+    source = KafkaSource(Settings())
+    source._consumer = Leaving(hangs=True)
+    stopping = asyncio.create_task(source.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+
+
+async def test_a_client_that_fetches_no_more_is_an_error() -> None:
+    """The client's own polls would be empty for ever."""
+    source, consumer = joined()
+    fetching: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    fetching.set_exception(OSError("unforeseen"))
+    consumer._fetcher = SimpleNamespace(error_future=fetching)
+
+    with pytest.raises(PortError, match=r"ended by itself: OSError\('unforeseen'\)"):
+        await source.poll(0)
