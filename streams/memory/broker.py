@@ -174,6 +174,11 @@ class MemoryBroker:
         if batch_bytes_max is not None:
             self._batch_bytes_max[name] = batch_bytes_max
 
+    def add_partitions(self, name: str, partitions: int) -> None:
+        """Let a topic grow to so many partitions, as an operator may."""
+        logs = self._topics[name]
+        logs.extend(PartitionLog() for _ in range(partitions - len(logs)))
+
     def partition_count(self, topic: str) -> int:
         """How many partitions a topic has; 0 where it does not exist."""
         return len(self._topics.get(topic, ()))

@@ -73,7 +73,10 @@ class MemoryGroup:
     async def _share_out(self) -> None:
         while self._stale:
             self._stale = False
-            stopping = [asyncio.create_task(self._stopped(member)) for member in self._members.values()]
+            stopping = [
+                asyncio.create_task(_stopped(member, self._gone[member_id]))
+                for member_id, member in self._members.items()
+            ]
             if stopping:
                 await asyncio.wait(stopping)
         self.generation += 1
@@ -84,9 +87,10 @@ class MemoryGroup:
             for member_id, tasks in assign_tasks(self._partition_count(), claims).items():
                 self._members[member_id].assign(Assignment(self.generation, tasks))
 
-    async def _stopped(self, member: Member) -> None:
-        """Wait until a member has handed over, or is gone."""
-        revoking = asyncio.create_task(member.revoke())
-        await asyncio.wait({revoking, self._gone[member.member_id]}, return_when=asyncio.FIRST_COMPLETED)
-        revoking.cancel()
-        await asyncio.gather(revoking, return_exceptions=True)
+
+async def _stopped(member: Member, gone: asyncio.Future[None]) -> None:
+    """Wait until a member has handed over, or is gone."""
+    revoking = asyncio.create_task(member.revoke())
+    await asyncio.wait({revoking, gone}, return_when=asyncio.FIRST_COMPLETED)
+    revoking.cancel()
+    await asyncio.gather(revoking, return_exceptions=True)

@@ -49,6 +49,7 @@ class MemorySource:
         self._topics = TopicNames(settings.topic_prefix).inputs
         self._on_handover: Callable[[], Awaitable[None]] | None = None
         self._assignment: Assignment | None = None
+        self._stopped = False
         self._positions: dict[tuple[int, int], int] = {}
         self._paused: set[tuple[int, int]] = set()
 
@@ -60,6 +61,7 @@ class MemorySource:
 
     async def stop(self) -> None:
         """Leave the group, or leave it to the end of the session."""
+        self._stopped = True
         self._assignment = None
         self._positions.clear()
         try:
@@ -67,6 +69,12 @@ class MemorySource:
                 await self._network.call("leave", lambda: self._group.leave(self))
         except (TimeoutError, PortError):
             return
+
+    async def rejoin(self) -> None:
+        """What the client does when it is told that it is no member any more."""
+        await self.revoke()
+        if not self._stopped:
+            self._group.join(self)
 
     async def revoke(self) -> None:
         """The group is about to share out anew."""

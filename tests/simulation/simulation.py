@@ -1,0 +1,285 @@
+"""One seed from beginning to end: write the input, make trouble, heal, run to the end, and hold it against the oracle."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from models.policy import default_policy
+from models.risk.scorecard import expert_prior
+from models.rules import Rules
+from streams.bootstrap import RiskEngineMaker
+from streams.memory.broker import MemoryBroker, MemoryRecord
+from streams.memory.ports import MemoryPorts
+from streams.memory.virtual_time import VirtualClock, run_virtual
+from streams.pipeline import Pipeline
+from streams.ports import EngineMaker
+from streams.settings import Settings
+from streams.topics import TopicNames
+from tests.simulation.network import Trace, Weather
+from tests.simulation.plan import HEALED_AT_MS, PRODUCING_MS, AtTime, Plan, draw_plan
+from tests.simulation.processes import MakePipeline, Process, Surroundings, Worker
+from tests.simulation.verdict import judge
+from tests.simulation.workload import Written, workload
+from tests.support.fake_engine import FakeEngineMaker
+from tests.support.oracle import outcome_found, run_oracle
+
+_WRITES: Final = 40
+"""Times at which a part of the input is written."""
+_CONSUMED_WITHIN_MS: Final = 30_000
+"""After the healing: far beyond every limit and session, so who has not got there by then is stuck."""
+_LOOK_EVERY_MS: Final = 100
+_RULES: Final = Rules(default_policy())
+_CARD: Final = expert_prior()
+_HOUR_MS: Final = 3_600_000
+
+
+class Result(Struct, frozen=True):
+    """What came of a seed."""
+
+    plan: Plan
+    failures: list[str]
+    fired: dict[str, int]
+    trace: list[str]
+    events: int
+    alerts: int
+
+
+def simulate(seed: int, *, trouble: bool = True, make_pipeline: MakePipeline = Pipeline) -> Result:
+    """Run a seed on virtual time."""
+    plan = draw_plan(seed, trouble=trouble)
+    return run_virtual(_Simulation(plan, make_pipeline).run())
+
+
+class _Simulation:
+    def __init__(self, plan: Plan, make_pipeline: MakePipeline) -> None:
+        self._plan = plan
+        self._clock = VirtualClock()
+        self._broker = MemoryBroker(self._clock)
+        self._settings = Settings(clock=plan.clock, partitions=plan.partitions, **plan.settings)
+        self._names = TopicNames(self._settings.topic_prefix)
+        self._ports = MemoryPorts(self._broker, self._settings)
+        self._ports.create_topics()
+        self._trace = Trace()
+        self._weather = Weather(plan, self._trace)
+        self._dice = Random(f"broker {plan.seed}")
+        self._log: list[list[list[MemoryRecord]]] = [
+            [[] for _ in self._names.inputs] for _ in range(plan.partitions)
+        ]
+        """By partition and feed: everything ever written, also what retention has deleted since."""
+        maker: EngineMaker = RiskEngineMaker(_RULES, _CARD) if plan.clock == "event" else FakeEngineMaker()
+        self._around = Surroundings(
+            self._ports, self._settings, self._clock, maker, self._weather, self._trace, make_pipeline
+        )
+        self._workers: list[Worker] = []
+        self._guests: list[Worker] = []
+        self._failures: list[str] = []
+
+    async def run(self) -> Result:
+        asyncio.get_running_loop().set_exception_handler(self._not_handled)
+        writing = asyncio.create_task(
+            self._write(workload(Random(f"input {self._plan.seed}"), self._plan.partitions))
+        )
+        self._workers = [Worker(number, self._around, self._settings) for number in range(self._plan.workers)]
+        for trouble in self._plan.at_times:
+            _later(trouble.at_ms, self._strike, trouble)
+        try:
+            await asyncio.sleep(HEALED_AT_MS / 1000)
+            await writing
+            self._heal()
+            await self._consumed()
+            await self._retire()
+            await self._finish()
+        except Exception as error:  # noqa: BLE001 - told with its trace instead of here
+            self._failures.append(f"{type(error).__name__}: {error}")
+        alerts = 0
+        if not self._failures:
+            alerts = self._compare()
+        return Result(
+            plan=self._plan,
+            failures=self._failures,
+            fired=dict(self._trace.fired),
+            trace=self._trace.lines,
+            events=sum(len(records) for feeds in self._log for records in feeds),
+            alerts=alerts,
+        )
+
+    # ---- input ---------------------------------------------------------------------------------------------------
+
+    async def _write(self, records: list[Written]) -> None:
+        """In parts, evenly over a while."""
+        for part in range(_WRITES):
+            begin, end = (len(records) * number // _WRITES for number in (part, part + 1))
+            for written in records[begin:end]:
+                feed, partition, key, value, timestamp_ms = written
+                offset = self._broker.produce(
+                    self._names.inputs[feed], partition, key, value, timestamp_ms=timestamp_ms
+                )
+                self._log[partition][feed].append(MemoryRecord(offset, timestamp_ms, key, value, ()))
+            await asyncio.sleep(PRODUCING_MS / _WRITES / 1000)
+        self._trace.note(f"all {len(records)} records are written")
+
+    # ---- trouble at an instant -----------------------------------------------------------------------------------
+
+    def _strike(self, trouble: AtTime) -> None:
+        kind, for_ms = trouble.kind, trouble.for_ms
+        worker = self._workers[trouble.worker]
+        process = worker.process
+        if process is None or process.ended:
+            process = None
+        match kind:
+            case "kill" if process is not None:
+                self._trace.fire(kind, process.name)
+                process.kill()
+            case "stop" if process is not None:
+                self._trace.fire(kind, process.name)
+                worker.stop()
+            case "freeze" if process is not None:
+                self._trace.fire(kind, f"{process.name} for {for_ms} ms")
+                process.freeze(for_ms)
+            case "expel" if process is not None:
+                self._trace.fire(kind, f"{process.name}, learns of it after {for_ms} ms")
+                process.expel(for_ms)
+            case "join":
+                self._trace.fire(kind, f"a guest for {for_ms} ms")
+                guest = Worker(10 + len(self._guests), self._around, self._settings)
+                self._guests.append(guest)
+                _later(for_ms, guest.retire)
+            case "broker away":
+                self._trace.fire(kind, f"for {for_ms} ms")
+                self._weather.away_until_ms = asyncio.get_running_loop().time() * 1000 + for_ms
+            case "late markers":
+                self._trace.fire(kind, f"for {for_ms} ms")
+                self._broker.marker_delay_ms = lambda: self._dice.choice((0, 5, 60, 300))
+                _later(for_ms, self._be_prompt)
+            case "late offsets":
+                self._trace.fire(kind, f"for {for_ms} ms")
+                self._broker.offsets_delay_ms = lambda: self._dice.choice((0, 20, 400, 900))
+                _later(for_ms, self._be_prompt)
+            case "compact":
+                self._trace.fire(kind, "changelog; and of the inputs what is consumed is deleted")
+                self._compact()
+            case "clock":
+                self._clock.start_ms += self._dice.choice((-_HOUR_MS, _HOUR_MS))
+                self._trace.fire(kind, f"the wall clock says {self._clock.now_ms()}")
+            case _:
+                self._trace.note(f"{kind}: worker {trouble.worker} is not there")
+
+    def _be_prompt(self) -> None:
+        self._broker.marker_delay_ms = self._broker.offsets_delay_ms = lambda: 0
+
+    def _compact(self) -> None:
+        for partition in range(self._plan.partitions):
+            self._broker.log(self._names.state, partition).compact()
+            self._broker.log(self._names.borrower_risk, partition).compact()
+            for topic in self._names.inputs:
+                consumed = self._broker.committed(self._settings.group_id, topic, partition)
+                if consumed is not None:
+                    self._broker.log(topic, partition).delete_before(consumed)
+
+    # ---- the end -------------------------------------------------------------------------------------------------
+
+    def _heal(self) -> None:
+        self._trace.note("--- everything heals")
+        self._weather.heal()
+        self._be_prompt()
+        for worker in (*self._workers, *self._guests):
+            if worker.process is not None:
+                worker.process.thaw()
+                worker.process.learn()
+
+    async def _consumed(self) -> None:
+        """Wait until everything is committed that does not wait for more.
+
+        Raises:
+            StuckError: it does not come to that.
+        """
+        bounds = self._bounds()
+        behind: list[tuple[tuple[str, int], int, int]] = []
+        for _ in range(_CONSUMED_WITHIN_MS // _LOOK_EVERY_MS):
+            self._raise_unexpected_ends()
+            behind = [
+                (place, committed, bound)
+                for place, bound in bounds.items()
+                if (committed := self._broker.committed(self._settings.group_id, *place) or 0) < bound
+            ]
+            if not behind:
+                self._trace.note("everything is consumed")
+                return
+            await asyncio.sleep(_LOOK_EVERY_MS / 1000)
+        raise StuckError(f"not consumed {_CONSUMED_WITHIN_MS / 1000:g} s after the healing: {behind}")
+
+    def _bounds(self) -> dict[tuple[str, int], int]:
+        """How far everything is consumed without `until_end`: the last closing heartbeats wait for more."""
+        waiting = 1 if self._plan.clock == "event" else 0
+        return {
+            (topic, partition): len(self._log[partition][feed]) - waiting
+            for feed, topic in enumerate(self._names.inputs)
+            for partition in range(self._plan.partitions)
+        }
+
+    async def _retire(self) -> None:
+        """Stop everybody in good order."""
+        everybody = [*self._workers, *self._guests]
+        for worker in everybody:
+            worker.retire()
+        async with asyncio.timeout(_CONSUMED_WITHIN_MS / 1000):
+            await asyncio.gather(*(worker.running for worker in everybody))
+
+    async def _finish(self) -> None:
+        """Let one last worker take what waits for more that will not come."""
+        settings = msgspec.structs.replace(self._settings, until_end=True)
+        if self._plan.clock == "event":
+            async with asyncio.timeout(_CONSUMED_WITHIN_MS / 1000):
+                await Process("the last", self._around, settings).run()
+
+    def _raise_unexpected_ends(self) -> None:
+        for worker in (*self._workers, *self._guests):
+            if worker.running.done():
+                worker.running.result()
+
+    def _compare(self) -> int:
+        """Judge the outcome; return how many alerts there are."""
+        found = outcome_found(
+            self._broker.read_committed(self._names.alerts),
+            self._broker.read_committed(self._names.state),
+            self._broker.read_committed(self._names.dead_letters),
+        )
+        maker = self._around.maker if self._plan.clock == "event" else FakeEngineMaker()
+        expected = run_oracle(self._log, maker, until_end=True)
+        self._failures += judge(expected, found, self._plan.clock)
+        self._failures += self._loose_ends()
+        return sum(map(len, found.alerts))
+
+    def _loose_ends(self) -> list[str]:
+        """Group offsets that do not stand at the end, and transactions that hang open."""
+        ends = [
+            f"{topic}, partition {partition}: the group stands at {committed}, the log ends at {len(records)}"
+            for partition, feeds in enumerate(self._log)
+            for topic, records in zip(self._names.inputs, feeds, strict=True)
+            if (committed := self._broker.committed(self._settings.group_id, topic, partition) or 0)
+            != len(records)
+        ]
+        for topic in (self._names.alerts, self._names.state, self._names.dead_letters):
+            for partition in range(self._plan.partitions):
+                log = self._broker.log(topic, partition)
+                if log.last_stable != log.end:
+                    ends.append(
+                        f"{topic}, partition {partition}: a transaction hangs open at {log.last_stable}"
+                    )
+        return ends
+
+    def _not_handled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._failures.append(f"nobody handled: {context.get('message')}: {context.get('exception')!r}")
+
+
+class StuckError(Exception):
+    """All trouble is over, and yet nothing moves."""
+
+
+def _later(delay_ms: float, call: Any, *arguments: object) -> None:
+    asyncio.get_running_loop().call_later(delay_ms / 1000, call, *arguments)

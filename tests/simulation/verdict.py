@@ -1,0 +1,52 @@
+"""Whether what came out is what had to come out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+from models.alerts import ChainHead, link
+from tests.support.oracle import Outcome, differences
+
+_COUNT_BYTES = 4
+"""At the beginning of a state of the fake engine: how many of the borrower's records were taken."""
+
+
+def judge(expected: Outcome, found: Outcome, clock: Literal["event", "wall"]) -> list[str]:
+    """Everything that is wrong, in words; empty when nothing is."""
+    if clock == "wall":
+        return _judge_counted(expected, found)
+    differing = differences(expected, found)
+    if not differing:
+        return []
+    summary = f"missing {differing.missing}, doubled {differing.doubled}, different {differing.different}"
+    return [summary, *differing.told]
+
+
+def _judge_counted(expected: Outcome, found: Outcome) -> list[str]:
+    """By arrival the order is not the same twice: every record is counted once all the same, and the chain is whole."""
+    failures = []
+    counts = [
+        {borrower: state[:_COUNT_BYTES] for borrower, state in outcome.states.items()}
+        for outcome in (expected, found)
+    ]
+    if counts[0] != counts[1]:
+        failures.append(f"records of each borrower: must be {counts[0]}, are {counts[1]}")
+    if expected.dead_letters != found.dead_letters:
+        failures.append(f"dead letters: must be {expected.dead_letters}, are {found.dead_letters}")
+    numbers = [
+        Counter((alert.borrower_id, alert.priority) for alerts in outcome.alerts for alert in alerts)
+        for outcome in (expected, found)
+    ]
+    if numbers[0] != numbers[1]:
+        failures.append(
+            f"alerts by borrower and number: {numbers[0] - numbers[1]} missing, {numbers[1] - numbers[0]} more"
+        )
+    for partition, alerts in enumerate(found.alerts):
+        head = ChainHead()
+        for alert in alerts:
+            linked, head = link(alert, head)
+            if linked.chain != alert.chain:
+                failures.append(f"partition {partition}: the chain breaks at {alert.chain}")
+                break
+    return failures
