@@ -67,6 +67,11 @@ INCOMPLETE_MORE: Final = "…"
 """Stands for rejected records beyond those remembered by name."""
 
 
+def nameless(topic: str, offset: int) -> str:
+    """The name of a refused record whose `event_id` could not be read: where it stood."""
+    return f"{topic}@{offset}"
+
+
 def new_borrower(first_event_ms: int) -> Borrower:
     """A borrower of whom nothing is known yet."""
     return Borrower(

@@ -25,6 +25,7 @@ from models.borrower import (
     check_record,
     decode_borrower,
     encode_borrower,
+    nameless,
     new_borrower,
 )
 from models.deadlines import NEVER, DeadlineQueue
@@ -36,6 +37,7 @@ from models.events import (
     BorrowerErased,
     BorrowerEvent,
     Event,
+    EventVoided,
     Heartbeat,
     Origin,
 )
@@ -270,7 +272,7 @@ class RiskEngine:
             self.counts[noted.noticed] += 1
         for touched in noted.touched:
             self._react(borrower_id, borrower, touched, event.event_time_ms, origin, noted)
-        if borrower.incomplete and borrower.incomplete.pop(event.event_id, None) is not None:
+        if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
             self._present_again(borrower_id, borrower, event.event_time_ms, origin)
         return None
 
@@ -296,7 +298,7 @@ class RiskEngine:
     def _mark_incomplete(
         self, borrower_id: str, borrower: Borrower, event_id: str | None, event_time_ms: int, origin: Origin
     ) -> None:
-        name = event_id or f"{origin.topic}@{origin.offset}"
+        name = event_id or nameless(origin.topic, origin.offset)
         if len(borrower.incomplete) >= INCOMPLETE_RECORDS_MAX:
             name = INCOMPLETE_MORE
         borrower.incomplete.setdefault(name, event_time_ms)
@@ -423,6 +425,13 @@ class RiskEngine:
 
     def _origin(self, feed: int, offset: int, event_id: str | None) -> Origin:
         return Origin(TOPICS[feed], self._partition, offset, event_id)
+
+
+def _completed_by(event: BorrowerEvent, feed: int) -> str:
+    """The name of the refused record that an accepted one makes up for: itself, or the one that it takes back."""
+    if isinstance(event, EventVoided) and feed in _FAIL_CLOSED_TOPICS:
+        return event.target_event_id
+    return event.event_id
 
 
 def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:

@@ -14,7 +14,7 @@ from models.events import TOPICS, Event
 from models.rejects import RejectReason
 from streams.clock import Clock
 from streams.codec import Decoder, Reject
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, name_of_retried
 from streams.metrics import Metrics
 from streams.ordering import MergeQueue
 from streams.outputs import alert_record, risk_records, state_records
@@ -204,9 +204,8 @@ class Task:
     def _refuse_undecoded(self, feed: int, reject: Reject, record: RawRecord) -> None:
         self._refuse(feed, record, reject.reason, reject.detail)
         if reject.borrower_id is not None:
-            self.engine.note_reject(
-                feed, reject.borrower_id, reject.event_id, reject.event_time_ms, record.offset
-            )
+            name = reject.event_id or name_of_retried(TOPICS[feed], self.number, record.headers)
+            self.engine.note_reject(feed, reject.borrower_id, name, reject.event_time_ms, record.offset)
 
     def _refuse(self, feed: int, record: RawRecord, reason: RejectReason, detail: str) -> None:
         topic = self._names.inputs[feed]
