@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 _NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 """The client wants a list and does not change it."""
+_REQUEST_MS_MIN: Final = 2_000
+"""However short the limits: a broker that is just busy must not be asked the same again and again."""
 _TRIES_IN_LIMIT: Final = 6
 """How often one request fits into the shortest limit of a step: an answer that was lost, or a broker that froze, costs one
 try and not the process. Asked again, the broker knows what it has done: batches have numbers, a commit is one."""
@@ -39,16 +41,14 @@ class KafkaSink:
     async def open(self) -> None:
         """Fence the former producer and finish its transaction."""
         settings = self._settings
+        shortest_ms = min(settings.send_timeout_ms, settings.offsets_timeout_ms, settings.commit_timeout_ms)
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.broker,
             client_id=f"{settings.group_id}-task-{self._task}",
             transactional_id=settings.transactional_id(self._task),
             transaction_timeout_ms=settings.transaction_timeout_ms,
             max_batch_size=settings.producer_batch_bytes_max,
-            request_timeout_ms=min(
-                settings.send_timeout_ms, settings.offsets_timeout_ms, settings.commit_timeout_ms
-            )
-            // _TRIES_IN_LIMIT,
+            request_timeout_ms=max(_REQUEST_MS_MIN, shortest_ms // _TRIES_IN_LIMIT),
         )
         start = asyncio.ensure_future(self._start())
         try:
