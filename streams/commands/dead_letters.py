@@ -281,9 +281,13 @@ def release(
     selection = Selection(frozenset(places), frozenset(reason), frozenset(topic))
     with expected(InspectionError, WritingError, CorruptProgressError), Inspector(settings) as inspector:
         releases = Releases(inspector, settings, rules, clock.now_ms(), _settled(inspector, settings))
-        for letter in _letters(inspector, settings):
-            if selection.has(letter) and borrower in (None, held_borrower(letter)):
-                releases.add(letter)
+        chosen = [
+            letter
+            for letter in _letters(inspector, settings)
+            if selection.has(letter) and borrower in (None, held_borrower(letter))
+        ]
+        for letter in chosen:
+            releases.add(letter)
         if borrower is not None:
             releases.add_more(borrower)
         if not dry_run:
