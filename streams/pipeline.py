@@ -68,6 +68,7 @@ class Pipeline:
         """The open ones, by number."""
         self.turns = 0
         """How often the loop went round: as long as it grows, the process is not stuck."""
+        self._turned_at_ms: int | None = None
         self._ports = ports
         self._prepare = prepare
         self._maker: EngineMaker | None = None
@@ -142,6 +143,7 @@ class Pipeline:
     async def _turn(self) -> None:
         """Once around: what arrived, what can be processed, what is due."""
         self.turns += 1
+        self._raise_if_outslept()
         self._raise_failures()
         self._follow_assignment()
         for fetched in await self._source.poll(0 if self._has_work() else _IDLE_POLL_MS):
@@ -156,6 +158,21 @@ class Pipeline:
         # Commits, fetches and heartbeats move on only here.
         for _ in range(_YIELDS_COMMITTING if self._commits else 1):
             await asyncio.sleep(0)
+
+    def _raise_if_outslept(self) -> None:
+        """End a process that stood still for longer than its session: the group has given its tasks away.
+
+        The client would join anew as if nothing had happened. But whoever was stopped, suspended or starved for so long
+        holds connections, producers and half a transaction of another time: a new process is sure to hold none.
+        """
+        now_ms = self._clock.monotonic_ms()
+        former_ms, self._turned_at_ms = self._turned_at_ms, now_ms
+        if former_ms is not None and now_ms - former_ms > self._settings.session_timeout_ms:
+            raise PipelineError(
+                f"this process stood still for {(now_ms - former_ms) / 1000:.1f} s, longer than its session "
+                f"(session_timeout_ms {self._settings.session_timeout_ms}): others have its tasks by now. It ends; a "
+                f"restart goes on from the last transaction in the log"
+            )
 
     def _has_work(self) -> bool:
         """Whether the next turn can process something: else waiting for records leaves the network its time."""
@@ -296,6 +313,8 @@ class Pipeline:
         if assignment is None or assignment == self._held:
             self._take_opened()
             return
+        if max(assignment.tasks, default=0) >= self._partition_count:
+            raise self._partitions_changed(f"partition {max(assignment.tasks)} was assigned")
         self._metrics.count("rebalances")
         logger.info("generation %d: tasks %s", assignment.generation, sorted(assignment.tasks))
         former, self._held = self._held, assignment
@@ -323,9 +342,7 @@ class Pipeline:
             sink = self._ports.sink(number)
             try:
                 await sink.open()
-                changelog = await read_changelog(
-                    self._logs, self._names, number, self._metrics, self._clock
-                )
+                changelog = await read_changelog(self._logs, self._names, number, self._metrics, self._clock)
                 position = await decide_position(
                     changelog.progress,
                     number,
@@ -523,12 +540,14 @@ class Pipeline:
         checked = self._held
         counts = await self._logs.partition_counts(self._names.inputs)
         if set(counts.values()) != {self._partition_count}:
-            found = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise PipelineError(
-                f"the input topics had {self._partition_count} partitions at the start and have others now ({found}): "
-                f"borrowers would be on the wrong tasks. Replay the inputs under another prefix and group"
-            )
+            raise self._partitions_changed(", ".join(f"{name} {count}" for name, count in counts.items()))
         self._assignment_checked = checked
+
+    def _partitions_changed(self, found: str) -> PipelineError:
+        return PipelineError(
+            f"the input topics had {self._partition_count} partitions at the start and have others now ({found}): "
+            f"borrowers would be on the wrong tasks. Replay the inputs under another prefix and group"
+        )
 
     # ---- the end -------------------------------------------------------------------------------------------------
 
