@@ -25,6 +25,7 @@ _LOOK_SECONDS: Final = 0.05
 _RESTARTS_MAX: Final = 40
 """More in one cycle is no recovery."""
 _OPENED: Final = re.compile(rb"task (\d+) open")
+_ASSIGNED: Final = re.compile(rb"generation (\d+): tasks \[([\d, ]*)\]")
 _STOPPED: Final = re.compile(rb"stopped: (\d+) records processed, all committed")
 STOP_SECONDS: Final = 40.0
 """A worker that was told to stop finishes its transactions: each has 30 s at most."""
@@ -67,6 +68,14 @@ class Life:
     def opened(self) -> set[int]:
         """The tasks it has ever opened."""
         return {int(task) for task in _OPENED.findall(self.said())}
+
+    def assigned(self) -> tuple[int, set[int]]:
+        """The last generation of the group that it took part in, and its tasks then; 0 and none before."""
+        found = _ASSIGNED.findall(self.said())
+        if not found:
+            return 0, set()
+        generation, tasks = found[-1]
+        return int(generation), {int(task) for task in tasks.split(b",") if task.strip()}
 
     def processed(self) -> int | None:
         """How many records it says it processed and committed; None where it did not come to say so."""
@@ -160,13 +169,19 @@ class Crew:
             for life in self._current.values():
                 life.forbid_files()
 
-    def wait_until_open(self, tasks: int) -> None:
-        """Return when the present lives have opened all tasks."""
-        wait_until(lambda: len(self._opened()) == tasks, f"{tasks} tasks open: {self._opened()}")
+    def wait_until_shared_out(self, tasks: int) -> None:
+        """Return when the present lives are all in one generation of the group, and all tasks open."""
+        wait_until(lambda: self._is_shared_out(tasks), f"{tasks} tasks shared out and open")
 
-    def _opened(self) -> set[int]:
+    def _is_shared_out(self, tasks: int) -> bool:
         with self._lock:
-            return set().union(*(life.opened() for life in self._current.values()))
+            lives = list(self._current.values())
+        assigned = [life.assigned() for life in lives]
+        return (
+            len({generation for generation, _ in assigned}) == 1
+            and sum(len(own) for _, own in assigned) == tasks
+            and all(own <= life.opened() for life, (_, own) in zip(lives, assigned, strict=True))
+        )
 
     @contextmanager
     def left_alone(self, number: int) -> Iterator[Life]:

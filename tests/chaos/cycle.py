@@ -20,7 +20,7 @@ from tests.chaos.book import PARTITIONS, closing_count, make_book
 from tests.chaos.brokers import wait_until_healthy
 from tests.chaos.faults import Fault, seconds_of, wait_for_strike
 from tests.chaos.journal import Finished, Parameters
-from tests.chaos.pauses import arrivals_of, commits_of, longest_pause_ms
+from tests.chaos.pauses import commits_of, longest_pause_ms, shown_by
 from tests.chaos.proxy import ProxiedKafka
 from tests.chaos.reading import CommittedWatch, Partitions, read_topics
 from tests.chaos.scene import Scene
@@ -84,6 +84,7 @@ def run_cycle(
         (folder / "differences").write_text("\n".join([*problems, *found.told]) + "\n")
         return finished
     shutil.rmtree(folder)
+        shutil.rmtree(folder)
     return msgspec.structs.replace(finished, evidence=None)
 
 
@@ -92,7 +93,7 @@ def _play(scene: Scene, fault: Fault) -> Verdict:
     book = make_book(scene.dice.getrandbits(32), fault.book)
     held_back = closing_count() + int(_HELD_BACK * len(book))
     scene.prepare_feeding(book[:-held_back], fault.pace)
-    scene.crew.wait_until_open(PARTITIONS)
+    scene.crew.wait_until_shared_out(PARTITIONS)
     scene.note("all tasks open")
     if not fault.feeds_itself:
         scene.start_feeding()
@@ -150,6 +151,8 @@ def _is_event(value: bytes | None) -> bool:
 
 def _longest_pause_ms(tasks: list[Partitions], state: Partitions) -> int:
     return max(
-        longest_pause_ms(commits_of(state[number]), [arrivals_of(records) for records in tasks[number]])
+        longest_pause_ms(
+            commits_of(state[number]), [shown_by(feed, records) for feed, records in enumerate(tasks[number])]
+        )
         for number in range(len(state))
     )

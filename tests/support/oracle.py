@@ -123,13 +123,8 @@ def _in_order(
     placed: list[tuple[int, int, int, RawRecord, Event | Reject]] = []
     shown: list[tuple[int, int]] = []
     for feed, records in enumerate(feeds):
-        decode = Decoder(TOPICS[feed]).decode
         key_ms = 0
-        for record in records:
-            event = decode(record.value, record.key, record.timestamp)
-            if not isinstance(event, Reject):
-                own_ms = event.event_time_ms if event.ingested_at_ms is None else event.ingested_at_ms
-                key_ms = max(key_ms, own_ms)
+        for key_ms, record, event in placed_records(feed, records):
             placed.append((key_ms, feed, record.offset, record, event))
         shown.append((key_ms, feed))
     placed.sort(key=lambda entry: entry[:3])
@@ -137,6 +132,20 @@ def _in_order(
     for key_ms, feed, _, record, event in placed:
         if until_end or (key_ms, feed) <= bound:
             yield feed, record, event
+
+
+def placed_records(
+    feed: int, records: Iterable[RawRecord]
+) -> Iterable[tuple[int, RawRecord, Event | Reject]]:
+    """The records of one topic of a task with their merge keys, made non-decreasing, and what they decode to."""
+    decode = Decoder(TOPICS[feed]).decode
+    key_ms = 0
+    for record in records:
+        event = decode(record.value, record.key, record.timestamp)
+        if not isinstance(event, Reject):
+            own_ms = event.event_time_ms if event.ingested_at_ms is None else event.ingested_at_ms
+            key_ms = max(key_ms, own_ms)
+        yield key_ms, record, event
 
 
 def _belongs_to(partition: int, count: int) -> Callable[[str], bool]:
