@@ -84,7 +84,6 @@ def run_cycle(
         (folder / "differences").write_text("\n".join([*problems, *found.told]) + "\n")
         return finished
     shutil.rmtree(folder)
-        shutil.rmtree(folder)
     return msgspec.structs.replace(finished, evidence=None)
 
 
