@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from streams.memory.ports import MemoryLogs, MemoryPorts, MemorySource
 from streams.memory.network import DirectNetwork
+from streams.memory.ports import MemoryLogs, MemoryPorts, MemorySource
 from streams.memory.virtual_time import run_virtual
 from streams.pipeline import Pipeline, PipelineError
 from streams.ports import Assignment, Fetched, Logs, PortError, Sink, Source
