@@ -64,5 +64,6 @@ async def ended(stopping: Coroutine[Any, Any, object], seconds: float) -> BaseEx
 
 def _fenced(what: str) -> FencedError:
     return FencedError(
-        f"{what}: fenced, another worker has taken this task over. Was this process stalled for longer than its session?"
+        f"{what}: fenced, another worker has taken this task over, or the broker has ended the transaction. Was this process "
+        f"stalled for longer than its session, or a transaction open for longer than transaction_timeout_ms?"
     )

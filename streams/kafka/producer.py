@@ -134,6 +134,7 @@ class KafkaSink:
         timeout_seconds = self._settings.producer_stop_timeout_ms / 1000
         _retrieve_errors(producer)
         failure = await ended(producer.stop(), timeout_seconds)
+        _retrieve_errors(producer)  # what fails only now that all is let go
         if failure is not None:
             logger.warning("%s: %r; connections are cut", self._what("stop"), failure)
             await ended(producer.client.close(), timeout_seconds)
@@ -145,8 +146,15 @@ class KafkaSink:
 def _retrieve_errors(producer: Any) -> None:
     """Look at errors that the client keeps for nobody: told once where they happened, the loop would tell them again."""
     batches = producer._message_accumulator._batches.values()  # noqa: SLF001 - nothing public gives them
+    transaction = producer._txn_manager  # noqa: SLF001 - as above
     kept = [batch._drain_waiter for waiting in batches for batch in waiting]  # noqa: SLF001 - as above
-    kept.append(producer._txn_manager._transaction_waiter)  # noqa: SLF001 - as above
+    kept += [future for _group, _offsets, future in transaction._pending_txn_offsets]  # noqa: SLF001 - as above
+    kept.append(transaction._transaction_waiter)  # noqa: SLF001 - as above
     for future in kept:
-        if future is not None and future.done() and not future.cancelled():
-            future.exception()
+        if future is not None:
+            future.add_done_callback(_retrieve_error)
+
+
+def _retrieve_error(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
