@@ -16,20 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 from models.events import TOPICS
 from streams.clock import Clock
-from streams.codec import Decoder
+from streams.commits import Commits
 from streams.feeds import LiveFeeds
 from streams.metrics import Metrics
-from streams.partitioner import partition_of
+from streams.opening import TaskOpener
 from streams.ports import Assignment, EngineMaker, Fetched, Logs, Ports
 from streams.probe import Ends, EndsProbe
-from streams.restore import decide_position, fill_engine, read_changelog
 from streams.settings import Settings
-from streams.task import FEEDS, Identity, Task
+from streams.task import FEEDS, Task
 from streams.topics import TopicNames
 from streams.watchdog import Concern, Watchdog
 
@@ -71,14 +70,14 @@ class Pipeline:
         self._turned_at_ms: int | None = None
         self._ports = ports
         self._prepare = prepare
-        self._maker: EngineMaker | None = None
+        self._opener: TaskOpener | None = None
+        self._lateness_ms: Sequence[int] = ()
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
         self._names = TopicNames(settings.topic_prefix)
         self._source = ports.source()
         self._logs = ports.logs()
-        self._decoders = [Decoder(topic) for topic in TOPICS]
         self._feeds = LiveFeeds(settings, clock, metrics)
         self._probe = EndsProbe(self._read_ends, settings.feed_probe_interval_ms)
         self._watchdog = Watchdog()
@@ -91,12 +90,10 @@ class Pipeline:
         self._handing_over = False
         self._stopping = asyncio.Event()
         self._openings: dict[int, asyncio.Task[Task]] = {}
-        self._commits: dict[int, asyncio.Task[None]] = {}
+        self._commits = Commits(settings, clock, metrics)
         self._closings: set[asyncio.Task[None]] = set()
-        self._restores = asyncio.Semaphore(settings.restores_at_once_max)
         self._paused: set[tuple[int, int]] = set()
         self._processed = 0
-        self._next_commit_ms = 0.0
         self._next_figures_ms = 0
         self._ends: Ends | None = None
         """With `until_end`: by feed, where each partition ended at the start."""
@@ -135,7 +132,18 @@ class Pipeline:
                 f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
             )
         self._partition_count = next(iter(counts.values()))
-        self._maker = await self._prepare(self._logs)
+        engines = await self._prepare(self._logs)
+        self._lateness_ms = engines.lateness_ms
+        self._opener = TaskOpener(
+            self._ports,
+            self._source,
+            self._logs,
+            engines,
+            self._settings,
+            partition_count=self._partition_count,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
         if self._settings.until_end:
             self._ends = await self._read_ends()
         await self._source.start(self._hand_over)
@@ -152,7 +160,7 @@ class Pipeline:
         # The awaits above are where tasks may have been taken away; from here on nothing can come between.
         if not self._handing_over:
             self._process()
-            self._start_commits()
+            self._commits.begin_due(self.tasks.values())
             self._stop_at_end()
             self._show_figures()
         # Commits, fetches and heartbeats move on only here.
@@ -178,11 +186,7 @@ class Pipeline:
         """Whether the next turn can process something: else waiting for records leaves the network its time."""
         if self._handing_over:
             return False
-        return any(task.queue.ready and not self._is_full(task) for task in self.tasks.values())
-
-    def _is_full(self, task: Task) -> bool:
-        """Whether it must not process more: a full transaction waits for the one before it."""
-        return task.is_full(self._settings.commit_events_max, self._settings.commit_refused_bytes_max)
+        return any(task.queue.ready and not self._commits.is_full(task) for task in self.tasks.values())
 
     def _accept(self, fetched: Fetched) -> None:
         task = self.tasks.get(fetched.task)
@@ -204,7 +208,7 @@ class Pipeline:
         """Let every task process its share of this turn."""
         for task in self.tasks.values():
             self._release(task)
-        ready = [task for task in self.tasks.values() if task.queue.ready and not self._is_full(task)]
+        ready = [task for task in self.tasks.values() if task.queue.ready and not self._commits.is_full(task)]
         processed = 0
         for task in ready:
             processed += task.process(max(1, self._settings.turn_events_max // len(ready)))
@@ -237,65 +241,6 @@ class Pipeline:
                 self._paused.discard((feed, task.number))
                 self._source.resume(feed, task.number)
 
-    # ---- commits -------------------------------------------------------------------------------------------------
-
-    def _start_commits(self) -> None:
-        """Begin the commits that are due, those who wait longest first, within the process's budget."""
-        now_ms = self._clock.monotonic_ms()
-        due = [
-            task
-            for task in self.tasks.values()
-            if task.dirty
-            and task.number not in self._commits
-            and (now_ms - task.last_commit_ms >= self._commit_interval_ms(task) or self._is_full(task))
-        ]
-        due.sort(key=lambda task: task.last_commit_ms)
-        for task in due:
-            if now_ms < self._next_commit_ms:
-                return
-            if self._begin_commit(task):
-                gap_ms = 1000 / self._settings.commits_per_second_max
-                # A budget unused may be caught up, but no more than one interval of it.
-                self._next_commit_ms = (
-                    max(self._next_commit_ms, now_ms - self._settings.commit_interval_ms) + gap_ms
-                )
-
-    def _commit_interval_ms(self, task: Task) -> int:
-        settings = self._settings
-        behind = task.queue.ready + task.queue.waiting >= settings.backlog_records_min
-        return settings.backlog_commit_interval_ms if behind else settings.commit_interval_ms
-
-    def _begin_commit(self, task: Task) -> bool:
-        task.last_commit_ms = self._clock.monotonic_ms()
-        transaction = task.take_transaction()
-        for what, count in task.engine.counts.items():
-            self._metrics.count("noticed", count, what)
-        task.engine.counts.clear()
-        if transaction is None:
-            return False
-        commit = asyncio.create_task(task.commit(transaction), name=f"commit of task {task.number}")
-        began_ms = task.last_commit_ms
-        self._commits[task.number] = commit
-
-        def done(finished: asyncio.Task[None]) -> None:
-            if not finished.cancelled() and finished.exception() is None:
-                self._commits.pop(task.number, None)
-                self._metrics.count("commits")
-                self._metrics.observe("commit_seconds", (self._clock.monotonic_ms() - began_ms) / 1000)
-
-        commit.add_done_callback(done)
-        return True
-
-    async def _finish_commits(self) -> None:
-        """Let running commits come to their end: each of their steps has its limit.
-
-        Raises:
-            PipelineError: one of them failed.
-        """
-        if self._commits:
-            await asyncio.wait(self._commits.values())
-        self._raise_failures()
-
     # ---- assignment ----------------------------------------------------------------------------------------------
 
     async def _hand_over(self) -> None:
@@ -303,7 +248,7 @@ class Pipeline:
         self._handing_over = True
         for opening in self._openings.values():
             opening.cancel()
-        pending = [*self._openings.values(), *self._commits.values()]
+        pending = [*self._openings.values(), *self._commits.pending]
         if pending:
             await asyncio.wait(pending, timeout=self._settings.handover_timeout_ms / 1000)
 
@@ -313,6 +258,7 @@ class Pipeline:
         if assignment is None or assignment == self._held:
             self._take_opened()
             return
+        assert self._opener is not None, "assigned before started"
         if max(assignment.tasks, default=0) >= self._partition_count:
             raise self._partitions_changed(f"partition {max(assignment.tasks)} was assigned")
         self._metrics.count("rebalances")
@@ -330,56 +276,9 @@ class Pipeline:
             if number in self.tasks:
                 self._source.open(number, self.tasks[number].polled)
             else:
-                self._openings[number] = asyncio.create_task(
-                    self._open(number), name=f"opening of task {number}"
-                )
+                opening = self._opener.open(number)
+                self._openings[number] = asyncio.create_task(opening, name=f"opening of task {number}")
         self._show_tasks()
-
-    async def _open(self, number: int) -> Task:
-        """Fence, restore, decide the position: everything before the gate opens."""
-        began_ms = self._clock.monotonic_ms()
-        async with self._restores:
-            sink = self._ports.sink(number)
-            try:
-                await sink.open()
-                changelog = await read_changelog(self._logs, self._names, number, self._metrics, self._clock)
-                position = await decide_position(
-                    changelog.progress,
-                    number,
-                    source=self._source,
-                    logs=self._logs,
-                    names=self._names,
-                    settings=self._settings,
-                    clock=self._clock,
-                    partition_count=self._partition_count,
-                )
-                engine = self._engines(number, self._belongs_to(number))
-                await fill_engine(engine, changelog, position, self._logs)
-            except BaseException:
-                await sink.close()
-                raise
-        policy_version, card_version = self._engines.versions
-        seconds = (self._clock.monotonic_ms() - began_ms) / 1000
-        self._metrics.observe("restore_seconds", seconds)
-        logger.info("task %d open: %d borrowers restored in %.1f s", number, len(changelog.states), seconds)
-        identity = Identity(
-            self._partition_count,
-            policy_version,
-            card_version,
-            f"{self._names.prefix}{self._settings.group_id}",
-        )
-        return Task(
-            number,
-            engine,
-            sink,
-            position.offsets,
-            position.merge_keys_ms,
-            decoders=self._decoders,
-            names=self._names,
-            identity=identity,
-            metrics=self._metrics,
-            clock=self._clock,
-        )
 
     def _take_opened(self) -> None:
         """Open the gates of the tasks that are ready."""
@@ -391,19 +290,10 @@ class Pipeline:
             self._source.open(number, task.offsets)
             self._show_tasks()
 
-    @property
-    def _engines(self) -> EngineMaker:
-        assert self._maker is not None, "not started"
-        return self._maker
-
-    def _belongs_to(self, number: int) -> Callable[[str], bool]:
-        count = self._partition_count
-        return lambda borrower_id: partition_of(borrower_id.encode(), count) == number
-
     def _discard(self, number: int) -> None:
         """Throw a task away: its state goes on elsewhere, or is rebuilt."""
         task = self.tasks.pop(number)
-        commit = self._commits.pop(number, None)
+        commit = self._commits.take(number)
         self._close_later(self._close_sink(task, commit))
 
     def _discard_opening(self, number: int) -> None:
@@ -449,11 +339,12 @@ class Pipeline:
         """End the pipeline when a commit or an opening of a task that is ours has failed."""
         if self._handing_over:
             return
-        for number, commit in self._commits.items():
-            if commit.done() and (error := commit.exception()) is not None:
-                raise PipelineError(
-                    f"task {number}: {error}. The process ends; a restart goes on from the last transaction in the log"
-                ) from error
+        failure = self._commits.failure()
+        if failure is not None:
+            number, error = failure
+            raise PipelineError(
+                f"task {number}: {error}. The process ends; a restart goes on from the last transaction in the log"
+            ) from error
 
     # ---- feeds, and whether the worker gets on ----------------------------------------------------------------------
 
@@ -470,9 +361,9 @@ class Pipeline:
 
     def _follow_time_of_day(self, ends: Ends) -> None:
         """Move the watermarks of idle partitions of living feeds."""
-        following = self._feeds.watermarks_ms(ends, self._engines.lateness_ms)
+        following = self._feeds.watermarks_ms(ends, self._lateness_ms)
         for task in self.tasks.values():
-            if self._is_full(task):
+            if self._commits.is_full(task):
                 continue
             idle = {feed: at_ms for feed, at_ms in following.items() if self._is_idle(task, feed)}
             if idle:
@@ -566,12 +457,14 @@ class Pipeline:
 
     async def _drain(self) -> None:
         """Commit what was processed, then hand back."""
-        await self._finish_commits()
+        await self._commits.finish()
+        self._raise_failures()
         if not self._handing_over:
             for task in self.tasks.values():
                 if task.dirty:
-                    self._begin_commit(task)
-            await self._finish_commits()
+                    self._commits.begin(task)
+            await self._commits.finish()
+            self._raise_failures()
         if self._handing_over:
             logger.info("stopped while tasks moved: what was not committed goes on elsewhere")
         else:

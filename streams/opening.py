@@ -1,0 +1,102 @@
+"""Opening a task: fence whoever had it, restore its state, decide where to go on. Only then its gate opens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from models.events import TOPICS
+from streams.clock import Clock
+from streams.codec import Decoder
+from streams.metrics import Metrics
+from streams.partitioner import partition_of
+from streams.ports import EngineMaker, Logs, Ports, Source
+from streams.restore import decide_position, fill_engine, read_changelog
+from streams.settings import Settings
+from streams.task import Identity, Task
+from streams.topics import TopicNames
+
+logger = logging.getLogger(__name__)
+
+
+class TaskOpener:
+    """Opens the tasks of one worker, `restores_at_once_max` at a time."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        source: Source,
+        logs: Logs,
+        engines: EngineMaker,
+        settings: Settings,
+        *,
+        partition_count: int,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """`engines` knows the policy and the scorecard; `partition_count` is that of the input topics."""
+        self._ports = ports
+        self._source = source
+        self._logs = logs
+        self._engines = engines
+        self._settings = settings
+        self._partition_count = partition_count
+        self._clock = clock
+        self._metrics = metrics
+        self._names = TopicNames(settings.topic_prefix)
+        self._decoders = [Decoder(topic) for topic in TOPICS]
+        self._restores = asyncio.Semaphore(settings.restores_at_once_max)
+        policy_version, card_version = engines.versions
+        self._identity = Identity(
+            partition_count, policy_version, card_version, f"{self._names.prefix}{settings.group_id}"
+        )
+
+    async def open(self, number: int) -> Task:
+        """Open one task.
+
+        Raises:
+            RestoreError, PositionLostError: what the log holds does not fit together, or is gone.
+            PortError: the broker did not do as asked, within the limits.
+        """
+        began_ms = self._clock.monotonic_ms()
+        async with self._restores:
+            sink = self._ports.sink(number)
+            try:
+                # First of all: from here on nobody else can write what is read next.
+                await sink.open()
+                changelog = await read_changelog(self._logs, self._names, number, self._metrics, self._clock)
+                position = await decide_position(
+                    changelog.progress,
+                    number,
+                    source=self._source,
+                    logs=self._logs,
+                    names=self._names,
+                    settings=self._settings,
+                    clock=self._clock,
+                    partition_count=self._partition_count,
+                )
+                engine = self._engines(number, self._belongs_to(number))
+                await fill_engine(engine, changelog, position, self._logs)
+            except BaseException:
+                await sink.close()
+                raise
+        seconds = (self._clock.monotonic_ms() - began_ms) / 1000
+        self._metrics.observe("restore_seconds", seconds)
+        logger.info("task %d open: %d borrowers restored in %.1f s", number, len(changelog.states), seconds)
+        return Task(
+            number,
+            engine,
+            sink,
+            position.offsets,
+            position.merge_keys_ms,
+            decoders=self._decoders,
+            names=self._names,
+            identity=self._identity,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+
+    def _belongs_to(self, number: int) -> Callable[[str], bool]:
+        count = self._partition_count
+        return lambda borrower_id: partition_of(borrower_id.encode(), count) == number
