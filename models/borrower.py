@@ -62,6 +62,10 @@ class Borrower(Struct, array_like=True):
     """Rejected records missing from this picture: name to event time; bounded, then `INCOMPLETE_MORE`."""
     first_event_ms: int
 
+    def own_platforms(self, at_ms: int) -> frozenset[str]:
+        """The platforms of the own loans opened up to an instant: never counted as elsewhere."""
+        return frozenset(loan.platform_id for loan in self.loans.values() if loan.opened_ms <= at_ms)
+
 
 INCOMPLETE_MORE: Final = "…"
 """Stands for rejected records beyond those remembered by name."""

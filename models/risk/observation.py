@@ -8,7 +8,6 @@ from models.calendars import DAY_MS
 from models.ledger import Standing, standing
 from models.risk.features import UNKNOWN, Features
 from models.rules import Rules
-from models.signal_table import own_platforms
 from models.signals import income_drop
 
 
@@ -20,7 +19,7 @@ def observe(borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = Fa
     outstanding_minor = sum(now.outstanding_minor for now in still_open)
     overdue_minor = sum(now.overdue_minor for now in still_open)
     lost_fraction = income_drop.lost_fraction(borrower.income, at_ms, rules)
-    found = institutions.new_institutions(borrower.institutions, own_platforms(borrower, at_ms), rules)
+    found = institutions.new_institutions(borrower.institutions, borrower.own_platforms(at_ms), rules)
     window_days = rules.policy.signals.multi_platform_borrowing.window_days
     return Features(
         days_past_due=max((now.days_past_due for now in still_open), default=0),

@@ -23,10 +23,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from models.alerts import EvidenceValue, Finding, Reason, Resolution, Severity, Text, plain_number
+from models.borrower import Borrower
 from models.calendars import iso_date
+from models.deadlines import NEVER
+from models.episodes import Episode
+from models.events import FUND_FLOWS
 from models.income import (
     EMPLOYER,
     LOOKBACK_DAYS,
@@ -54,6 +59,7 @@ from models.rhythm import (
     stream_of,
 )
 from models.rules import Rules
+from models.signals.binding import BORROWER_LEVEL, open_state
 
 SAMPLE_DAYS: Final = 28
 """Between two looks at past income: whole weeks, about a month."""
@@ -612,3 +618,45 @@ def _blind_reason(picture: _Picture, threshold: float) -> Reason:
 
 def _percent(fraction: float) -> str:
     return f"{plain_number(fraction * 100, 1)} %"
+
+
+class IncomeDrop:
+    """`income_drop`, a borrower at a time, on the watermark of `fund-flows`."""
+
+    name: Final = "income_drop"
+    clock: Final = FUND_FLOWS
+    feed: Final = FUND_FLOWS
+
+    def cooldown_days(self, rules: Rules) -> int:
+        """As the policy says."""
+        return rules.policy.signals.income_drop.cooldown_days
+
+    def subjects(self, borrower: Borrower) -> Iterable[str | None]:
+        """The borrower as a whole."""
+        return BORROWER_LEVEL
+
+    def judge(
+        self,
+        borrower: Borrower,
+        subject: str | None,
+        at_ms: int,
+        episode: Episode | None,
+        rules: Rules,
+        *,
+        deadline: bool,
+    ) -> Finding | None:
+        """Income lost as of `at_ms`."""
+        return judge(borrower.income, at_ms, *open_state(episode), rules)
+
+    def next_deadline_ms(
+        self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+    ) -> int:
+        """The next local midnight by which pay is expected, or the new level has settled."""
+        due_ms = next_deadline_ms(borrower.income, after_ms, *open_state(episode), rules)
+        return NEVER if due_ms is None else due_ms
+
+    def resolution(
+        self, borrower: Borrower, subject: str | None, at_ms: int, episode: Episode, rules: Rules
+    ) -> Resolution | None:
+        """None where income returned, `passed` where it settled at a new level."""
+        return resolution(borrower.income, episode.opened_ms, at_ms, rules)

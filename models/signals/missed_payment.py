@@ -7,11 +7,15 @@ Classification of Financial Assets of Commercial Banks, 2023).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text
+from models.borrower import Borrower
 from models.calendars import iso_date
-from models.events import ClosingReason
+from models.deadlines import NEVER
+from models.episodes import Episode
+from models.events import REPAYMENTS, ClosingReason
 from models.ledger import (
     Loan,
     Standing,
@@ -154,3 +158,48 @@ def _restructured_reason(now: Standing) -> Reason:
         ),
         evidence={"worst_days_past_due": worst},
     )
+
+
+class MissedPayment:
+    """`missed_payment`, a loan at a time, on the watermark of `repayments`; severity follows DPD, no cooldown."""
+
+    name: Final = "missed_payment"
+    clock: Final = REPAYMENTS
+    feed: Final = REPAYMENTS
+
+    def cooldown_days(self, rules: Rules) -> int:
+        """Every miss counts."""
+        return 0
+
+    def subjects(self, borrower: Borrower) -> Iterable[str | None]:
+        """Each own loan."""
+        return borrower.loans
+
+    def judge(
+        self,
+        borrower: Borrower,
+        subject: str | None,
+        at_ms: int,
+        episode: Episode | None,
+        rules: Rules,
+        *,
+        deadline: bool,
+    ) -> Finding | None:
+        """Days past due as of `at_ms`."""
+        assert subject is not None
+        return judge(borrower.loans[subject], at_ms, rules, deadline=deadline)
+
+    def next_deadline_ms(
+        self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+    ) -> int:
+        """The next local midnight at which severity or DPD bucket changes."""
+        assert subject is not None
+        due_ms = next_deadline_ms(borrower.loans[subject], after_ms, rules)
+        return NEVER if due_ms is None else due_ms
+
+    def resolution(
+        self, borrower: Borrower, subject: str | None, at_ms: int, episode: Episode, rules: Rules
+    ) -> Resolution | None:
+        """How the loan came right, or ended."""
+        assert subject is not None
+        return resolution(borrower.loans[subject], episode.opened_ms, at_ms, rules)

@@ -8,11 +8,15 @@ borrower who gains one and loses one does not make it escalate and ease in turn.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
-from models.alerts import EvidenceValue, Finding, Reason, Severity, Text
+from models.alerts import EvidenceValue, Finding, Reason, Resolution, Severity, Text
+from models.borrower import HIGHEST, Borrower
 from models.calendars import DAY_MS, iso_date
+from models.deadlines import NEVER
+from models.episodes import Episode
+from models.events import CREDIT_QUERIES
 from models.institutions import (
     ACCOUNT,
     DISBURSEMENT,
@@ -24,6 +28,7 @@ from models.institutions import (
 )
 from models.policy import CountSeverity
 from models.rules import Rules
+from models.signals.binding import BORROWER_LEVEL, open_state
 
 LISTED_MAX: Final = 10
 """Institutions named in the evidence: enough to check a `serious` alert, bounded for the reader's sake."""
@@ -134,3 +139,49 @@ def _reason(counted: list[NewInstitution], threshold: int, window_days: int, rul
         f"达到 {threshold} 家即为此级别。"
     )
     return Reason(code="MPB-COUNT", text=Text(en=english, zh=chinese), evidence=evidence)
+
+
+class MultiPlatformBorrowing:
+    """`multi_platform_borrowing`, a borrower at a time; its window follows the task's highest watermark."""
+
+    name: Final = "multi_platform_borrowing"
+    clock: Final = HIGHEST
+    feed: Final = CREDIT_QUERIES
+
+    def cooldown_days(self, rules: Rules) -> int:
+        """As the policy says."""
+        return rules.policy.signals.multi_platform_borrowing.cooldown_days
+
+    def subjects(self, borrower: Borrower) -> Iterable[str | None]:
+        """The borrower as a whole."""
+        return BORROWER_LEVEL
+
+    def judge(
+        self,
+        borrower: Borrower,
+        subject: str | None,
+        at_ms: int,
+        episode: Episode | None,
+        rules: Rules,
+        *,
+        deadline: bool,
+    ) -> Finding | None:
+        """Distinct new institutions in the window that ends at `at_ms`."""
+        severity, _ = open_state(episode)
+        return judge(borrower.institutions, at_ms, severity, borrower.own_platforms(at_ms), rules)
+
+    def next_deadline_ms(
+        self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+    ) -> int:
+        """The next instant at which an institution leaves the window."""
+        severity, _ = open_state(episode)
+        due_ms = next_deadline_ms(
+            borrower.institutions, after_ms, severity, borrower.own_platforms(after_ms), rules
+        )
+        return NEVER if due_ms is None else due_ms
+
+    def resolution(
+        self, borrower: Borrower, subject: str | None, at_ms: int, episode: Episode, rules: Rules
+    ) -> Resolution | None:
+        """The window has emptied."""
+        return "passed"
