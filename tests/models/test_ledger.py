@@ -20,6 +20,10 @@ from models.events import (
     RepaymentReversed,
 )
 from models.ledger import EXACT_DAYS, Loan, standing
+from models.ledger.compaction import RESCHEDULES_KEPT_MAX
+from models.ledger.entries import LIMITS_KEPT_MAX
+from models.ledger.folding import fold
+from models.ledger.journal import REVERSALS_PER_PAYMENT_MAX
 from models.limits import PAYMENTS_PER_LOAN_MAX
 from models.signals.missed_payment import judge, next_deadline_ms
 from tests.support.events import at, billed, bounced, ended, loan, paid, rescheduled, rules
@@ -86,7 +90,7 @@ def test_the_balances_kept_are_the_journal_folded_anew(log: LoanLog) -> None:
         restored = reborn(restored)
         upto_ms = stepping.now.upto_ms
 
-        assert stepping.now == ledger._fold(stepping, upto_ms, upto_ms, RULES)
+        assert stepping.now == fold(stepping, upto_ms, upto_ms, RULES)
         assert stepping == restored
 
 
@@ -347,7 +351,7 @@ def test_many_partial_reversals_stay_few_and_take_all_they_say() -> None:
     payment = paid("2025-01-05", 100_000)
     held = two(payment, *(bounced("2025-01-06", payment, 1_000) for _ in range(90)))
 
-    assert len(held.payments[0].reversals) == ledger.REVERSALS_PER_PAYMENT_MAX
+    assert len(held.payments[0].reversals) == REVERSALS_PER_PAYMENT_MAX
     assert standing(held, at("2025-01-07"), RULES).outstanding_minor == 190_000
 
 
@@ -360,7 +364,7 @@ def test_a_loan_rescheduled_again_and_again_owes_its_last_schedule_only() -> Non
     held = two(*plans, paid("2025-01-14", 0))
     now = standing(held, at("2026-01-01"), RULES)
 
-    assert len(held.reschedules_ms) <= ledger.RESCHEDULES_KEPT_MAX + 1
+    assert len(held.reschedules_ms) <= RESCHEDULES_KEPT_MAX + 1
     assert (now.days_past_due, now.outstanding_minor) == (0, 100_039)
     assert now.restructured
 
@@ -383,7 +387,7 @@ def test_limits_are_kept_with_their_times() -> None:
     assert standing(held, at("2025-01-10") + 1, RULES).credit_limit_minor == 1
     assert standing(held, at("2025-01-10") + 2, RULES).credit_limit_minor == 2
     enter(held, changes, RULES)
-    assert len(held.limits_minor) == ledger.LIMITS_KEPT_MAX
+    assert len(held.limits_minor) == LIMITS_KEPT_MAX
     assert standing(held, at("2025-02-01"), RULES).credit_limit_minor == 19
 
 

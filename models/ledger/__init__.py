@@ -1,0 +1,43 @@
+"""The ledger of one own loan: instalments, payments, and what is past due as of any instant.
+
+The journal (lines of schedules and bills, payments, new schedules) keeps event times. Folding it in order of time gives
+the balances; the balances of all that is known are kept, so that an event in order costs one step, and an earlier
+instant (or a late event) folds the journal again. Entries older than `EXACT_DAYS` are folded into a base for good.
+"""
+
+from models.ledger.compaction import EXACT_DAYS
+from models.ledger.entries import bill, change_limit, close, open_loan, pay, reschedule, reverse
+from models.ledger.folding import balances_at
+from models.ledger.journal import LINES_PER_LOAN_MAX, NOT_IN_FORCE, Balances, Line, Loan, Payment
+from models.ledger.standing import (
+    Standing,
+    next_entry_ms,
+    oldest_unpaid_day,
+    standing,
+    was_compensated,
+    was_rescheduled_last,
+)
+
+__all__ = [
+    "EXACT_DAYS",
+    "LINES_PER_LOAN_MAX",
+    "NOT_IN_FORCE",
+    "Balances",
+    "Line",
+    "Loan",
+    "Payment",
+    "Standing",
+    "balances_at",
+    "bill",
+    "change_limit",
+    "close",
+    "next_entry_ms",
+    "oldest_unpaid_day",
+    "open_loan",
+    "pay",
+    "reschedule",
+    "reverse",
+    "standing",
+    "was_compensated",
+    "was_rescheduled_last",
+]

@@ -1,0 +1,134 @@
+"""How a loan stands as of an instant: what is past due, since when, what is left, and how it came right."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from models.calendars import DAY_MS
+from models.events import ClosingReason
+from models.ledger.folding import balances_at, days_past_due_of, oldest_unpaid, tolerance_minor_of
+from models.ledger.journal import Balances, Line, Loan
+from models.money import within_int64
+from models.rules import Rules
+
+RESTRUCTURED_DAYS: Final = 365
+"""How long a loan stays marked after a restructuring (blueprint, section 5: a year)."""
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """How a loan stands as of an instant; days are local, amounts in minor units."""
+
+    days_past_due: int
+    overdue_minor: int
+    instalments_past_due: int
+    outstanding_minor: int
+    oldest_due_day: int | None
+    next_due_day: int | None
+    next_due_minor: int
+    worst_days_past_due: int
+    restructured: bool
+    closed: ClosingReason | None
+    credit_limit_minor: int | None
+
+
+def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) -> Standing:
+    """How the loan stands as of `at_ms`.
+
+    Args:
+        loan: the ledger.
+        at_ms: the instant; later entries do not count.
+        rules: tolerance and calendar.
+        deadline: `at_ms` is a midnight that ends a day; what happens at that very instant belongs to the next.
+    """
+    known_ms = at_ms - 1 if deadline else at_ms
+    balances = balances_at(loan, known_ms, rules)
+    is_closed = loan.closed_ms is not None and loan.closed_ms <= known_ms
+    day = rules.calendar.day_of(at_ms)
+    unpaid = _unpaid_lines(loan, balances, rules)
+    owed = [] if is_closed else unpaid
+    past_due = [(line, short_minor) for line, short_minor in owed if line.due_day < day]
+    upcoming = owed[len(past_due) :]
+    oldest_due_day = past_due[0][0].due_day if past_due else None
+    next_due_day = upcoming[0][0].due_day if upcoming else None
+    restructured_since_ms = known_ms - RESTRUCTURED_DAYS * DAY_MS
+    return Standing(
+        days_past_due=0 if oldest_due_day is None else day - oldest_due_day,
+        overdue_minor=within_int64(sum(short_minor for _, short_minor in past_due)),
+        instalments_past_due=len(past_due),
+        outstanding_minor=0 if is_closed else within_int64(_outstanding_minor(loan, balances, unpaid)),
+        oldest_due_day=oldest_due_day,
+        next_due_day=next_due_day,
+        next_due_minor=within_int64(
+            sum(short_minor for line, short_minor in upcoming if line.due_day == next_due_day)
+        ),
+        worst_days_past_due=max(
+            balances.worst_days_past_due, days_past_due_of(loan, unpaid[0][0], at_ms, rules) if unpaid else 0
+        ),
+        restructured=any(restructured_since_ms < ms <= known_ms for ms in loan.reschedules_ms),
+        closed=loan.closing_reason if is_closed else None,
+        credit_limit_minor=next((limit for ms, limit in reversed(loan.limits_minor) if ms <= known_ms), None),
+    )
+
+
+def oldest_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
+    """The due day of the oldest unpaid line, due already or not, on what is known up to `known_ms`."""
+    if loan.closed_ms is not None and loan.closed_ms <= known_ms:
+        return None
+    index = oldest_unpaid(balances_at(loan, known_ms, rules), tolerance_minor_of(rules))
+    return None if index is None else loan.lines[index].due_day
+
+
+def next_entry_ms(loan: Loan, after_ms: int) -> int | None:
+    """The first entry of the journal later than `after_ms`; None where all is earlier, as when events come in order."""
+    if loan.now.upto_ms <= after_ms:
+        return None
+    times_ms = [line.since_ms for line in loan.lines]
+    times_ms += [payment.time_ms for payment in loan.payments]
+    times_ms += [time_ms for payment in loan.payments for time_ms, _ in payment.reversals]
+    times_ms += loan.reschedules_ms
+    if loan.closed_ms is not None:
+        times_ms.append(loan.closed_ms)
+    return min((time_ms for time_ms in times_ms if time_ms > after_ms), default=None)
+
+
+def was_compensated(loan: Loan, since_ms: int, known_ms: int) -> bool:
+    """Whether a guarantor, an insurer or the lender paid after `since_ms`, on what is known up to `known_ms`."""
+    return any(
+        payment.compensates and payment.counted_minor(known_ms) > 0
+        for payment in loan.payments
+        if since_ms <= payment.time_ms <= known_ms
+    )
+
+
+def was_rescheduled_last(loan: Loan, known_ms: int) -> bool:
+    """Whether the latest entry up to `known_ms` is a new schedule."""
+    latest_ms = max((ms for ms in loan.reschedules_ms if ms <= known_ms), default=None)
+    if latest_ms is None:
+        return False
+    following_ms = next_entry_ms(loan, latest_ms)
+    return following_ms is None or following_ms > known_ms
+
+
+def _unpaid_lines(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[Line, int]]:
+    """The lines that are short by more than the tolerance, oldest due first, and by how much."""
+    tolerance_minor = tolerance_minor_of(rules)
+    return [
+        (line, short_minor)
+        for line, short_minor in zip(loan.lines, balances.short_minor, strict=True)
+        if short_minor > tolerance_minor
+    ]
+
+
+def _outstanding_minor(loan: Loan, balances: Balances, unpaid: list[tuple[Line, int]]) -> int:
+    """What the newest statement leaves to pay; else what the schedule still asks for; else what is left of the principal.
+
+    Never less than what the lines ask for.
+    """
+    asked_minor = sum(short_minor for _, short_minor in unpaid)
+    if balances.statement_minor is not None:
+        return max(asked_minor, balances.statement_minor)
+    if balances.is_scheduled:
+        return asked_minor
+    return max(asked_minor, loan.principal_minor - balances.paid_minor)
