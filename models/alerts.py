@@ -11,7 +11,13 @@ from msgspec import Struct
 
 SCHEMA: Final = "forewarn.alert.v1"
 
-SignalName = Literal["missed_payment", "income_drop", "multi_platform_borrowing"]
+SignalName = Literal[
+    "missed_payment",
+    "income_drop",
+    "multi_platform_borrowing",
+    "unreachable",
+    "payment_at_risk",
+]
 Status = Literal["opened", "escalated", "eased", "updated", "resolved", "retracted"]
 Resolution = Literal["paid", "rescheduled", "compensated", "written_off", "sold", "cancelled", "passed"]
 SeverityName = Literal["watch", "warning", "serious", "critical"]

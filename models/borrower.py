@@ -7,11 +7,12 @@ deadlines can be read, and the bytes be checked, without decoding the body, so t
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
+from models.balances import BalanceEvidence
 from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import TOPICS, Origin, RepaymentsEvent
@@ -61,6 +62,7 @@ class Borrower(Struct, array_like=True):
     incomplete: dict[str, int]
     """Rejected records missing from this picture: name to event time; bounded, then `INCOMPLETE_MORE`."""
     first_event_ms: int
+    balances: BalanceEvidence = msgspec.field(default_factory=BalanceEvidence)
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""
@@ -97,10 +99,15 @@ class CorruptStateError(Exception):
     """A state record that cannot be trusted: the message names the borrower and what is wrong."""
 
 
-_UPGRADES: Final[tuple[Upgrade, ...]] = ()
+def _to_2(body: list[Any]) -> list[Any]:
+    """Evidence for further signals: fields at the end of `Borrower`, empty by their defaults."""
+    return body
+
+
+_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2,)
 """Each from the body of one version to that of the next, as plain lists. Whoever changes the shape of `Borrower`, or what
 a field means, adds a step here and keeps bytes of the new version: `python -m tests.models.keep_states`."""
-_CLOCKS_BY_VERSION: Final = {1: 5}
+_CLOCKS_BY_VERSION: Final = {1: 5, 2: 5}
 """Deadlines in the header."""
 
 _FORMAT: Final = Format(_UPGRADES)

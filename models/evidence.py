@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import income, institutions, ledger
+from models import balances, income, institutions, ledger
 from models.borrower import Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.events import (
+    REPAYMENTS,
     AccountLinked,
     AccountUnlinked,
     BorrowerEvent,
@@ -30,7 +31,8 @@ from models.events import (
 from models.limits import CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
 from models.rejects import StateReason
 from models.rules import Rules
-from models.signal_table import INCOME_DROP, MISSED_PAYMENT, MULTI_PLATFORM_BORROWING
+from models.signal_table import INCOME_DROP, MISSED_PAYMENT, MULTI_PLATFORM_BORROWING, PAYMENT_AT_RISK
+from models.signals import payment_at_risk
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -53,6 +55,8 @@ class Noted(Struct, frozen=True, gc=False):
 NOTHING: Final = Noted()
 _INCOME: Final = Noted(touched=((INCOME_DROP, None),))
 _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
+_PAYMENT_AT_RISK: Final[Touched] = ((PAYMENT_AT_RISK, None),)
+_INCOME_AND_LOOK: Final = Noted(touched=((INCOME_DROP, None), *_PAYMENT_AT_RISK))
 _BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
 
 
@@ -67,19 +71,46 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
 def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
     touches_income = income.record_flow(borrower.income, event, rules)
     touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
+    touches_balances = _record_balance(borrower, event, rules, touches_income=touches_income)
     if touches_income:
-        return _BOTH if touches_institutions else _INCOME
-    return _MULTI_PLATFORM if touches_institutions else NOTHING
+        noted = _BOTH if touches_institutions else _INCOME
+    else:
+        noted = _MULTI_PLATFORM if touches_institutions else NOTHING
+    return Noted(touched=noted.touched + _PAYMENT_AT_RISK) if touches_balances else noted
+
+
+def _record_balance(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
+    """Remember a balance; return whether `payment_at_risk` is to be judged before its next deadline.
+
+    It looks at money as of midnights, so a flow in order changes nothing before the next one, but for the very first.
+    """
+    is_first = not borrower.balances.accounts
+    is_told = balances.record_flow(borrower.balances, event, rules)
+    if is_told and is_first:
+        return True
+    return (is_told or touches_income) and _rewrites_a_look(borrower, event.event_time_ms, rules)
+
+
+def _rewrites_a_look(borrower: Borrower, at_ms: int, rules: Rules) -> bool:
+    """Whether something late changes what was looked at: while an instalment is near, or an alert opened since."""
+    judged_ms = borrower.judged_ms[REPAYMENTS]
+    if at_ms >= judged_ms:
+        return False
+    return payment_at_risk.is_near(borrower.loans, judged_ms, rules) or any(
+        episode.signal == PAYMENT_AT_RISK and episode.opened_as_of_ms > at_ms for episode in borrower.episodes
+    )
 
 
 def _record_link(borrower: Borrower, event: AccountLinked, origin: Origin, rules: Rules) -> Noted:
     income.record_link(borrower.income, event.account_id, event.event_time_ms)
-    return _INCOME
+    balances.record_link(borrower.balances, event.account_id, event.event_time_ms, linked=True)
+    return _INCOME_AND_LOOK if _rewrites_a_look(borrower, event.event_time_ms, rules) else _INCOME
 
 
 def _record_unlink(borrower: Borrower, event: AccountUnlinked, origin: Origin, rules: Rules) -> Noted:
     income.record_unlink(borrower.income, event.account_id, event.event_time_ms)
-    return _INCOME
+    balances.record_link(borrower.balances, event.account_id, event.event_time_ms, linked=False)
+    return _INCOME_AND_LOOK if _rewrites_a_look(borrower, event.event_time_ms, rules) else _INCOME
 
 
 def _record_query(borrower: Borrower, event: CreditQuery, origin: Origin, rules: Rules) -> Noted:
@@ -97,7 +128,11 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
         return Noted(refused="too-many-loans")
     borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
     return Noted(
-        touched=((MISSED_PAYMENT, event.loan_id), (MULTI_PLATFORM_BORROWING, None)),
+        touched=(
+            (MISSED_PAYMENT, event.loan_id),
+            (MULTI_PLATFORM_BORROWING, None),
+            *_touched_by_dues(borrower),
+        ),
         entered_up_to_ms=_apply_waiting(borrower, event.loan_id, rules),
     )
 
@@ -113,10 +148,15 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
     if borrower.waiting and isinstance(event, Repayment):
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
     return Noted(
-        touched=((MISSED_PAYMENT, event.loan_id),),
+        touched=((MISSED_PAYMENT, event.loan_id), *_touched_by_dues(borrower)),
         rewrites_past=isinstance(event, ScheduleChanged) and event.reason == "correction",
         entered_up_to_ms=entered_up_to_ms,
     )
+
+
+def _touched_by_dues(borrower: Borrower) -> Touched:
+    """Signals that compare what falls due with what else is known of the borrower, where anything is."""
+    return _PAYMENT_AT_RISK if borrower.balances.accounts else ()
 
 
 def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:

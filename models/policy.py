@@ -12,16 +12,20 @@ import tomllib
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from models.alerts import SeverityName, SignalName
+from models.business_days import BusinessCalendarName
 from models.calendars import zone_names
 from models.events import TOPICS
+from models.limits import CLOSED_EPISODES_MAX, COMBINATIONS_MAX, CONTACTS_MAX
 
 PositiveDays = Annotated[int, Meta(ge=1, le=3660)]
 Fraction = Annotated[float, Meta(gt=0, le=1)]
+Ratio = Annotated[float, Meta(gt=0, le=100)]
 Hour = Annotated[int, Meta(ge=0, le=24)]
 
 DEFAULT_NAME: Final = "default.toml"
@@ -66,6 +70,7 @@ class MissedPaymentPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """Signal `missed_payment`."""
 
     grace_days: Annotated[int, Meta(ge=0, le=90)]
+    grace_counts_from: Literal["due_date", "grace_end"]
     tolerance_minor: Annotated[int, Meta(ge=0, le=10**9)]
     severity: DaysPastDueSeverity
 
@@ -93,12 +98,121 @@ class MultiPlatformBorrowingPolicy(Struct, frozen=True, forbid_unknown_fields=Tr
     cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
 
 
+class UnreachablePolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `unreachable`: `severity` counts failed attempts in a row, `broken_promises` promises not kept."""
+
+    severity: CountSeverity
+    distinct_days_min: Annotated[int, Meta(ge=1, le=CONTACTS_MAX)]
+    broken_promises: CountSeverity
+    promise_window_days: Annotated[int, Meta(ge=1, le=366)]
+    promise_grace_days: Annotated[int, Meta(ge=0, le=30)]
+    promise_kept_share: Fraction
+    cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
+
+
+class CoverageSeverity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Fraction covered below which each severity holds: they fall."""
+
+    watch: Fraction
+    warning: Fraction
+    serious: Fraction
+
+
+class PaymentAtRiskPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `payment_at_risk`."""
+
+    ahead_days: Annotated[int, Meta(ge=1, le=28)]
+    fresh_days: Annotated[int, Meta(ge=1, le=30)]
+    severity: CoverageSeverity
+    serious_days: Annotated[int, Meta(ge=0, le=28)]
+    ease_margin: Annotated[float, Meta(ge=0, lt=1)]
+    cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
+
+
+class RelapseCounts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Spells past due, the present one included, at which each severity begins."""
+
+    watch: Annotated[int, Meta(ge=2, le=100)]
+    warning: Annotated[int, Meta(ge=2, le=100)]
+    serious: Annotated[int, Meta(ge=2, le=100)]
+
+
+class RelapseWorst(Struct, frozen=True, forbid_unknown_fields=True):
+    """Worst days past due of an earlier spell at which each severity begins, whatever the count."""
+
+    warning: PositiveDays
+    serious: PositiveDays
+
+
+class RelapsePolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `relapse`."""
+
+    memory_days: Annotated[int, Meta(ge=1, le=365)]
+    repaired_days_min: PositiveDays
+    severity: RelapseCounts
+    worst_days_past_due: RelapseWorst
+
+
+class RatioSeverity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Ratio at which each severity begins."""
+
+    watch: Ratio
+    warning: Ratio
+    serious: Ratio
+
+
+class OverIndebtednessPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `over_indebtedness`."""
+
+    history_days_min: PositiveDays
+    severity: RatioSeverity
+    ease_margin: Annotated[float, Meta(ge=0, lt=1)]
+    summary_days: Annotated[int, Meta(ge=1, le=366)]
+    cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
+
+
+class AssetFlightPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `asset_flight`."""
+
+    days_past_due_min: PositiveDays
+    window_days: Annotated[int, Meta(ge=1, le=30)]
+    memory_days: Annotated[int, Meta(ge=1, le=366)]
+    flow_history_days_min: Annotated[int, Meta(ge=0, le=732)]
+    transfer_minor: Annotated[int, Meta(ge=1, le=10**15)]
+    amount_minor_min: Annotated[int, Meta(ge=1, le=10**15)]
+    severity: FractionSeverity
+    drained_severity: FractionSeverity
+    ease_margin: Annotated[float, Meta(ge=0, lt=1)]
+    cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
+
+
 class SignalsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """One section a signal."""
 
     missed_payment: MissedPaymentPolicy
     income_drop: IncomeDropPolicy
     multi_platform_borrowing: MultiPlatformBorrowingPolicy
+    payment_at_risk: PaymentAtRiskPolicy
+    over_indebtedness: OverIndebtednessPolicy
+    asset_flight: AssetFlightPolicy
+    relapse: RelapsePolicy
+    unreachable: UnreachablePolicy
+
+
+class LedgerPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the ledger reads due dates and snapshots."""
+
+    due_on_business_days: bool
+    business_calendar: BusinessCalendarName
+    reconcile_tolerance_minor: Annotated[int, Meta(ge=0, le=10**12)]
+    reconcile_tolerance_days: Annotated[int, Meta(ge=0, le=366)]
+    take_on_currency: Annotated[str, Meta(min_length=1, max_length=16)]
+
+
+class ClassificationPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which classification is shown beside days past due."""
+
+    pack: Literal["cn-2023", "ifrs9", "none"]
 
 
 class TierPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,7 +237,26 @@ class ContactPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
     earliest_hour: Hour
     latest_hour: Hour
-    attempts_per_day: Annotated[int, Meta(ge=0, le=100)]
+    attempts_per_day: Annotated[int, Meta(ge=0, le=CONTACTS_MAX)]
+    attempts_per_7_days: Annotated[int, Meta(ge=0, le=CONTACTS_MAX)]
+    days_after_conversation: Annotated[int, Meta(ge=0, le=30)]
+
+
+class RecommendationPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What moves the next step, beside severity."""
+
+    small_overdue_minor: Annotated[int, Meta(ge=0, le=10**15)]
+    repeat_episodes: Annotated[int, Meta(ge=1, le=CLOSED_EPISODES_MAX)]
+    promise_days_max: Annotated[int, Meta(ge=0, le=366)]
+
+
+class CombinationPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """`signal`, up to `severity_max`, is one step worse while `confirmed_by` is at `confirmed_severity_min` or above."""
+
+    signal: SignalName
+    severity_max: SeverityName
+    confirmed_by: SignalName
+    confirmed_severity_min: SeverityName
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,8 +267,12 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     institution_aliases: dict[str, str]
     feeds: dict[str, FeedPolicy]
     signals: SignalsPolicy
+    ledger: LedgerPolicy
+    classification: ClassificationPolicy
     risk: RiskPolicy
     contact: ContactPolicy
+    recommendation: RecommendationPolicy
+    combinations: Annotated[tuple[CombinationPolicy, ...], Meta(max_length=COMBINATIONS_MAX)]
 
     @property
     def version(self) -> str:
@@ -243,6 +380,8 @@ def _validate(document: dict[str, Any], name: str) -> Policy:
     _check_aliases(policy, name)
     _check_feeds(policy, name)
     _check_order(policy, name)
+    _check_unreachable(policy, name)
+    _check_combinations(policy, name)
     return policy
 
 
@@ -277,6 +416,13 @@ def _check_order(policy: Policy, name: str) -> None:
         "signals.missed_payment.severity": signals.missed_payment.severity,
         "signals.income_drop.severity": signals.income_drop.severity,
         "signals.multi_platform_borrowing.severity": signals.multi_platform_borrowing.severity,
+        "signals.unreachable.severity": signals.unreachable.severity,
+        "signals.unreachable.broken_promises": signals.unreachable.broken_promises,
+        "signals.relapse.severity": signals.relapse.severity,
+        "signals.relapse.worst_days_past_due": signals.relapse.worst_days_past_due,
+        "signals.over_indebtedness.severity": signals.over_indebtedness.severity,
+        "signals.asset_flight.severity": signals.asset_flight.severity,
+        "signals.asset_flight.drained_severity": signals.asset_flight.drained_severity,
         "risk.tiers": policy.risk.tiers,
     }
     for key, ladder in ladders.items():
@@ -285,6 +431,7 @@ def _check_order(policy: Policy, name: str) -> None:
             fields = " < ".join(ladder.__struct_fields__)
             msg = f"{name}: {key}: must rise: {fields}, not {', '.join(map(str, steps))}"
             raise PolicyError(msg)
+    _check_coverage(signals.payment_at_risk.severity, name)
     multi_platform = signals.multi_platform_borrowing
     if multi_platform.memory_days < multi_platform.window_days:
         msg = (
@@ -297,4 +444,34 @@ def _check_order(policy: Policy, name: str) -> None:
             f"{name}: contact.earliest_hour: must be before latest_hour ({policy.contact.latest_hour}), "
             f"not {policy.contact.earliest_hour}"
         )
+        raise PolicyError(msg)
+
+
+def _check_unreachable(policy: Policy, name: str) -> None:
+    unreachable = policy.signals.unreachable
+    if unreachable.severity.serious > CONTACTS_MAX:
+        msg = (
+            f"{name}: signals.unreachable.severity.serious: must be at most {CONTACTS_MAX}, the attempts that are "
+            f"remembered, not {unreachable.severity.serious}"
+        )
+        raise PolicyError(msg)
+    if unreachable.distinct_days_min > unreachable.severity.watch:
+        msg = (
+            f"{name}: signals.unreachable.distinct_days_min: must be at most severity.watch "
+            f"({unreachable.severity.watch}), for an attempt is on one day, not {unreachable.distinct_days_min}"
+        )
+        raise PolicyError(msg)
+
+
+def _check_combinations(policy: Policy, name: str) -> None:
+    for place, combination in enumerate(policy.combinations):
+        if combination.signal == combination.confirmed_by:
+            msg = f"{name}: combinations.{place}.confirmed_by: a signal cannot confirm itself ({combination.signal})"
+            raise PolicyError(msg)
+
+
+def _check_coverage(severity: CoverageSeverity, name: str) -> None:
+    if not severity.watch > severity.warning > severity.serious:
+        steps = ", ".join(map(str, msgspec.structs.astuple(severity)))
+        msg = f"{name}: signals.payment_at_risk.severity: must fall: watch > warning > serious, not {steps}"
         raise PolicyError(msg)

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from typing import Final
 
+from models.alerts import SignalName
 from models.borrower import CLOCKS
 from models.signals.binding import Signal
 from models.signals.income_drop import IncomeDrop
 from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
+from models.signals.payment_at_risk import PaymentAtRisk
 
-MISSED_PAYMENT, INCOME_DROP, MULTI_PLATFORM_BORROWING = range(3)
-SIGNALS: Final[tuple[Signal, ...]] = (MissedPayment(), IncomeDrop(), MultiPlatformBorrowing())
+SIGNALS: Final[tuple[Signal, ...]] = (
+    MissedPayment(),
+    IncomeDrop(),
+    MultiPlatformBorrowing(),
+    PaymentAtRisk(),
+)
 """In the order of their numbers in the state: append, never reorder."""
+
+
+def _number_of(name: SignalName) -> int:
+    return next(number for number, signal in enumerate(SIGNALS) if signal.name == name)
+
+
+MISSED_PAYMENT: Final = _number_of("missed_payment")
+INCOME_DROP: Final = _number_of("income_drop")
+MULTI_PLATFORM_BORROWING: Final = _number_of("multi_platform_borrowing")
+PAYMENT_AT_RISK: Final = _number_of("payment_at_risk")
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)
     for clock in range(CLOCKS)

@@ -1,0 +1,260 @@
+"""What is seen of a borrower's money: balances by account and day, and since when an account is out of sight.
+
+**What is kept.** Of an account and currency, for each day with a flow that told a balance: the instant of the day's last such
+flow, the balance after it, and what left that day to pay debts and rent or to own accounts. `HISTORY_DAYS` of it. Every
+question is asked as of a local midnight, so the day's last balance is all there is to know, and what arrives within a
+day, in whatever order, changes no answer about the days before.
+
+**What counts.** An account's balance counts while its last day is at most `fresh_days` old. An older one counts as well where the
+account hardly ever moves (`_HABIT_DAYS_MIN`): money that nobody touches is still there. An account that used to move and fell
+silent, or was unlinked, is *out of sight*: nobody knows what is on it, and whoever judges must say so (`Sight.is_blind`).
+It is forgotten `HISTORY_DAYS` after its last day. An overdrawn account is empty, it takes nothing from the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import insort
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from models.events import FundFlow
+from models.money import within_int64
+from models.rules import Rules
+
+HISTORY_DAYS: Final = 45
+"""Days of balances kept, counted back from the borrower's newest: a month for comparison, and two weeks around it."""
+ACCOUNTS_MAX: Final = 8
+"""Accounts (by currency) kept of one borrower: the one that moved longest ago makes room."""
+LINKS_MAX: Final = 4
+"""Links and unlinks kept of one account: the oldest goes first."""
+_LINKED_ACCOUNTS_MAX: Final = 16
+"""Accounts whose links are kept: of further ones it is not known that they were unlinked."""
+_HABIT_SPAN_DAYS: Final = 30
+"""Days up to an account's last one that tell how often it moves."""
+_HABIT_DAYS_MIN: Final = 3
+"""Days with flows within them from which on silence is no habit."""
+_NAME_CHARACTERS_MAX: Final = 32
+"""Longer ids are kept as a hash of 16 characters: the state stays small."""
+_FIELDS: Final = 3
+"""Numbers kept a day."""
+_EXCUSED_CATEGORIES: Final = frozenset({"loan_repayment", "rent", "own_transfer"})
+"""Outflows that are no loss of means to pay: they pay debts and the roof, or stay the borrower's own."""
+
+
+class AccountBalances(Struct, array_like=True):
+    """One account in one currency."""
+
+    account_id: str
+    currency: str
+    days: list[int] = []
+    """Day numbers, ascending."""
+    closings: list[int] = []
+    """For each day three numbers: instant of its last flow (epoch milliseconds), balance after it, excused outflows."""
+
+
+class BalanceEvidence(Struct, array_like=True):
+    """All that is kept of one borrower's balances: 3 bytes while empty, about 18 a day with flows."""
+
+    accounts: list[AccountBalances] = []
+    links: dict[str, list[int]] = {}
+    """By account: instants of linking (epoch milliseconds x 2 + 1) and unlinking (x 2), ascending."""
+
+
+class Sight(NamedTuple):
+    """What is seen in one currency as of a local midnight; amounts in minor units."""
+
+    total_minor: int
+    """On the accounts in sight."""
+    accounts: int
+    """How many they are."""
+    newest_day: int
+    """The newest of their last days with a flow."""
+    is_blind: bool
+    """Whether an account is out of sight that was in sight within `HISTORY_DAYS`."""
+    is_fresh: bool
+    """Whether any account's balance is at most `fresh_days` old."""
+
+
+# ---- recording -------------------------------------------------------------------------------------------------------
+
+
+def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool:
+    """Remember the balance after a flow. Return whether it told one that is kept."""
+    balance_minor = flow.balance_after_minor
+    if balance_minor is None:
+        return False
+    day = rules.calendar.day_of(flow.event_time_ms)
+    account = _account_of(evidence, flow, day)
+    if account is None:
+        return False
+    days, closings = account.days, account.closings
+    excused_minor = flow.amount_minor if is_excused(flow) else 0
+    if not days or day > days[-1]:
+        days.append(day)
+        closings += (flow.event_time_ms, balance_minor, excused_minor)
+        if day - days[0] > HISTORY_DAYS:
+            _forget_old(evidence, day)
+        return True
+    place = len(days) - 1
+    while place >= 0 and days[place] > day:
+        place -= 1
+    index = _FIELDS * place
+    if place >= 0 and days[place] == day:
+        if flow.event_time_ms >= closings[index]:
+            closings[index] = flow.event_time_ms
+            closings[index + 1] = balance_minor
+        closings[index + 2] = within_int64(closings[index + 2] + excused_minor)
+        return True
+    if day < days[-1] - HISTORY_DAYS:
+        return False
+    days.insert(place + 1, day)
+    closings[index + _FIELDS : index + _FIELDS] = (flow.event_time_ms, balance_minor, excused_minor)
+    return True
+
+
+def is_excused(flow: FundFlow) -> bool:
+    """Whether an outflow pays debts or rent, or goes to the borrower's own account."""
+    return flow.direction == "out" and (
+        flow.category in _EXCUSED_CATEGORIES
+        or flow.loan_id is not None
+        or flow.counterparty_kind in ("self", "lender")
+    )
+
+
+def record_link(evidence: BalanceEvidence, account_id: str, at_ms: int, *, linked: bool) -> None:
+    """From `at_ms` on the account is seen (again), or no more."""
+    account_id = short_id(account_id)
+    links = evidence.links.get(account_id)
+    if links is None:
+        if len(evidence.links) >= _LINKED_ACCOUNTS_MAX:
+            return
+        links = evidence.links[account_id] = []
+    insort(links, at_ms * 2 + linked)
+    if len(links) > LINKS_MAX:
+        del links[0]
+
+
+def short_id(name: str) -> str:
+    """An id as it is kept."""
+    if len(name) <= _NAME_CHARACTERS_MAX:
+        return name
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+
+
+def _account_of(evidence: BalanceEvidence, flow: FundFlow, day: int) -> AccountBalances | None:
+    account_id = short_id(flow.account_id)
+    accounts = evidence.accounts
+    for account in accounts:
+        if account.account_id == account_id and account.currency == flow.currency:
+            return account
+    if len(accounts) >= ACCOUNTS_MAX:
+        oldest = min(accounts, key=lambda account: (account.days[-1], account.account_id, account.currency))
+        if oldest.days[-1] >= day:
+            return None
+        accounts.remove(oldest)
+    account = AccountBalances(account_id, flow.currency)
+    accounts.append(account)
+    return account
+
+
+def _forget_old(evidence: BalanceEvidence, newest_day: int) -> None:
+    first_day = newest_day - HISTORY_DAYS
+    for account in evidence.accounts:
+        gone = 0
+        while gone < len(account.days) and account.days[gone] < first_day:
+            gone += 1
+        if gone:
+            del account.days[:gone], account.closings[: _FIELDS * gone]
+    if any(not account.days for account in evidence.accounts):
+        evidence.accounts = [account for account in evidence.accounts if account.days]
+
+
+# ---- questions -------------------------------------------------------------------------------------------------------
+
+
+def sight(evidence: BalanceEvidence, currency: str, day: int, fresh_days: int, rules: Rules) -> Sight:
+    """What is seen in a currency as of the midnight at which a local day begins."""
+    total_minor = accounts = 0
+    newest_day = -1
+    is_blind = is_fresh = False
+    for account in evidence.accounts:
+        if account.currency != currency:
+            continue
+        place = _last_before(account, day)
+        if place < 0 or day - account.days[place] > HISTORY_DAYS:
+            continue
+        last_day = account.days[place]
+        is_silent = day - last_day > fresh_days and _used_to_move(account, place)
+        if is_silent or _is_unlinked(evidence, account, place, rules.calendar.midnight_ms(day)):
+            is_blind = True
+        else:
+            is_fresh = is_fresh or day - last_day <= fresh_days
+            total_minor += max(0, account.closings[_FIELDS * place + 1])
+            accounts += 1
+            newest_day = max(newest_day, last_day)
+    return Sight(within_int64(total_minor), accounts, newest_day, is_blind, is_fresh)
+
+
+def totals(evidence: BalanceEvidence, currency: str, first_day: int, last_day: int) -> list[int]:
+    """At the midnight that begins each day, both included: the last balances of all accounts, summed; -1 before the first."""
+    found: list[int] = []
+    accounts = [account for account in evidence.accounts if account.currency == currency]
+    for day in range(first_day, last_day + 1):
+        places = [(account, _last_before(account, day)) for account in accounts]
+        known = [max(0, account.closings[_FIELDS * place + 1]) for account, place in places if place >= 0]
+        found.append(within_int64(sum(known)) if known else -1)
+    return found
+
+
+def excused_minor(evidence: BalanceEvidence, currency: str, first_day: int, last_day: int) -> int:
+    """What left for debts, rent and own accounts on these local days, both included."""
+    return within_int64(
+        sum(
+            account.closings[_FIELDS * place + 2]
+            for account in evidence.accounts
+            if account.currency == currency
+            for place, day in enumerate(account.days)
+            if first_day <= day <= last_day
+        )
+    )
+
+
+def currencies(evidence: BalanceEvidence) -> list[str]:
+    """Currencies with balances, in order of name."""
+    return sorted({account.currency for account in evidence.accounts})
+
+
+def first_day(evidence: BalanceEvidence, currency: str) -> int | None:
+    """Since when balances in a currency are kept."""
+    return min(
+        (account.days[0] for account in evidence.accounts if account.currency == currency), default=None
+    )
+
+
+def newest_day(evidence: BalanceEvidence) -> int:
+    """The newest day with a balance; -1 where there is none."""
+    return max((account.days[-1] for account in evidence.accounts), default=-1)
+
+
+def _last_before(account: AccountBalances, day: int) -> int:
+    """The place of the last day before `day`; -1 where there is none."""
+    days = account.days
+    place = len(days) - 1
+    while place >= 0 and days[place] >= day:
+        place -= 1
+    return place
+
+
+def _used_to_move(account: AccountBalances, place: int) -> bool:
+    """Whether the account moved so often up to its last day that its silence since then is none of its habits."""
+    earlier = place - _HABIT_DAYS_MIN + 1
+    return earlier >= 0 and account.days[place] - account.days[earlier] < _HABIT_SPAN_DAYS
+
+
+def _is_unlinked(evidence: BalanceEvidence, account: AccountBalances, place: int, midnight_ms: int) -> bool:
+    """Whether the account was unlinked before the midnight; a flow since then shows that it is seen again."""
+    last_ms = account.closings[_FIELDS * place]
+    known = [link for link in evidence.links.get(account.account_id, ()) if link // 2 < midnight_ms]
+    return bool(known) and known[-1] % 2 == 0 and known[-1] // 2 >= last_ms

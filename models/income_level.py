@@ -1,0 +1,98 @@
+"""What recognised income brings a month, and which pay is awaited when: for the signals that compare it with debts."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
+from models.income import IncomeEvidence, Pays, gaps_of, pays_as_of, recognised
+from models.money import within_int64
+from models.rhythm import level_now, pace_of, stream_of
+from models.rules import Rules
+
+REMEMBERED_DAYS: Final = 120
+"""Income whose last pay is older is not known any more: a quarterly payer's next one would have come."""
+PAY_SLACK_DAYS: Final = 3
+"""A pay so many days after its usual day is still on its way: weekends and bank days."""
+_PAYS_MIN: Final = 3
+"""Two gaps show a rhythm; with fewer pays nobody knows when the next one comes."""
+_SHORT_GAP: Final = 0.8
+"""Of the usual gap: shorter ones are extra pay, not an early one."""
+_RECENT_GAPS: Final = 6
+
+
+class MonthlyIncome(NamedTuple):
+    """Recognised income in one currency, minor units a month."""
+
+    amount_minor: int
+    history_days: int
+    """From the first to the last pay."""
+    last_pay_day: int
+    until_day: int
+    """At its beginning the amount may change by time alone."""
+
+
+class AwaitedPay(NamedTuple):
+    """A pay that a payer's rhythm lets expect."""
+
+    day: int
+    amount_minor: int
+
+
+def monthly_income(evidence: IncomeEvidence, currency: str, at_ms: int, rules: Rules) -> MonthlyIncome | None:
+    """Income as of an instant; None where none is known.
+
+    The level that stands (`models.rhythm`). Where no pay stands any more, that of the last pays counts until the last is
+    `REMEMBERED_DAYS` old: that income was lost is for `income_drop` to tell, and no debt grew by it.
+    """
+    today = rules.calendar.day_of(at_ms)
+    income = _income_of(evidence, currency, at_ms, rules)
+    if not income:
+        return None
+    last_pay_day = max(pays.days[-1] for pays in income)
+    if today - last_pay_day > REMEMBERED_DAYS:
+        return None
+    streams = [stream_of(pays, rules.policy.signals.income_drop) for pays in income]
+    standing = [level_now(stream, today) for stream in streams]
+    amount_minor = sum(level for level, _ in standing)
+    until_day = min((until for level, until in standing if level), default=0)
+    if not amount_minor:
+        amount_minor = sum(stream.levels[-1] for stream in streams)
+        until_day = last_pay_day + REMEMBERED_DAYS + 1
+    first_day = min(pays.days[0] for pays in income)
+    return MonthlyIncome(within_int64(amount_minor), last_pay_day - first_day, last_pay_day, until_day)
+
+
+def awaited_pays(
+    evidence: IncomeEvidence, currency: str, day: int, last_day: int, rules: Rules
+) -> list[AwaitedPay]:
+    """The pays that should come from the local `day` to `last_day`, on what had come before `day`, in order of time.
+
+    The day is the earliest that the payer's gaps let hope for; the amount is the middle of the last three. A pay that
+    is `PAY_SLACK_DAYS` over its usual gap is overdue, and its source is counted on no more.
+    """
+    awaited: list[AwaitedPay] = []
+    for pays in _income_of(evidence, currency, rules.calendar.midnight_ms(day) - 1, rules):
+        if len(pays.days) < _PAYS_MIN:
+            continue
+        pace_days = pace_of(pays.days)
+        last_pay_day = pays.days[-1]
+        gaps = [gap for gap in gaps_of(pays.days)[-_RECENT_GAPS:] if gap >= pace_days * _SHORT_GAP]
+        if last_pay_day + max(pace_days, 1) + PAY_SLACK_DAYS < day:
+            continue
+        due_day = last_pay_day + max(1, min([pace_days, *gaps]))
+        amount_minor = sorted(pays.amounts[-3:])[1]
+        while due_day <= last_day:
+            awaited.append(AwaitedPay(max(due_day, day), amount_minor))
+            due_day += max(pace_days, 1)
+    return sorted(awaited)
+
+
+def _income_of(evidence: IncomeEvidence, currency: str, at_ms: int, rules: Rules) -> list[Pays]:
+    seen = pays_as_of(evidence, at_ms, rules.calendar)
+    if not seen:
+        return []
+    newest_day = max(pays.days[-1] for pays in seen)
+    return [
+        pays for pays in recognised(seen, newest_day - PAY_LOOKBACK_DAYS) if pays.source.currency == currency
+    ]

@@ -1,0 +1,62 @@
+"""What the own loans ask for on days to come, as of an instant: for the signals that compare it with means."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator
+
+from models.calendars import date_of_day, day_of_date
+from models.ledger import Loan, balances_at
+from models.money import within_int64
+from models.rules import Rules
+
+
+def is_open(loan: Loan, known_ms: int) -> bool:
+    """Whether the loan had begun and not ended, on what is known up to `known_ms`."""
+    return loan.opened_ms <= known_ms and (loan.closed_ms is None or loan.closed_ms > known_ms)
+
+
+def unpaid(loan: Loan, known_ms: int, rules: Rules) -> Iterator[tuple[int, int]]:
+    """Due day and missing amount of what is short by more than the tolerance, oldest first; nothing of a closed loan."""
+    if is_open(loan, known_ms):
+        tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
+        balances = balances_at(loan, known_ms, rules)
+        for line, short_minor in zip(loan.lines, balances.short_minor, strict=True):
+            if short_minor > tolerance_minor:
+                yield line.due_day, short_minor
+
+
+def next_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
+    """The due day of the oldest unpaid line, due already or not."""
+    return next((due_day for due_day, _ in unpaid(loan, known_ms, rules)), None)
+
+
+def oldest_past_due_day(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> int | None:
+    """The oldest due day, before the local `day`, of what any own loan still asks for."""
+    oldest: int | None = None
+    for loan in loans.values():
+        due_day = next_unpaid_day(loan, known_ms, rules)
+        if due_day is not None and due_day < day and (oldest is None or due_day < oldest):
+            oldest = due_day
+    return oldest
+
+
+def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: Rules) -> int:
+    """What a loan that is not paid off asks for from `first_day` to before `end_day`, paid ahead of time or not."""
+    if next_unpaid_day(loan, known_ms, rules) is None:
+        return 0
+    balances = balances_at(loan, known_ms, rules)
+    return within_int64(
+        sum(
+            line.due_minor
+            for line, short_minor in zip(loan.lines, balances.short_minor, strict=True)
+            if short_minor >= 0 and first_day <= line.due_day < end_day
+        )
+    )
+
+
+def month_later(day: int) -> int:
+    """The same day of the next month, or its last day where it has no such day."""
+    date = date_of_day(day)
+    year, month = (date.year + 1, 1) if date.month == 12 else (date.year, date.month + 1)
+    return day_of_date(date.replace(year=year, month=month, day=min(date.day, monthrange(year, month)[1])))

@@ -1,0 +1,297 @@
+"""`payment_at_risk`: the balance seen does not cover what the own loans ask for in the next days. An early, kind warning.
+
+**Found** where an instalment falls due within `ahead_days` and the money in sight at the last local midnight, with the pay that
+is awaited by its due date, is less than all that falls due up to it. That fraction is the *coverage*; of several
+instalments the worst is told. `serious` needs a due date within `serious_days` as well. Money is looked at once a day:
+what a day does to an account and undoes again is no risk. Payments count at once. An open alert eases only when
+coverage is `ease_margin` above the threshold that it fell below.
+
+**What does not count.** A loan that is past due already: `missed_payment` speaks of it, and a reminder of the next date would
+mock. Amounts within the tolerance. Pay that is awaited before the due date covers, unless it is overdue itself: most people pay
+their instalments out of the pay that comes just before. An account out of sight (`models.balances`) may hold the money: then
+nothing is found, nor where no balance is as new as `fresh_days`. Currencies are kept apart, for nothing here knows rates.
+
+**Ends** with the midnight that ends the due date (`passed`: `missed_payment` takes over), when it is paid, or when money has come.
+
+The watermark is that of `repayments`: what must not be missed is a payment already made, and one and the same midnight hands
+over to `missed_payment`. A fund-flow feed that stands still cannot raise an alarm, for old balances do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
+from models.balances import BalanceEvidence, Sight, sight
+from models.borrower import Borrower
+from models.calendars import iso_date
+from models.deadlines import NEVER
+from models.episodes import Episode
+from models.events import REPAYMENTS
+from models.income import IncomeEvidence
+from models.income_level import awaited_pays
+from models.ledger import Loan
+from models.limits import INT64_MAX
+from models.money import format_amount
+from models.obligations import next_unpaid_day, unpaid
+from models.policy import PaymentAtRiskPolicy
+from models.rules import Rules
+from models.signals.binding import BORROWER_LEVEL, open_state
+from models.signals.missed_payment import resolution as loan_resolution
+
+
+class Coverage(NamedTuple):
+    """What is compared, in one currency; amounts in minor units."""
+
+    currency: str
+    due_day: int
+    """Of an instalment that is near."""
+    due_minor: int
+    """All that falls due from today up to then."""
+    awaited_minor: int
+    """Pay awaited up to then."""
+    sight: Sight
+
+    @property
+    def fraction(self) -> float:
+        """Part of what falls due that is there or awaited."""
+        return (self.sight.total_minor + self.awaited_minor) / self.due_minor
+
+
+def judge(
+    loans: dict[str, Loan],
+    balances: BalanceEvidence,
+    income: IncomeEvidence,
+    at_ms: int,
+    open_severity: Severity | None,
+    rules: Rules,
+    *,
+    deadline: bool = False,
+) -> Finding | None:
+    """Find what is not covered as of `at_ms`.
+
+    Args:
+        loans: the own loans of one borrower.
+        balances: on the accounts that we may see, as of the last local midnight.
+        income: for the pay that is awaited.
+        at_ms: later evidence does not count.
+        open_severity: of the open alert, which eases with a margin.
+        rules: the policy.
+        deadline: `at_ms` is a midnight; what happens at that very instant belongs to the day that begins.
+    """
+    if not balances.accounts:
+        return None
+    policy = rules.policy.signals.payment_at_risk
+    day = rules.calendar.day_of(at_ms)
+    dues = _dues(loans, at_ms - 1 if deadline else at_ms, day, policy.ahead_days, rules)
+    margin = 0.0 if open_severity is None else policy.ease_margin
+    worst: tuple[Severity, float, Coverage] | None = None
+    for currency in sorted(dues):
+        seen = sight(balances, currency, day, policy.fresh_days, rules)
+        if seen.is_blind or not seen.is_fresh:
+            continue
+        enough = policy.severity.watch + margin
+        for coverage in _coverages(dues[currency], currency, seen, income, day, enough, rules):
+            reached = _severity(coverage, day, open_severity, policy)
+            if reached is None:
+                continue
+            if worst is None or (-reached[0], coverage.fraction) < (-worst[0], worst[2].fraction):
+                worst = (*reached, coverage)
+    if worst is None:
+        return None
+    severity, threshold, coverage = worst
+    return Finding(severity, (_reason(coverage, threshold),))
+
+
+def next_deadline_ms(
+    loans: dict[str, Loan], balances: BalanceEvidence, after_ms: int, rules: Rules
+) -> int | None:
+    """The next local midnight at which an instalment is near enough, and each one after it until its due date has ended."""
+    if not balances.accounts:
+        return None
+    ahead_days = rules.policy.signals.payment_at_risk.ahead_days
+    day = rules.calendar.day_of(after_ms)
+    next_day: int | None = None
+    for loan in loans.values():
+        due_day = next_unpaid_day(loan, after_ms, rules)
+        if due_day is not None and due_day >= day:
+            look_day = max(due_day - ahead_days, day + 1)
+            next_day = look_day if next_day is None else min(next_day, look_day)
+    return None if next_day is None else rules.calendar.midnight_ms(next_day)
+
+
+def is_near(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
+    """Whether an instalment of a loan that is not past due is near as of `at_ms`: only then balances matter."""
+    day = rules.calendar.day_of(at_ms)
+    last_day = day + rules.policy.signals.payment_at_risk.ahead_days
+    for loan in loans.values():
+        due_day = next_unpaid_day(loan, at_ms, rules)
+        if due_day is not None and day <= due_day <= last_day:
+            return True
+    return False
+
+
+def resolution(
+    loans: dict[str, Loan],
+    balances: BalanceEvidence,
+    opened_ms: int,
+    at_ms: int,
+    rules: Rules,
+) -> Resolution | None:
+    """How what was warned of ended: paid, missed or out of sight (`passed`), or None where money has come."""
+    policy = rules.policy.signals.payment_at_risk
+    day, opened_day = rules.calendar.day_of(at_ms), rules.calendar.day_of(opened_ms)
+    for loan in loans.values():
+        due_day = next_unpaid_day(loan, at_ms, rules)
+        if due_day is not None and opened_day <= due_day < day:
+            return "passed"
+    dues = _dues(loans, at_ms, day, policy.ahead_days, rules)
+    if dues:
+        seen = [sight(balances, currency, day, policy.fresh_days, rules) for currency in dues]
+        return None if all(one.is_fresh and not one.is_blind for one in seen) else "passed"
+    ways = {
+        loan_resolution(loan, opened_ms, at_ms, rules)
+        for loan in loans.values()
+        if any(opened_day <= line.due_day <= opened_day + policy.ahead_days for line in loan.lines)
+    }
+    return min(ways, key=lambda way: (way == "paid", way), default="passed")
+
+
+# ---- the comparison --------------------------------------------------------------------------------------------------
+
+
+def _dues(
+    loans: dict[str, Loan], known_ms: int, day: int, ahead_days: int, rules: Rules
+) -> dict[str, list[tuple[int, int]]]:
+    """What falls due from `day` on within so many days, by currency: (due day, missing amount), in order of due day."""
+    dues: dict[str, list[tuple[int, int]]] = {}
+    for loan in loans.values():
+        for due_day, short_minor in unpaid(loan, known_ms, rules):
+            if not day <= due_day <= day + ahead_days:
+                break  # past due, which is not ours, or later
+            dues.setdefault(loan.currency, []).append((due_day, short_minor))
+    for own in dues.values():
+        own.sort()
+    return dues
+
+
+def _coverages(
+    dues: list[tuple[int, int]],
+    currency: str,
+    seen: Sight,
+    income: IncomeEvidence,
+    day: int,
+    enough: float,
+    rules: Rules,
+) -> list[Coverage]:
+    """The coverage up to each instalment; nothing where the money in sight is plainly enough."""
+    if seen.total_minor >= enough * sum(short_minor for _, short_minor in dues):
+        return []
+    awaited = awaited_pays(income, currency, day, dues[-1][0], rules)
+    coverages: list[Coverage] = []
+    due_minor = 0
+    for due_day, short_minor in dues:
+        due_minor += short_minor
+        awaited_minor = sum(pay.amount_minor for pay in awaited if pay.day <= due_day)
+        coverages.append(Coverage(currency, due_day, due_minor, awaited_minor, seen))
+    return coverages
+
+
+def _severity(
+    coverage: Coverage, day: int, open_severity: Severity | None, policy: PaymentAtRiskPolicy
+) -> tuple[Severity, float] | None:
+    """The severity of a coverage, and the fraction below which it holds."""
+    thresholds = policy.severity
+    for severity, falls_below in (
+        (Severity.SERIOUS, thresholds.serious),
+        (Severity.WARNING, thresholds.warning),
+        (Severity.WATCH, thresholds.watch),
+    ):
+        if severity == Severity.SERIOUS and coverage.due_day - day > policy.serious_days:
+            continue
+        if coverage.fraction < falls_below:
+            return severity, falls_below
+        eases_at = falls_below + policy.ease_margin
+        if open_severity is not None and open_severity >= severity and coverage.fraction < eases_at:
+            return severity, eases_at
+    return None
+
+
+def _reason(coverage: Coverage, threshold: float) -> Reason:
+    seen, currency = coverage.sight, coverage.currency
+    due, total, awaited = (
+        format_amount(amount, currency)
+        for amount in (coverage.due_minor, seen.total_minor, coverage.awaited_minor)
+    )
+    due_date = iso_date(coverage.due_day)
+    covered, below = _percent(coverage.fraction), _percent(threshold)
+    return Reason(
+        code="PAR-COVERAGE",
+        text=Text(
+            en=f"{due} fall due up to {due_date}; seen are {total}, and pay of {awaited} is awaited by then: "
+            f"{covered} covered (this severity holds below {below}).",
+            zh=f"截至 {due_date} 应还 {due}；可见余额 {total}，此前预计到账收入 {awaited}："
+            f"覆盖 {covered}（低于 {below} 即为此级别）。",
+        ),
+        evidence={
+            "coverage": plain_number(coverage.fraction),
+            "threshold": plain_number(threshold),
+            "due_minor": min(coverage.due_minor, INT64_MAX),
+            "balance_minor": seen.total_minor,
+            "awaited_minor": min(coverage.awaited_minor, INT64_MAX),
+            "currency": currency,
+            "due_date": due_date,
+            "accounts": seen.accounts,
+            "balance_date": iso_date(seen.newest_day),
+        },
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{plain_number(fraction * 100, 1)} %"
+
+
+class PaymentAtRisk:
+    """`payment_at_risk`, a borrower at a time, on the watermark of `repayments`."""
+
+    name: Final = "payment_at_risk"
+    clock: Final = REPAYMENTS
+    feed: Final = REPAYMENTS
+
+    def cooldown_days(self, rules: Rules) -> int:
+        """As the policy says."""
+        return rules.policy.signals.payment_at_risk.cooldown_days
+
+    def subjects(self, borrower: Borrower) -> Iterable[str | None]:
+        """The borrower as a whole: one account pays all loans."""
+        return BORROWER_LEVEL
+
+    def judge(
+        self,
+        borrower: Borrower,
+        subject: str | None,
+        at_ms: int,
+        episode: Episode | None,
+        rules: Rules,
+        *,
+        deadline: bool,
+    ) -> Finding | None:
+        """What is not covered as of `at_ms`."""
+        severity, _ = open_state(episode)
+        return judge(
+            borrower.loans, borrower.balances, borrower.income, at_ms, severity, rules, deadline=deadline
+        )
+
+    def next_deadline_ms(
+        self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+    ) -> int:
+        """The next local midnight at which an instalment is near."""
+        due_ms = next_deadline_ms(borrower.loans, borrower.balances, after_ms, rules)
+        return NEVER if due_ms is None else due_ms
+
+    def resolution(
+        self, borrower: Borrower, subject: str | None, at_ms: int, episode: Episode, rules: Rules
+    ) -> Resolution | None:
+        """Paid, passed on to `missed_payment`, or money has come."""
+        return resolution(borrower.loans, borrower.balances, episode.opened_ms, at_ms, rules)
