@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from models.business_days import business_days
 from models.calendars import Calendar
 from models.events import TOPICS
 from models.policy import Policy
@@ -26,9 +27,24 @@ class Rules:
         """Allowed lateness by feed, in the order of `TOPICS`."""
         self.missed_payment_steps_days = _missed_payment_steps_days(policy)
         """Days past due at which `missed_payment` opens, changes its severity or its bucket."""
+        ledger, missed_payment = policy.ledger, policy.signals.missed_payment
+        self._business_days = business_days(ledger.business_calendar) if ledger.due_on_business_days else None
+        counts_from_grace_end = missed_payment.grace_counts_from == "grace_end"
+        self._grace_within_due_days = missed_payment.grace_days if counts_from_grace_end else 0
+        self.moves_due_days = self._business_days is not None or self._grace_within_due_days > 0
+        self.silent_days = 0 if counts_from_grace_end else missed_payment.grace_days
+        """Days past due for which `missed_payment` is silent."""
         self.own_institutions = frozenset(
             policy.institution_aliases.get(name, name) for name in policy.own_institutions
         )
+
+    def last_day_to_pay(self, due_day: int) -> int:
+        """The day from which days past due are counted: the due date, moved to a business day and by a long grace."""
+        if not self.moves_due_days:
+            return due_day
+        if self._business_days is not None:
+            due_day = self._business_days.next_business_day(due_day)
+        return due_day + self._grace_within_due_days
 
     def institution(self, reported_id: str) -> str:
         """The id under which a reported institution is counted."""
@@ -37,6 +53,6 @@ class Rules:
 
 def _missed_payment_steps_days(policy: Policy) -> tuple[int, ...]:
     missed_payment = policy.signals.missed_payment
-    opening = missed_payment.grace_days + 1
+    silent_days = 0 if missed_payment.grace_counts_from == "grace_end" else missed_payment.grace_days
     steps = {*msgspec.structs.astuple(missed_payment.severity), *BUCKET_STARTS_DAYS}
-    return tuple(sorted({opening, *(step for step in steps if step > missed_payment.grace_days)}))
+    return tuple(sorted({silent_days + 1, *(step for step in steps if step > silent_days)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 from msgspec import Struct
@@ -18,7 +19,11 @@ RESTRUCTURED_DAYS: Final = 365
 
 
 class Standing(Struct, frozen=True, gc=False):
-    """How a loan stands as of an instant; days are local, amounts in minor units."""
+    """How a loan stands as of an instant; days are local, amounts in minor units.
+
+    Due days are the last days to pay: where the policy moves due dates to business days, or lets a long grace belong to
+    them, that is in them.
+    """
 
     days_past_due: int
     overdue_minor: int
@@ -48,10 +53,11 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
     day = rules.calendar.day_of(at_ms)
     unpaid = _unpaid_lines(loan, balances, rules)
     owed = [] if is_closed else unpaid
-    past_due = [(line, short_minor) for line, short_minor in owed if line.due_day < day]
+    last_days = [rules.last_day_to_pay(line.due_day) for line, _ in owed]
+    past_due = owed[: bisect_left(last_days, day)]
     upcoming = owed[len(past_due) :]
-    oldest_due_day = past_due[0][0].due_day if past_due else None
-    next_due_day = upcoming[0][0].due_day if upcoming else None
+    oldest_due_day = last_days[0] if past_due else None
+    next_due_day = last_days[len(past_due)] if upcoming else None
     restructured_since_ms = known_ms - RESTRUCTURED_DAYS * DAY_MS
     return Standing(
         days_past_due=0 if oldest_due_day is None else day - oldest_due_day,
@@ -61,7 +67,11 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
         oldest_due_day=oldest_due_day,
         next_due_day=next_due_day,
         next_due_minor=within_int64(
-            sum(short_minor for line, short_minor in upcoming if line.due_day == next_due_day)
+            sum(
+                short_minor
+                for line, short_minor in upcoming
+                if rules.last_day_to_pay(line.due_day) == next_due_day
+            )
         ),
         worst_days_past_due=max(
             balances.worst_days_past_due, days_past_due_of(loan, unpaid[0][0], at_ms, rules) if unpaid else 0
@@ -77,7 +87,7 @@ def oldest_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     if loan.closed_ms is not None and loan.closed_ms <= known_ms:
         return None
     index = oldest_unpaid(balances_at(loan, known_ms, rules), tolerance_minor_of(rules))
-    return None if index is None else loan.lines[index].due_day
+    return None if index is None else rules.last_day_to_pay(loan.lines[index].due_day)
 
 
 def next_entry_ms(loan: Loan, after_ms: int) -> int | None:

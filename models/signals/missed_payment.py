@@ -51,7 +51,7 @@ def judge(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) -> Fi
     if due_day is None:
         return None
     days_past_due = rules.calendar.day_of(at_ms) - due_day
-    if days_past_due <= rules.policy.signals.missed_payment.grace_days:
+    if days_past_due <= rules.silent_days:
         return None
     reached = _severity_of(days_past_due, rules)
     if reached is None:

@@ -35,7 +35,11 @@ def toml(path: tuple[str, ...], value: str) -> str:
 
 
 DEFAULTS = leaves(tomllib.loads(default_policy_text()))
-NUMBERS = [(path, value) for path, value in DEFAULTS if isinstance(value, int | float)]
+NUMBERS = [
+    (path, value)
+    for path, value in DEFAULTS
+    if isinstance(value, int | float) and value is not False and value is not True
+]
 
 
 # ---- the packaged default ----------------------------------------------------------------------------------------

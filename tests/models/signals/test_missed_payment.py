@@ -240,6 +240,65 @@ def test_a_long_grace_opens_with_the_severity_of_its_days_past_due() -> None:
     assert next_deadline_ms(one(), at("2025-01-01"), lenient) == opening_ms
 
 
+@pytest.mark.parametrize(
+    ("days", "days_past_due"),
+    [(0, None), (45, None), (46, 1), (51, 6), (52, 7), (74, 29), (75, 30), (135, 90)],
+)
+def test_days_may_count_from_the_end_of_a_long_grace(days: int, days_past_due: int | None) -> None:
+    """With 45 days of grace that belong to the due date, the 46th is the first day past due."""
+    long_grace = rules("[signals.missed_payment]\ngrace_days = 45\ngrace_counts_from = 'grace_end'")
+    at_ms = midnight(DUE) + days * DAY_MS
+    finding = judge(one(), at_ms, long_grace, deadline=True)
+
+    assert (None if finding is None else evidence(finding)["days_past_due"]) == days_past_due
+    now = ledger.standing(one(), at_ms, long_grace, deadline=True)
+    assert (now.days_past_due, now.overdue_minor > 0) == (days_past_due or 0, days_past_due is not None)
+    assert now.outstanding_minor == 100_000
+
+
+def test_the_end_of_a_long_grace_is_the_first_deadline() -> None:
+    """Then severity and bucket change as many days after it as they would after the due date."""
+    long_grace = rules("[signals.missed_payment]\ngrace_days = 30\ngrace_counts_from = 'grace_end'")
+
+    assert [local(ms) for ms in deadlines(one(), long_grace, 61)] == [
+        "2025-02-10 00:00",
+        "2025-02-16 00:00",
+        "2025-03-11 00:00",
+        "2025-03-12 00:00",
+    ]
+
+
+def test_a_payment_within_a_long_grace_leaves_no_trace() -> None:
+    """Neither days past due nor a worst to remember: within the grace it was in time."""
+    long_grace = rules("[signals.missed_payment]\ngrace_days = 30\ngrace_counts_from = 'grace_end'")
+    payment = paid("2025-02-09", 100_000, time="23:59:59.999")
+    held = ledger_of(loan("2025-01-01", [(DUE, 100_000)]), payment, rules=long_grace)
+
+    assert judge(held, midnight("2025-02-10"), long_grace, deadline=True) is None
+    assert ledger.standing(held, midnight("2025-02-10"), long_grace).worst_days_past_due <= 0
+
+
+@pytest.mark.parametrize(
+    ("due", "missed_at"),
+    [
+        ("2025-01-10", "2025-01-11"),  # a Friday
+        ("2025-01-11", "2025-01-14"),  # a Saturday: due on Monday
+        ("2025-01-28", "2025-02-06"),  # the Spring Festival: due on Wednesday 5 February
+        ("2025-02-08", "2025-02-09"),  # a Saturday that is worked
+    ],
+)
+def test_due_dates_may_move_to_business_days(due: str, missed_at: str) -> None:
+    """The deadline is the midnight that ends the next business day, and days count from that day."""
+    moved = rules("[ledger]\ndue_on_business_days = true")
+    held = ledger_of(loan("2025-01-01", [(due, 100_000)]), rules=moved)
+    missed_ms = midnight(missed_at)
+
+    assert next_deadline_ms(held, at("2025-01-02"), moved) == missed_ms
+    assert judge(held, missed_ms - 1, moved) is None
+    assert evidence(judge(held, missed_ms, moved, deadline=True))["days_past_due"] == 1
+    assert next_deadline_ms(held, at("2025-01-02"), RULES) == midnight(due) + DAY_MS
+
+
 def test_a_payment_within_the_grace_leaves_no_trace() -> None:
     """What is paid on the last day of grace was never missed."""
     lenient = rules("[signals.missed_payment]\ngrace_days = 3")
