@@ -21,6 +21,7 @@ from models.institutions import InstitutionEvidence
 from models.ledger import Loan
 from models.recent_ids import RecentIds
 from models.sealed import Format, UntrustedRecordError, Upgrade
+from models.servicing import ServicingEvidence
 
 CLOCKS: Final = len(TOPICS) + 1
 """One clock a feed (its watermark), and the task's highest watermark, which windows and cooldowns follow."""
@@ -63,6 +64,7 @@ class Borrower(Struct, array_like=True):
     """Rejected records missing from this picture: name to event time; bounded, then `INCOMPLETE_MORE`."""
     first_event_ms: int
     balances: BalanceEvidence = msgspec.field(default_factory=BalanceEvidence)
+    servicing: ServicingEvidence = msgspec.field(default_factory=ServicingEvidence)
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""
@@ -99,8 +101,19 @@ class CorruptStateError(Exception):
     """A state record that cannot be trusted: the message names the borrower and what is wrong."""
 
 
+_EPISODES_OF_1, _PRESENTATION_OF_1 = 6, 10
+"""Where a body of version 1 keeps its episodes, and an episode what of it was shown."""
+_HEAVY_STAGES_OF_1: Final = frozenset({"assign_agency", "legal_notice", "field_visit"})
+
+
 def _to_2(body: list[Any]) -> list[Any]:
-    """Evidence for further signals: fields at the end of `Borrower`, empty by their defaults."""
+    """Evidence for further signals: fields at the end of `Borrower`, empty by their defaults.
+
+    What an alert shows holds two more things: attempts were never used up, and a heavy step was always for a person.
+    """
+    for episode in body[_EPISODES_OF_1]:
+        stage, *shown = episode[_PRESENTATION_OF_1]
+        episode[_PRESENTATION_OF_1] = [stage, *shown, False, stage in _HEAVY_STAGES_OF_1]
     return body
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from models import evidence
+from models import combinations, evidence
 from models.alerts import Alert, ChainHead, link
 from models.borrower import (
     CLOCKS,
@@ -99,6 +99,7 @@ class RiskEngine:
         self.counts: Counter[str] = Counter()
         """What was noticed and not acted on, by name; drained by the caller."""
         self._rules = rules
+        self._has_combinations = bool(rules.policy.combinations)
         self._partition = partition
         self._belongs = belongs
         self._borrowers: dict[str, Borrower | bytes] = {}
@@ -272,9 +273,24 @@ class RiskEngine:
             self.counts[noted.noticed] += 1
         for touched in noted.touched:
             self._react(borrower_id, borrower, touched, event.event_time_ms, origin, noted)
+        if self._has_combinations:
+            self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
             self._present_again(borrower_id, borrower, event.event_time_ms, origin)
         return None
+
+    def _react_to_confirmations(
+        self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
+    ) -> None:
+        """What was touched may confirm other alerts that are open, or are about to be."""
+        confirmed = {
+            number for signal, _ in noted.touched for number in combinations.confirmed_by(signal, self._rules)
+        }
+        if not confirmed:
+            return
+        for subject in evidence.unsettled(borrower, event_time_ms):
+            if subject[0] in confirmed and subject not in noted.touched:
+                self._react(borrower_id, borrower, subject, event_time_ms, origin)
 
     def _refuse(
         self,
@@ -308,10 +324,9 @@ class RiskEngine:
     def _present_again(
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin
     ) -> None:
-        """A hold began or ended: open alerts say so."""
-        for episode in list(borrower.episodes):
-            if episode.closed_ms is None:
-                self._react(borrower_id, borrower, (episode.signal, episode.loan_id), event_time_ms, origin)
+        """A hold began or ended: open alerts say so, and those that a deadline not passed yet will open."""
+        for touched in evidence.unsettled(borrower, event_time_ms):
+            self._react(borrower_id, borrower, touched, event_time_ms, origin)
 
     # ---- judging -------------------------------------------------------------------------------------------------
 
@@ -390,7 +405,10 @@ class RiskEngine:
             for subject in kind.subjects(borrower):
                 episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
                 due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, self._rules))
-                if episode is None and borrower.episodes:
+                if episode is not None:
+                    change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
+                    due_ms = min(due_ms, change_ms)
+                elif borrower.episodes:
                     end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
                     due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
         if due_ms != borrower.deadlines_ms[clock]:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from models.alerts import Finding, Resolution, Severity, Stage, Status
@@ -19,6 +21,20 @@ class Presentation(Struct, array_like=True, frozen=True, gc=False):
     actionable: bool
     hold: str | None
     bucket: str | None
+    attempts_used_up: bool = False
+    human_review_required: bool = False
+
+
+AWAKE: Final = 0
+"""The severity of an attention that was woken: every severity is above it."""
+
+
+class Attention(Struct, array_like=True, frozen=True, gc=False):
+    """A snooze or a review as an alert remembers it: when, of how severe an alert, and until when where it ends."""
+
+    time_ms: int
+    severity: int
+    until_ms: int | None
 
 
 class Episode(Struct, array_like=True):
@@ -39,6 +55,11 @@ class Episode(Struct, array_like=True):
     presentation: Presentation
     closed_ms: int | None = None
     retracted: bool = False
+    snooze: Attention | None = None
+    review: Attention | None = None
+    """Set where a person found the alert to be a false positive."""
+    is_raised: bool = False
+    """Another signal confirms it, so it is a step worse than by itself (`models.combinations`)."""
 
 
 class Step(Struct, frozen=True, gc=False):
@@ -65,6 +86,18 @@ def open_episode(episodes: list[Episode], signal: int, loan_id: str | None) -> E
         if episode.closed_ms is None and episode.signal == signal and episode.loan_id == loan_id:
             return episode
     return None
+
+
+def earlier_episodes(episodes: list[Episode], signal: int, at_ms: int) -> tuple[Episode, ...]:
+    """The alerts of a signal, of any loan, that were over by an instant and had been right."""
+    return tuple(
+        episode
+        for episode in episodes
+        if episode.signal == signal
+        and not episode.retracted
+        and episode.closed_ms is not None
+        and episode.closed_ms <= at_ms
+    )
 
 
 def cooldown_end_ms(

@@ -7,17 +7,24 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import balances, income, institutions, ledger
+from models import balances, income, institutions, ledger, servicing
 from models.borrower import Borrower, WaitingEvent
 from models.calendars import DAY_MS
+from models.episodes import open_episode
 from models.events import (
     REPAYMENTS,
     AccountLinked,
     AccountUnlinked,
+    AlertAcknowledged,
+    AlertReviewed,
+    AlertSnoozed,
     BorrowerEvent,
+    ContactAttempted,
     CreditAccountOpened,
     CreditQuery,
     FundFlow,
+    HoldPlaced,
+    HoldReleased,
     InstalmentBilled,
     LimitChanged,
     LoanClosed,
@@ -26,12 +33,21 @@ from models.events import (
     Repayment,
     RepaymentReversed,
     RepaymentsEvent,
+    RestrictionLifted,
+    RestrictionListed,
     ScheduleChanged,
 )
 from models.limits import CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
 from models.rejects import StateReason
 from models.rules import Rules
-from models.signal_table import INCOME_DROP, MISSED_PAYMENT, MULTI_PLATFORM_BORROWING, PAYMENT_AT_RISK
+from models.signal_table import (
+    INCOME_DROP,
+    MISSED_PAYMENT,
+    MULTI_PLATFORM_BORROWING,
+    PAYMENT_AT_RISK,
+    SIGNALS,
+    UNREACHABLE,
+)
 from models.signals import payment_at_risk
 
 Touched = tuple[tuple[int, str | None], ...]
@@ -56,6 +72,7 @@ NOTHING: Final = Noted()
 _INCOME: Final = Noted(touched=((INCOME_DROP, None),))
 _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
 _PAYMENT_AT_RISK: Final[Touched] = ((PAYMENT_AT_RISK, None),)
+_UNREACHABLE: Final[Touched] = ((UNREACHABLE, None),)
 _INCOME_AND_LOOK: Final = Noted(touched=((INCOME_DROP, None), *_PAYMENT_AT_RISK))
 _BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
 
@@ -121,6 +138,53 @@ def _record_account(borrower: Borrower, event: CreditAccountOpened, origin: Orig
     return _MULTI_PLATFORM if institutions.record_account(borrower.institutions, event, rules) else NOTHING
 
 
+def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: Origin, rules: Rules) -> Noted:
+    if not servicing.record_hold(borrower.servicing, event):
+        return Noted(refused="too-many-holds")
+    return Noted(touched=unsettled(borrower, event.event_time_ms))
+
+
+def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin, rules: Rules) -> Noted:
+    servicing.record_contact(borrower.servicing, event)
+    touched = unsettled(borrower, event.event_time_ms)
+    return Noted(touched=touched if _UNREACHABLE[0] in touched else touched + _UNREACHABLE)
+
+
+def _record_restriction(
+    borrower: Borrower, event: RestrictionListed | RestrictionLifted, origin: Origin, rules: Rules
+) -> Noted:
+    servicing.record_restriction(borrower.servicing, event)
+    return Noted(touched=unsettled(borrower, event.event_time_ms))
+
+
+def _record_alert_note(
+    borrower: Borrower,
+    event: AlertAcknowledged | AlertReviewed | AlertSnoozed,
+    origin: Origin,
+    rules: Rules,
+) -> Noted:
+    """What is said of an alert that nobody knows is kept as well: a deadline not passed yet may be about to open it."""
+    known = {episode.alert_id for episode in borrower.episodes}
+    servicing.record_note(borrower.servicing, event, known)
+    return Noted(
+        touched=unsettled(borrower, event.event_time_ms),
+        noticed=None if event.alert_id in known else f"unknown-alert.{event.__struct_config__.tag}",
+    )
+
+
+def unsettled(borrower: Borrower, at_ms: int) -> Touched:
+    """What has an alert open, or may have one as of `at_ms` once deadlines before it have passed."""
+    found: list[tuple[int, str | None]] = []
+    for signal, kind in enumerate(SIGNALS):
+        is_behind = borrower.deadlines_ms[kind.clock] <= at_ms
+        found += [
+            (signal, subject)
+            for subject in kind.subjects(borrower)
+            if is_behind or open_episode(borrower.episodes, signal, subject) is not None
+        ]
+    return tuple(found)
+
+
 def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, rules: Rules) -> Noted:
     if event.loan_id in borrower.loans:
         return Noted(refused="loan-already-open")
@@ -132,6 +196,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
             (MISSED_PAYMENT, event.loan_id),
             (MULTI_PLATFORM_BORROWING, None),
             *_touched_by_dues(borrower),
+            *_touched_by_payments(borrower),
         ),
         entered_up_to_ms=_apply_waiting(borrower, event.loan_id, rules),
     )
@@ -148,7 +213,11 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
     if borrower.waiting and isinstance(event, Repayment):
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
     return Noted(
-        touched=((MISSED_PAYMENT, event.loan_id), *_touched_by_dues(borrower)),
+        touched=(
+            (MISSED_PAYMENT, event.loan_id),
+            *_touched_by_dues(borrower),
+            *_touched_by_payments(borrower),
+        ),
         rewrites_past=isinstance(event, ScheduleChanged) and event.reason == "correction",
         entered_up_to_ms=entered_up_to_ms,
     )
@@ -157,6 +226,11 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
 def _touched_by_dues(borrower: Borrower) -> Touched:
     """Signals that compare what falls due with what else is known of the borrower, where anything is."""
     return _PAYMENT_AT_RISK if borrower.balances.accounts else ()
+
+
+def _touched_by_payments(borrower: Borrower) -> Touched:
+    """A payment keeps a promise, and ends what a contact was sought for."""
+    return _UNREACHABLE if borrower.servicing.contacts else ()
 
 
 def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:
@@ -216,5 +290,13 @@ _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], No
     ScheduleChanged: _record_loan_event,
     LimitChanged: _record_loan_event,
     LoanClosed: _record_loan_event,
+    ContactAttempted: _record_contact,
+    HoldPlaced: _record_hold,
+    HoldReleased: _record_hold,
+    RestrictionListed: _record_restriction,
+    RestrictionLifted: _record_restriction,
+    AlertAcknowledged: _record_alert_note,
+    AlertReviewed: _record_alert_note,
+    AlertSnoozed: _record_alert_note,
 }
 """What is not listed here is accepted and counted, for the signals to come."""

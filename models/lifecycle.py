@@ -5,24 +5,25 @@ from __future__ import annotations
 from models.alerts import Finding, Resolution, Severity, alert_id, case_id
 from models.borrower import Borrower
 from models.calendars import DAY_MS
+from models.combinations import confirmed, is_raised, next_confirmation_ms
 from models.episodes import (
     Episode,
     Presentation,
     Step,
     cooldown_end_ms,
+    earlier_episodes,
     forget_oldest_closed,
     next_step,
     open_episode,
 )
 from models.events import Origin
+from models.holds import attend
 from models.limits import CLOSED_EPISODES_MAX, CLOSED_REMEMBERED_DAYS
+from models.presentation import next_change_ms, present
 from models.publication import Publisher, Revision
-from models.recommendation import stage_of
 from models.rules import Rules
-from models.signal_table import SIGNALS
-
-DATA_INCOMPLETE = "data_incomplete"
-"""The hold of a borrower of whom a rejected record is missing: fail closed."""
+from models.signal_table import MISSED_PAYMENT, SIGNALS
+from models.signals.binding import known_of
 
 
 class Occasion:
@@ -36,6 +37,11 @@ class Occasion:
         self.event_time_ms = event_time_ms
         self.origin = origin
         self.deadline = deadline
+
+    @property
+    def known_ms(self) -> int:
+        """The last instant whose events count."""
+        return known_of(self.at_ms, deadline=self.deadline)
 
 
 class Lifecycle:
@@ -52,9 +58,7 @@ class Lifecycle:
         """Judge a signal as of the occasion."""
         kind = SIGNALS[signal]
         episode = open_episode(borrower.episodes, signal, subject)
-        finding = kind.judge(
-            borrower, subject, occasion.at_ms, episode, self._rules, deadline=occasion.deadline
-        )
+        finding = self._find(borrower, signal, subject, episode, occasion)
         if finding is None:
             if episode is not None:
                 resolution = kind.resolution(borrower, subject, occasion.at_ms, episode, self._rules)
@@ -63,12 +67,14 @@ class Lifecycle:
             if self._cooldown_end_ms(borrower, signal, subject, finding, occasion.at_ms) is None:
                 self._open(borrower_id, borrower, signal, subject, finding, occasion)
         else:
-            presentation = self._presentation(borrower, signal, finding, occasion.at_ms)
+            attend(borrower, episode, int(finding.severity), occasion.known_ms)
+            presentation = self._presentation(borrower, signal, finding, episode, occasion)
             step = next_step(episode, finding, presentation)
             if step is not None:
                 episode.severity = int(finding.severity)
                 episode.worst_severity = max(episode.worst_severity, episode.severity)
                 episode.presentation = presentation
+                episode.is_raised = is_raised(finding)
                 self._report(borrower_id, borrower, episode, step, finding, occasion)
 
     def retract_disproved(
@@ -107,6 +113,26 @@ class Lifecycle:
         end_ms = self._cooldown_end_ms(borrower, signal, subject, None, after_ms)
         return end_ms if end_ms is not None and end_ms > after_ms else None
 
+    def presentation_deadline_ms(self, borrower: Borrower, episode: Episode, after_ms: int) -> int:
+        """When time alone changes what an open alert shows, or what confirms it."""
+        change_ms = next_change_ms(borrower, episode, after_ms, self._rules)
+        return min(change_ms, next_confirmation_ms(borrower, episode, after_ms, self._rules))
+
+    def _find(
+        self,
+        borrower: Borrower,
+        signal: int,
+        subject: str | None,
+        episode: Episode | None,
+        occasion: Occasion,
+    ) -> Finding | None:
+        """What a signal says, with what confirms it."""
+        at_ms, deadline = occasion.at_ms, occasion.deadline
+        finding = SIGNALS[signal].judge(borrower, subject, at_ms, episode, self._rules, deadline=deadline)
+        if finding is None:
+            return None
+        return confirmed(borrower, signal, finding, episode, at_ms, self._rules, deadline=deadline)
+
     def _cooldown_end_ms(
         self, borrower: Borrower, signal: int, subject: str | None, finding: Finding | None, at_ms: int
     ) -> int | None:
@@ -139,7 +165,8 @@ class Lifecycle:
             revision=0,
             severity=int(finding.severity),
             worst_severity=int(finding.severity),
-            presentation=self._presentation(borrower, signal, finding, occasion.at_ms),
+            presentation=self._presentation(borrower, signal, finding, None, occasion),
+            is_raised=is_raised(finding),
         )
         borrower.episodes.append(episode)
         self._report(borrower_id, borrower, episode, Step("opened"), finding, occasion)
@@ -218,16 +245,18 @@ class Lifecycle:
         since_ms = occasion.at_ms - CLOSED_REMEMBERED_DAYS * DAY_MS
         forget_oldest_closed(borrower.episodes, CLOSED_EPISODES_MAX, since_ms)
 
-    def _presentation(self, borrower: Borrower, signal: int, finding: Finding, at_ms: int) -> Presentation:
-        bucket = finding.reasons[0].evidence.get("bucket")
-        bucket = bucket if isinstance(bucket, str) else None
-        is_incomplete = any(since_ms <= at_ms for since_ms in borrower.incomplete.values())
-        hold = DATA_INCOMPLETE if is_incomplete else None
-        return Presentation(
-            stage=stage_of(SIGNALS[signal].name, finding, bucket),
-            actionable=finding.actionable and hold is None,
-            hold=hold,
-            bucket=bucket,
+    def _presentation(
+        self, borrower: Borrower, signal: int, finding: Finding, episode: Episode | None, occasion: Occasion
+    ) -> Presentation:
+        return present(
+            borrower,
+            SIGNALS[signal].name,
+            finding,
+            episode,
+            earlier_episodes(borrower.episodes, MISSED_PAYMENT, occasion.at_ms),
+            occasion.at_ms,
+            self._rules,
+            deadline=occasion.deadline,
         )
 
     def _report(

@@ -40,6 +40,12 @@ CLOSED_REMEMBERED_DAYS = 5 * 365
 """Days for which a loan or an episode is remembered after its end: without it a picture grows for decades. Five years are
 how long a credit bureau in China may keep bad information (State Council Decree 631 of 2013, article 16)."""
 
+CONTACTS_MAX = 100
+"""Contact attempts remembered for one borrower, the newest: no rule of a policy may count further."""
+
+COMBINATIONS_MAX = 32
+"""Combination rules in one policy: each is asked at every judgement of its signal."""
+
 REMEMBERED_IDS_PER_GENERATION = {"repayments": 24, "fund-flows": 32, "credit-queries": 12, "servicing": 12}
 """Event ids remembered for one borrower and topic, twice this number at most (two generations)."""
 

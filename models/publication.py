@@ -33,6 +33,7 @@ from models.risk.observation import observe
 from models.risk.scorecard import Scorecard, priority, tier_of
 from models.rules import Rules
 from models.signal_table import SIGNALS
+from models.signals.binding import known_of
 
 BORROWER_RISK_SCHEMA: Final = "forewarn.borrower-risk.v1"
 _NO_CHAIN: Final = Chain(sequence=0, previous="", hash="")
@@ -133,10 +134,13 @@ class Publisher:
                 reasons=reasons,
                 recommendation=recommend(
                     "none" if is_over else shown.stage,
-                    revision.event_time_ms,
+                    at_ms,
+                    known_of(at_ms, deadline=revision.deadline),
                     shown.hold,
+                    borrower.servicing,
                     rules,
                     actionable=shown.actionable and not is_over,
+                    human_review_required=shown.human_review_required and not is_over,
                 ),
                 policy_version=rules.policy_version,
                 caused_by=Cause(*_cause_fields(revision.origin)),

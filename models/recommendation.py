@@ -34,6 +34,12 @@ _SMALL_AMOUNT_STAGE: Final[Stage] = "negotiate"
 """As far as a small amount goes."""
 
 _STAGES: Final[dict[SignalName, dict[Severity, Stage]]] = {
+    "payment_at_risk": {
+        Severity.WATCH: "pre_due_remind",
+        Severity.WARNING: "pre_due_remind",
+        Severity.SERIOUS: "assist",
+        Severity.CRITICAL: "assist",
+    },
     "income_drop": {
         Severity.WATCH: "assist",
         Severity.WARNING: "assist",

@@ -34,6 +34,7 @@ StateReason = Literal[
     "too-many-waiting",
     "too-many-loans",
     "loan-already-open",
+    "too-many-holds",
 ]
 """What needs the borrower's state."""
 

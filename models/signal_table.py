@@ -11,12 +11,14 @@ from models.signals.income_drop import IncomeDrop
 from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
 from models.signals.payment_at_risk import PaymentAtRisk
+from models.signals.unreachable import Unreachable
 
 SIGNALS: Final[tuple[Signal, ...]] = (
     MissedPayment(),
     IncomeDrop(),
     MultiPlatformBorrowing(),
     PaymentAtRisk(),
+    Unreachable(),
 )
 """In the order of their numbers in the state: append, never reorder."""
 
@@ -29,6 +31,7 @@ MISSED_PAYMENT: Final = _number_of("missed_payment")
 INCOME_DROP: Final = _number_of("income_drop")
 MULTI_PLATFORM_BORROWING: Final = _number_of("multi_platform_borrowing")
 PAYMENT_AT_RISK: Final = _number_of("payment_at_risk")
+UNREACHABLE: Final = _number_of("unreachable")
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)
     for clock in range(CLOCKS)

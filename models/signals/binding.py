@@ -74,3 +74,8 @@ class Signal(Protocol):
 def open_state(episode: Episode | None) -> tuple[Severity | None, int | None]:
     """Severity and opening (event time) of the open episode, where there is one."""
     return (None, None) if episode is None else (Severity(episode.severity), episode.opened_ms)
+
+
+def known_of(at_ms: int, *, deadline: bool) -> int:
+    """The last instant whose events count: what happens at the very instant of a deadline comes after it."""
+    return at_ms - 1 if deadline else at_ms
