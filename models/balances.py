@@ -1,14 +1,14 @@
 """What is seen of a borrower's money: balances by account and day, and since when an account is out of sight.
 
 **What is kept.** Of an account and currency, for each day with a flow that told a balance: the instant of the day's last such
-flow, the balance after it, and what left that day to pay debts and rent or to own accounts. `HISTORY_DAYS` of it. Every
-question is asked as of a local midnight, so the day's last balance is all there is to know, and what arrives within a
-day, in whatever order, changes no answer about the days before.
+flow, the balance after it, and what left that day to pay debts and rent or to own accounts; for `HISTORY_DAYS` and
+`LATE_DAYS`. Every question is asked as of a local midnight, so the day's last balance is all there is to know, and what
+arrives within a day, in whatever order, changes no answer about the days before.
 
 **What counts.** An account's balance counts while its last day is at most `fresh_days` old. An older one counts as well where the
 account hardly ever moves (`_HABIT_DAYS_MIN`): money that nobody touches is still there. An account that used to move and fell
 silent, or was unlinked, is *out of sight*: nobody knows what is on it, and whoever judges must say so (`Sight.is_blind`).
-It is forgotten `HISTORY_DAYS` after its last day. An overdrawn account is empty, it takes nothing from the others.
+It is forgotten as its days leave the history. An overdrawn account is empty, it takes nothing from the others.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from models.events import FundFlow
 from models.money import within_int64
 from models.rules import Rules
 
-HISTORY_DAYS: Final = 45
-"""Days of balances kept, counted back from the borrower's newest: a month for comparison, and two weeks around it."""
+HISTORY_DAYS: Final = 40
+"""How far a question looks back: a month for comparison, and a week or so for what happened since."""
+LATE_DAYS: Final = 20
+"""How far before the borrower's newest balance answers stay exact: beyond two weeks of a feed that stands still."""
 ACCOUNTS_MAX: Final = 8
 """Accounts (by currency) kept of one borrower: the one that moved longest ago makes room."""
 LINKS_MAX: Final = 4
@@ -60,6 +62,8 @@ class BalanceEvidence(Struct, array_like=True):
     accounts: list[AccountBalances] = []
     links: dict[str, list[int]] = {}
     """By account: instants of linking (epoch milliseconds x 2 + 1) and unlinking (x 2), ascending."""
+    newest_day: int = 0
+    """The newest day with a balance: what is forgotten is measured from it."""
 
 
 class Sight(NamedTuple):
@@ -86,6 +90,11 @@ def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool
     if balance_minor is None:
         return False
     day = rules.calendar.day_of(flow.event_time_ms)
+    if day > evidence.newest_day:
+        evidence.newest_day = day
+        _forget_old(evidence, day - HISTORY_DAYS - LATE_DAYS)
+    elif day < evidence.newest_day - HISTORY_DAYS - LATE_DAYS:
+        return False
     account = _account_of(evidence, flow, day)
     if account is None:
         return False
@@ -94,8 +103,6 @@ def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool
     if not days or day > days[-1]:
         days.append(day)
         closings += (flow.event_time_ms, balance_minor, excused_minor)
-        if day - days[0] > HISTORY_DAYS:
-            _forget_old(evidence, day)
         return True
     place = len(days) - 1
     while place >= 0 and days[place] > day:
@@ -107,8 +114,6 @@ def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool
             closings[index + 1] = balance_minor
         closings[index + 2] = within_int64(closings[index + 2] + excused_minor)
         return True
-    if day < days[-1] - HISTORY_DAYS:
-        return False
     days.insert(place + 1, day)
     closings[index + _FIELDS : index + _FIELDS] = (flow.event_time_ms, balance_minor, excused_minor)
     return True
@@ -159,8 +164,7 @@ def _account_of(evidence: BalanceEvidence, flow: FundFlow, day: int) -> AccountB
     return account
 
 
-def _forget_old(evidence: BalanceEvidence, newest_day: int) -> None:
-    first_day = newest_day - HISTORY_DAYS
+def _forget_old(evidence: BalanceEvidence, first_day: int) -> None:
     for account in evidence.accounts:
         gone = 0
         while gone < len(account.days) and account.days[gone] < first_day:
@@ -186,7 +190,7 @@ def sight(evidence: BalanceEvidence, currency: str, day: int, fresh_days: int, r
         if place < 0 or day - account.days[place] > HISTORY_DAYS:
             continue
         last_day = account.days[place]
-        is_silent = day - last_day > fresh_days and _used_to_move(account, place)
+        is_silent = day - last_day > fresh_days and _used_to_move(account, place, day - HISTORY_DAYS)
         if is_silent or _is_unlinked(evidence, account, place, rules.calendar.midnight_ms(day)):
             is_blind = True
         else:
@@ -233,11 +237,6 @@ def first_day(evidence: BalanceEvidence, currency: str) -> int | None:
     )
 
 
-def newest_day(evidence: BalanceEvidence) -> int:
-    """The newest day with a balance; -1 where there is none."""
-    return max((account.days[-1] for account in evidence.accounts), default=-1)
-
-
 def _last_before(account: AccountBalances, day: int) -> int:
     """The place of the last day before `day`; -1 where there is none."""
     days = account.days
@@ -247,10 +246,11 @@ def _last_before(account: AccountBalances, day: int) -> int:
     return place
 
 
-def _used_to_move(account: AccountBalances, place: int) -> bool:
+def _used_to_move(account: AccountBalances, place: int, first_day: int) -> bool:
     """Whether the account moved so often up to its last day that its silence since then is none of its habits."""
     earlier = place - _HABIT_DAYS_MIN + 1
-    return earlier >= 0 and account.days[place] - account.days[earlier] < _HABIT_SPAN_DAYS
+    first_day = max(first_day, account.days[place] - _HABIT_SPAN_DAYS + 1)
+    return earlier >= 0 and account.days[earlier] >= first_day
 
 
 def _is_unlinked(evidence: BalanceEvidence, account: AccountBalances, place: int, midnight_ms: int) -> bool:

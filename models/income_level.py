@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
-from models.income import IncomeEvidence, Pays, gaps_of, pays_as_of, recognised
+from models.income import IncomeEvidence, Pays, pays_as_of, recognised
 from models.money import within_int64
+from models.obligations import month_later
 from models.rhythm import level_now, pace_of, stream_of
 from models.rules import Rules
 
@@ -16,9 +17,10 @@ PAY_SLACK_DAYS: Final = 3
 """A pay so many days after its usual day is still on its way: weekends and bank days."""
 _PAYS_MIN: Final = 3
 """Two gaps show a rhythm; with fewer pays nobody knows when the next one comes."""
-_SHORT_GAP: Final = 0.8
-"""Of the usual gap: shorter ones are extra pay, not an early one."""
-_RECENT_GAPS: Final = 6
+PAY_EARLY_DAYS: Final = 2
+"""A pay may come so many days before its usual day, when that is a weekend: in doubt it is awaited."""
+_A_MONTH_DAYS: Final = range(28, 33)
+"""Gaps of a payer who pays on the same day of each month."""
 
 
 class MonthlyIncome(NamedTuple):
@@ -68,7 +70,7 @@ def awaited_pays(
 ) -> list[AwaitedPay]:
     """The pays that should come from the local `day` to `last_day`, on what had come before `day`, in order of time.
 
-    The day is the earliest that the payer's gaps let hope for; the amount is the middle of the last three. A pay that
+    The day is `PAY_EARLY_DAYS` before that of the payer's rhythm; the amount is the middle of the last three. A pay that
     is `PAY_SLACK_DAYS` over its usual gap is overdue, and its source is counted on no more.
     """
     awaited: list[AwaitedPay] = []
@@ -77,13 +79,12 @@ def awaited_pays(
             continue
         pace_days = pace_of(pays.days)
         last_pay_day = pays.days[-1]
-        gaps = [gap for gap in gaps_of(pays.days)[-_RECENT_GAPS:] if gap >= pace_days * _SHORT_GAP]
-        if last_pay_day + max(pace_days, 1) + PAY_SLACK_DAYS < day:
+        if last_pay_day + pace_days + PAY_SLACK_DAYS < day:
             continue
-        due_day = last_pay_day + max(1, min([pace_days, *gaps]))
+        due_day = month_later(last_pay_day) if pace_days in _A_MONTH_DAYS else last_pay_day + pace_days
         amount_minor = sorted(pays.amounts[-3:])[1]
-        while due_day <= last_day:
-            awaited.append(AwaitedPay(max(due_day, day), amount_minor))
+        while due_day - PAY_EARLY_DAYS <= last_day:
+            awaited.append(AwaitedPay(max(due_day - PAY_EARLY_DAYS, day), amount_minor))
             due_day += max(pace_days, 1)
     return sorted(awaited)
 
