@@ -345,15 +345,16 @@ class RiskEngine:
         at_ms = max(
             event_time_ms, noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]
         )
+        is_behind = False
         for waiting in borrower.pending:
             if SIGNALS[waiting.signal].clock == clock:
-                at_ms = max(at_ms, waiting.at_ms)
+                at_ms, is_behind = max(at_ms, waiting.at_ms), True
         occasion = Occasion(at_ms, event_time_ms, origin)
         if noted.rewrites_past or event_time_ms < at_ms:
             since_ms = -1 if noted.rewrites_past else event_time_ms
             self._lifecycle.retract_disproved(borrower_id, borrower, signal, subject, since_ms, occasion)
         deadline_ms = borrower.deadlines_ms[clock]
-        if deadline_ms > at_ms and not borrower.pending:
+        if deadline_ms > at_ms and not is_behind:
             self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
             borrower.judged_ms[clock] = at_ms
             self._schedule(borrower_id, borrower, clock)

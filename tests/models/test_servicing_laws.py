@@ -1,0 +1,161 @@
+"""The laws of the engine with servicing mixed in: holds, snoozes, reviews, contacts, and signals that confirm each other."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.alerts import Alert
+from models.engine import RiskEngine
+from models.events import REPAYMENTS, BorrowerEvent, Heartbeat
+from tests.support.equality import by_borrower, comparable
+from tests.support.events import end_of, engine, feed_of
+from tests.support.servicing_logs import served_logs, served_logs_in_order
+
+UNTIL = "2025-09-30"
+EXAMPLES = 40
+PLAIN = ""
+COMBINED = """
+combinations = [
+    { signal = "missed_payment", severity_max = "serious", confirmed_by = "income_drop", confirmed_severity_min = "warning" },
+    { signal = "income_drop", severity_max = "warning", confirmed_by = "missed_payment", confirmed_severity_min = "watch" },
+    { signal = "missed_payment", severity_max = "watch", confirmed_by = "multi_platform_borrowing", confirmed_severity_min = "watch" },
+    { signal = "unreachable", severity_max = "warning", confirmed_by = "missed_payment", confirmed_severity_min = "warning" },
+]
+"""
+POLICIES = pytest.mark.parametrize("override", [PLAIN, COMBINED], ids=["plain", "combined"])
+
+
+def process(risk_engine: RiskEngine, events: Sequence[BorrowerEvent], first_offset: int = 0) -> None:
+    """Feed events."""
+    for offset, event in enumerate(events, start=first_offset):
+        risk_engine.process(event, feed_of(event), offset)
+
+
+def finish(risk_engine: RiskEngine) -> list[Alert]:
+    """Pass the end of the world on every feed, and take the alerts."""
+    risk_engine.advance_together(end_of(UNTIL))
+    return risk_engine.take_alerts(detected_at_ms=0)
+
+
+def alerts_of(events: Sequence[BorrowerEvent], override: str) -> list[Alert]:
+    """The alerts of a log in one go."""
+    risk_engine = engine(override)
+    process(risk_engine, events)
+    return finish(risk_engine)
+
+
+@POLICIES
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(events=served_logs(), data=st.data())
+def test_snapshot_restore_and_continue_equals_continue(
+    override: str, events: list[BorrowerEvent], data: st.DataObject
+) -> None:
+    """At any cut, an engine rebuilt from the changelog and the progress goes on as the old one would have."""
+    cuts = sorted(data.draw(st.lists(st.integers(min_value=0, max_value=len(events)), max_size=3)))
+    changelog: dict[str, bytes | None] = {}
+    alerts: list[Alert] = []
+    risk_engine = engine(override)
+    for begin, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
+        process(risk_engine, events[begin:end], begin)
+        output = risk_engine.take_output(detected_at_ms=0)
+        alerts.extend(output.alerts)
+        changelog.update(output.changed)
+        progress = msgspec.msgpack.decode(
+            msgspec.msgpack.encode(risk_engine.progress()), type=type(risk_engine.progress())
+        )
+        risk_engine = engine(override)
+        risk_engine.resume(progress)
+        for borrower_id, record in changelog.items():
+            if record is not None:
+                risk_engine.restore(borrower_id, record)
+    alerts.extend(finish(risk_engine))
+
+    assert alerts_of(events, override) == alerts
+
+
+@POLICIES
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(events=served_logs(), data=st.data())
+def test_a_duplicate_changes_nothing(override: str, events: list[BorrowerEvent], data: st.DataObject) -> None:
+    """Delivering events again, at any later place, changes no alert."""
+    repeated = list(events)
+    for _ in range(data.draw(st.integers(min_value=1, max_value=5))):
+        if repeated:
+            first = data.draw(st.integers(min_value=0, max_value=len(repeated) - 1))
+            again = data.draw(st.integers(min_value=first + 1, max_value=len(repeated)))
+            repeated.insert(again, repeated[first])
+
+    expected, actual = alerts_of(events, override), alerts_of(repeated, override)
+
+    assert list(map(comparable, expected)) == list(map(comparable, actual))
+
+
+@POLICIES
+@settings(deadline=None, max_examples=2 * EXAMPLES)
+@given(events=served_logs_in_order())
+def test_in_order_other_borrowers_change_no_alert(override: str, events: list[BorrowerEvent]) -> None:
+    """Each borrower's alerts are those it would have had alone."""
+    together = by_borrower(alerts_of(events, override))
+
+    for borrower_id in {event.borrower_id for event in events}:
+        own = [event for event in events if event.borrower_id == borrower_id]
+        assert by_borrower(alerts_of(own, override)).get(borrower_id) == together.get(borrower_id)
+
+
+@POLICIES
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(events=served_logs_in_order(), partitions=st.integers(min_value=2, max_value=4))
+def test_in_order_the_number_of_partitions_changes_no_alert(
+    override: str, events: list[BorrowerEvent], partitions: int
+) -> None:
+    """However borrowers are spread over tasks, each gets the same alerts."""
+    spread: list[Alert] = []
+    for partition in range(partitions):
+        own = [event for event in events if zlib.crc32(event.borrower_id.encode()) % partitions == partition]
+        spread.extend(alerts_of(own, override))
+
+    assert by_borrower(alerts_of(events, override)) == by_borrower(spread)
+
+
+@POLICIES
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(events=served_logs_in_order(), beats=st.sets(st.integers(0, 60), max_size=20))
+def test_in_order_heartbeats_change_no_alert(
+    override: str, events: list[BorrowerEvent], beats: set[int]
+) -> None:
+    """How far the watermark of a feed is when an event comes does not matter, as long as nothing is late."""
+    risk_engine = engine(override)
+    for offset, event in enumerate(events):
+        if offset in beats:
+            for feed in range(4):
+                if feed != REPAYMENTS or offset % 2:
+                    risk_engine.process(Heartbeat(event_time_ms=event.event_time_ms - 1), feed, offset)
+        risk_engine.process(event, feed_of(event), offset)
+
+    assert by_borrower(finish(risk_engine)) == by_borrower(alerts_of(events, override))
+
+
+@POLICIES
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(events=served_logs())
+def test_every_alert_keeps_the_rules_of_contact(override: str, events: list[BorrowerEvent]) -> None:
+    """Held is not actionable; within contact hours only; attempts are never below zero; every revision says something new."""
+    latest: dict[str, Alert] = {}
+    for alert in alerts_of(events, override):
+        shown = alert.recommendation
+        assert not (shown.actionable and shown.hold is not None)
+        assert 0 <= shown.attempts_left <= 3
+        assert shown.not_before_ms < shown.not_after_ms
+        assert 0 <= (shown.not_before_ms + 8 * 3_600_000) % 86_400_000 - 8 * 3_600_000 < 14 * 3_600_000
+        before = latest.get(alert.alert_id)
+        assert alert.revision == (1 if before is None else before.revision + 1)
+        if before is not None and alert.status == "updated":
+            assert before.severity == alert.severity
+            assert before.recommendation != shown or before.reasons != alert.reasons
+        latest[alert.alert_id] = alert
