@@ -17,6 +17,7 @@ SignalName = Literal[
     "multi_platform_borrowing",
     "unreachable",
     "payment_at_risk",
+    "over_indebtedness",
 ]
 Status = Literal["opened", "escalated", "eased", "updated", "resolved", "retracted"]
 Resolution = Literal["paid", "rescheduled", "compensated", "written_off", "sold", "cancelled", "passed"]

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from models.balances import BalanceEvidence
 from models.deadlines import NEVER
+from models.debts import DebtEvidence
 from models.episodes import Episode
 from models.events import TOPICS, Origin, RepaymentsEvent
 from models.income import IncomeEvidence
@@ -65,6 +66,7 @@ class Borrower(Struct, array_like=True):
     first_event_ms: int
     balances: BalanceEvidence = msgspec.field(default_factory=BalanceEvidence)
     servicing: ServicingEvidence = msgspec.field(default_factory=ServicingEvidence)
+    debts: DebtEvidence = msgspec.field(default_factory=DebtEvidence)
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import balances, income, institutions, ledger, servicing
+from models import balances, debts, income, institutions, ledger, servicing
 from models.borrower import Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.episodes import open_episode
 from models.events import (
+    FUND_FLOWS,
     REPAYMENTS,
     AccountLinked,
     AccountUnlinked,
@@ -22,6 +23,7 @@ from models.events import (
     ContactAttempted,
     CreditAccountOpened,
     CreditQuery,
+    CreditSummary,
     FundFlow,
     HoldPlaced,
     HoldReleased,
@@ -44,6 +46,7 @@ from models.signal_table import (
     INCOME_DROP,
     MISSED_PAYMENT,
     MULTI_PLATFORM_BORROWING,
+    OVER_INDEBTEDNESS,
     PAYMENT_AT_RISK,
     SIGNALS,
     UNREACHABLE,
@@ -72,6 +75,7 @@ NOTHING: Final = Noted()
 _INCOME: Final = Noted(touched=((INCOME_DROP, None),))
 _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
 _PAYMENT_AT_RISK: Final[Touched] = ((PAYMENT_AT_RISK, None),)
+_OVER_INDEBTEDNESS: Final[Touched] = ((OVER_INDEBTEDNESS, None),)
 _UNREACHABLE: Final[Touched] = ((UNREACHABLE, None),)
 _INCOME_AND_LOOK: Final = Noted(touched=((INCOME_DROP, None), *_PAYMENT_AT_RISK))
 _BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
@@ -93,7 +97,31 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         noted = _BOTH if touches_institutions else _INCOME
     else:
         noted = _MULTI_PLATFORM if touches_institutions else NOTHING
-    return Noted(touched=noted.touched + _PAYMENT_AT_RISK) if touches_balances else noted
+    touched = noted.touched
+    if touches_balances:
+        touched += _PAYMENT_AT_RISK
+    if _record_debt(borrower, event, rules, touches_income=touches_income):
+        touched += _OVER_INDEBTEDNESS
+    return noted if touched is noted.touched else Noted(touched=touched)
+
+
+def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
+    """Remember a repayment elsewhere; return whether `over_indebtedness` is to be judged before its next deadline.
+
+    It looks at pay as of midnights, which the judgement of `income_drop` schedules; late pay may disprove an alert.
+    """
+    if debts.record_flow(borrower.debts, event, rules):
+        return True
+    at_ms = event.event_time_ms
+    return (
+        touches_income
+        and at_ms < borrower.judged_ms[FUND_FLOWS]
+        and any(
+            episode.signal == OVER_INDEBTEDNESS
+            and (episode.closed_ms is None or episode.opened_as_of_ms > at_ms)
+            for episode in borrower.episodes
+        )
+    )
 
 
 def _record_balance(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
@@ -136,6 +164,11 @@ def _record_query(borrower: Borrower, event: CreditQuery, origin: Origin, rules:
 
 def _record_account(borrower: Borrower, event: CreditAccountOpened, origin: Origin, rules: Rules) -> Noted:
     return _MULTI_PLATFORM if institutions.record_account(borrower.institutions, event, rules) else NOTHING
+
+
+def _record_summary(borrower: Borrower, event: CreditSummary, origin: Origin, rules: Rules) -> Noted:
+    told = debts.record_summary(borrower.debts, event, rules)
+    return Noted(touched=_OVER_INDEBTEDNESS) if told else NOTHING
 
 
 def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: Origin, rules: Rules) -> Noted:
@@ -196,6 +229,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
             (MISSED_PAYMENT, event.loan_id),
             (MULTI_PLATFORM_BORROWING, None),
             *_touched_by_dues(borrower),
+            *(_OVER_INDEBTEDNESS if borrower.income.sources else ()),
             *_touched_by_payments(borrower),
         ),
         entered_up_to_ms=_apply_waiting(borrower, event.loan_id, rules),
@@ -216,6 +250,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
         touched=(
             (MISSED_PAYMENT, event.loan_id),
             *_touched_by_dues(borrower),
+            *(() if isinstance(event, Repayment) or not borrower.income.sources else _OVER_INDEBTEDNESS),
             *_touched_by_payments(borrower),
         ),
         rewrites_past=isinstance(event, ScheduleChanged) and event.reason == "correction",
@@ -290,6 +325,7 @@ _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], No
     ScheduleChanged: _record_loan_event,
     LimitChanged: _record_loan_event,
     LoanClosed: _record_loan_event,
+    CreditSummary: _record_summary,
     ContactAttempted: _record_contact,
     HoldPlaced: _record_hold,
     HoldReleased: _record_hold,

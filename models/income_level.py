@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
-from models.income import IncomeEvidence, Pays, pays_as_of, recognised
+from models.income import IncomeEvidence, Pays, monday_of, pays_as_of, recognised, week_of
 from models.money import within_int64
 from models.obligations import month_later
 from models.rhythm import level_now, pace_of, stream_of
@@ -41,21 +41,61 @@ class AwaitedPay(NamedTuple):
     amount_minor: int
 
 
-def monthly_income(evidence: IncomeEvidence, currency: str, at_ms: int, rules: Rules) -> MonthlyIncome | None:
-    """Income as of an instant; None where none is known.
+class _LastIncome:
+    """The income looked at last: a judgement is followed by the question for the next deadline, on the same evidence."""
+
+    def __init__(self) -> None:
+        self._asked: tuple[IncomeEvidence, int, str, int, Rules] | None = None
+        self._income: MonthlyIncome | None = None
+
+    def look(self, evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
+        asked = self._asked
+        if (
+            asked is None
+            or asked[0] is not evidence
+            or asked[1:4] != (evidence.revision, currency, day)
+            or asked[4] is not rules
+        ):
+            self._income = _monthly_income(evidence, currency, day, rules)
+            self._asked = (evidence, evidence.revision, currency, day, rules)
+        return self._income
+
+
+_look: Final = _LastIncome().look
+
+
+def monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
+    """Income as of the midnight at which a local day begins; None where none is known.
 
     The level that stands (`models.rhythm`). Where no pay stands any more, that of the last pays counts until the last is
     `REMEMBERED_DAYS` old: that income was lost is for `income_drop` to tell, and no debt grew by it.
     """
-    today = rules.calendar.day_of(at_ms)
-    income = _income_of(evidence, currency, at_ms, rules)
+    return _look(evidence, currency, day, rules)
+
+
+def next_pay_counts_day(evidence: IncomeEvidence, today: int) -> int | None:
+    """The first day after `today` from which on pay counts that has come and does not count yet.
+
+    Of a week, the first pay day counts from the next day on, the rest once the week is over (`models.income`).
+    """
+    days: list[int] = []
+    for source in evidence.sources:
+        last_day = source.days[-1]
+        if last_day >= today - 7:
+            days += (last_day + 1, monday_of(week_of(last_day) + 1) + 1)
+            days += (first_day + 1 for first_day in source.firsts[::4])
+    return min((day for day in days if day > today), default=None)
+
+
+def _monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
+    income = _income_of(evidence, currency, day, rules)
     if not income:
         return None
     last_pay_day = max(pays.days[-1] for pays in income)
-    if today - last_pay_day > REMEMBERED_DAYS:
+    if day - last_pay_day > REMEMBERED_DAYS:
         return None
     streams = [stream_of(pays, rules.policy.signals.income_drop) for pays in income]
-    standing = [level_now(stream, today) for stream in streams]
+    standing = [level_now(stream, day) for stream in streams]
     amount_minor = sum(level for level, _ in standing)
     until_day = min((until for level, until in standing if level), default=0)
     if not amount_minor:
@@ -74,7 +114,7 @@ def awaited_pays(
     is `PAY_SLACK_DAYS` over its usual gap is overdue, and its source is counted on no more.
     """
     awaited: list[AwaitedPay] = []
-    for pays in _income_of(evidence, currency, rules.calendar.midnight_ms(day) - 1, rules):
+    for pays in _income_of(evidence, currency, day, rules):
         if len(pays.days) < _PAYS_MIN:
             continue
         pace_days = pace_of(pays.days)
@@ -89,8 +129,9 @@ def awaited_pays(
     return sorted(awaited)
 
 
-def _income_of(evidence: IncomeEvidence, currency: str, at_ms: int, rules: Rules) -> list[Pays]:
-    seen = pays_as_of(evidence, at_ms, rules.calendar)
+def _income_of(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> list[Pays]:
+    """Recognised pay in a currency, on what had come before `day`."""
+    seen = pays_as_of(evidence, rules.calendar.midnight_ms(day) - 1, rules.calendar)
     if not seen:
         return []
     newest_day = max(pays.days[-1] for pays in seen)

@@ -60,3 +60,11 @@ def month_later(day: int) -> int:
     date = date_of_day(day)
     year, month = (date.year + 1, 1) if date.month == 12 else (date.year, date.month + 1)
     return day_of_date(date.replace(year=year, month=month, day=min(date.day, monthrange(year, month)[1])))
+
+
+def enters_month_day(due_day: int) -> int:
+    """The first day from which to the same day of the next month `due_day` lies."""
+    day = due_day - 31
+    while month_later(day) <= due_day:
+        day += 1
+    return day

@@ -10,6 +10,7 @@ from models.signals.binding import Signal
 from models.signals.income_drop import IncomeDrop
 from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
+from models.signals.over_indebtedness import OverIndebtedness
 from models.signals.payment_at_risk import PaymentAtRisk
 from models.signals.unreachable import Unreachable
 
@@ -18,6 +19,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     IncomeDrop(),
     MultiPlatformBorrowing(),
     PaymentAtRisk(),
+    OverIndebtedness(),
     Unreachable(),
 )
 """In the order of their numbers in the state: append, never reorder."""
@@ -31,6 +33,7 @@ MISSED_PAYMENT: Final = _number_of("missed_payment")
 INCOME_DROP: Final = _number_of("income_drop")
 MULTI_PLATFORM_BORROWING: Final = _number_of("multi_platform_borrowing")
 PAYMENT_AT_RISK: Final = _number_of("payment_at_risk")
+OVER_INDEBTEDNESS: Final = _number_of("over_indebtedness")
 UNREACHABLE: Final = _number_of("unreachable")
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)

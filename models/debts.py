@@ -1,0 +1,187 @@
+"""What a borrower owes elsewhere a month, as far as it shows: vendors' summaries, and regular repayments to other platforms.
+
+**A summary** (`credit_summary`) that tells `monthly_due_minor` counts for the policy's `summary_days`; of several sources the
+largest counts, for they look at the same debts.
+
+**Regular repayments** are outflows of category `loan_repayment` to a named counterparty that is no own platform. What counts of
+one is what it was paid in the month up to its last payment, or in the month before where that is less: so a loan paid off at
+once, a first instalment, or two instalments in one month are no monthly burden. A counterparty counts until
+`LAPSE_DAYS` after its last payment. Days, not instants, are compared: questions are asked as of a local midnight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from msgspec import Struct
+
+from models.balances import short_id
+from models.events import CreditSummary, FundFlow
+from models.money import within_int64
+from models.rules import Rules
+
+LAPSE_DAYS: Final = 40
+"""Who was not paid for so long is paid no more by the month: a month, and nine days of delay."""
+LATE_DAYS: Final = 60
+"""How far before the newest entry answers stay exact: the latest lateness that a policy can set."""
+LENDERS_MAX: Final = 24
+"""Counterparties kept: three times what `multi_platform_borrowing` finds serious; the one paid longest ago makes room."""
+SUMMARIES_MAX: Final = 8
+"""Summaries kept of all sources together: the oldest goes first."""
+_MONTH_DAYS: Final = 25
+"""Back from a payment, these days hold a month's payments and not those of the month before."""
+_BEFORE_DAYS: Final = 55
+"""... and these, further back, the month before: gaps of 28 to 31 days."""
+_KEPT_DAYS: Final = LAPSE_DAYS + _BEFORE_DAYS + LATE_DAYS
+
+
+class Lender(Struct, array_like=True):
+    """A counterparty that loans are repaid to, in one currency."""
+
+    counterparty_id: str
+    currency: str
+    paid: list[int] = []
+    """Day and what was paid on it, and so on, days ascending."""
+
+
+class Summary(Struct, array_like=True, gc=False):
+    """What one source says falls due a month."""
+
+    day: int
+    source: str
+    monthly_due_minor: int
+
+
+class DebtEvidence(Struct, array_like=True):
+    """All that is kept of one borrower's debts elsewhere: 3 bytes while empty, about 60 a lender."""
+
+    lenders: list[Lender] = []
+    summaries: list[Summary] = []
+    """By day, source, amount."""
+    newest_day: int = 0
+    """Of a repayment: what is forgotten is measured from it."""
+
+
+# ---- recording -------------------------------------------------------------------------------------------------------
+
+
+def record_flow(evidence: DebtEvidence, flow: FundFlow, rules: Rules) -> bool:
+    """Remember a repayment elsewhere. Return whether it is one."""
+    if flow.category != "loan_repayment" or flow.direction != "out" or flow.counterparty_id is None:
+        return False
+    if flow.loan_id is not None or not flow.amount_minor:
+        return False
+    day = rules.calendar.day_of(flow.event_time_ms)
+    if day > evidence.newest_day:
+        evidence.newest_day = day
+        _forget_old(evidence, day - _KEPT_DAYS)
+    elif day < evidence.newest_day - _KEPT_DAYS:
+        return False
+    lender = _lender_of(evidence, short_id(rules.institution(flow.counterparty_id)), flow.currency, day)
+    if lender is None:
+        return False
+    paid = lender.paid
+    index = len(paid)
+    while index and paid[index - 2] > day:
+        index -= 2
+    if index and paid[index - 2] == day:
+        paid[index - 1] = within_int64(paid[index - 1] + flow.amount_minor)
+    else:
+        paid[index:index] = (day, flow.amount_minor)
+    return True
+
+
+def record_summary(evidence: DebtEvidence, event: CreditSummary, rules: Rules) -> bool:
+    """Remember what a vendor says falls due a month. Return whether it says so."""
+    if event.monthly_due_minor is None:
+        return False
+    day = rules.calendar.day_of(event.event_time_ms)
+    evidence.summaries.append(Summary(day, short_id(event.source), event.monthly_due_minor))
+    evidence.summaries.sort(key=lambda summary: (summary.day, summary.source, summary.monthly_due_minor))
+    del evidence.summaries[:-SUMMARIES_MAX]
+    return True
+
+
+def _lender_of(evidence: DebtEvidence, counterparty_id: str, currency: str, day: int) -> Lender | None:
+    lenders = evidence.lenders
+    for lender in lenders:
+        if lender.counterparty_id == counterparty_id and lender.currency == currency:
+            return lender
+    if len(lenders) >= LENDERS_MAX:
+        oldest = min(lenders, key=lambda lender: (lender.paid[-2], lender.counterparty_id, lender.currency))
+        if oldest.paid[-2] >= day:
+            return None
+        lenders.remove(oldest)
+    lender = Lender(counterparty_id, currency)
+    lenders.append(lender)
+    return lender
+
+
+def _forget_old(evidence: DebtEvidence, first_day: int) -> None:
+    for lender in evidence.lenders:
+        while lender.paid and lender.paid[0] < first_day:
+            del lender.paid[:2]
+    if any(not lender.paid for lender in evidence.lenders):
+        evidence.lenders = [lender for lender in evidence.lenders if lender.paid]
+
+
+# ---- questions -------------------------------------------------------------------------------------------------------
+
+
+def summary_minor(evidence: DebtEvidence, day: int, summary_days: int) -> int | None:
+    """The largest of what sources say falls due a month, on what was known before the local `day`; None where none does.
+
+    Of one source the newest holds, and of one day the largest.
+    """
+    latest: dict[str, int] = {}
+    for summary in evidence.summaries:
+        if day - summary_days <= summary.day < day:
+            latest[summary.source] = summary.monthly_due_minor
+    return max(latest.values(), default=None)
+
+
+def regular_repayments(
+    evidence: DebtEvidence, currency: str, day: int, own: Collection[str], rules: Rules
+) -> tuple[int, int]:
+    """What regular repayments elsewhere come to a month, on what was paid before `day`, and to how many lenders.
+
+    Args:
+        evidence: of one borrower.
+        currency: of the repayments.
+        day: the local day that begins.
+        own: platform ids of the borrower's own loans, as reported.
+        rules: with aliases and the lender's own institutions.
+    """
+    ours = {short_id(name) for name in rules.own_institutions.union(map(rules.institution, own))}
+    total_minor = lenders = 0
+    for lender in evidence.lenders:
+        if lender.currency == currency and lender.counterparty_id not in ours:
+            monthly_minor = _monthly_minor(lender.paid, day)
+            total_minor += monthly_minor
+            lenders += monthly_minor > 0
+    return within_int64(total_minor), lenders
+
+
+def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int | None:
+    """The first day after `today` at whose beginning time alone may change an answer."""
+    days = [today + 1 for lender in evidence.lenders if today in lender.paid[::2]]
+    days += [day + LAPSE_DAYS + 1 for lender in evidence.lenders for day in lender.paid[::2]]
+    for summary in evidence.summaries:
+        days += (summary.day + 1, summary.day + summary_days + 1)
+    return min((day for day in days if day > today), default=None)
+
+
+def _monthly_minor(paid: list[int], day: int) -> int:
+    """What a lender is paid a month, by the two months up to its last payment before `day`."""
+    days = [paid_day for paid_day in paid[::2] if paid_day < day]
+    if not days or day - days[-1] > LAPSE_DAYS:
+        return 0
+    last_day = days[-1]
+    month_minor = before_minor = 0
+    for paid_day, amount_minor in zip(days, paid[1::2], strict=False):
+        if paid_day > last_day - _MONTH_DAYS:
+            month_minor += amount_minor
+        elif paid_day > last_day - _BEFORE_DAYS:
+            before_minor += amount_minor
+    return min(month_minor, before_minor)

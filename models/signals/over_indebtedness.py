@@ -1,0 +1,276 @@
+"""`over_indebtedness`: what falls due within a month, here and elsewhere, against recognised monthly income.
+
+**Debts.** Of the own loans, every instalment in force that falls due from today to before the same day of the next month, paid
+ahead of time or not: who pays early is not less in debt, and a month measured so holds one monthly instalment, never none or
+two. Debts elsewhere: what a vendor's summary says, while fresh, else the regular repayments seen (`models.debts`).
+
+**Income** is `models.income_level`'s, in the currency of the loans, with a history as long as the policy wants. Without known
+income nothing is found. Income that was lost is `income_drop`'s matter: the last known counts for a while. Currencies are kept
+apart; a summary, which names none, is read in that of the own loans where they have only one.
+
+**What does not count.** Amounts past due (`missed_payment`), loans that have ended, one-off repayments, payments to own
+platforms (they are in the ledger), and any loan while the borrower has no own loan that is open.
+
+The severity eases `ease_margin` below where it rose. The watermark is that of `fund-flows`: the own schedule is known ahead, and
+it is pay and repayments that may not have been learnt yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final, Literal, NamedTuple
+
+from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
+from models.borrower import Borrower
+from models.calendars import iso_date
+from models.deadlines import NEVER
+from models.debts import DebtEvidence, next_change_day, regular_repayments, summary_minor
+from models.episodes import Episode
+from models.events import FUND_FLOWS
+from models.income import IncomeEvidence
+from models.income_level import MonthlyIncome, monthly_income, next_pay_counts_day
+from models.ledger import Loan
+from models.limits import INT64_MAX
+from models.money import format_amount, within_int64
+from models.obligations import due_within, enters_month_day, is_open, month_later
+from models.policy import OverIndebtednessPolicy
+from models.rules import Rules
+from models.signals.binding import BORROWER_LEVEL, open_state
+
+
+class Burden(NamedTuple):
+    """What falls due within a month, in one currency; amounts in minor units."""
+
+    currency: str
+    own_minor: int
+    elsewhere_minor: int
+    source: Literal["summary", "repayments", "none"]
+    """Where the debts elsewhere are known from."""
+    lenders: int
+    """To how many of them repayments are seen; 0 for a summary."""
+
+    @property
+    def total_minor(self) -> int:
+        """Here and elsewhere."""
+        return self.own_minor + self.elsewhere_minor
+
+
+def judge(
+    loans: dict[str, Loan],
+    debts: DebtEvidence,
+    income: IncomeEvidence,
+    at_ms: int,
+    open_severity: Severity | None,
+    rules: Rules,
+    *,
+    deadline: bool = False,
+) -> Finding | None:
+    """Compare debts with income as of `at_ms`: the ledger as of it, pay and debts elsewhere as of the last local midnight.
+
+    Args:
+        loans: the own loans of one borrower.
+        debts: elsewhere.
+        income: recognised.
+        at_ms: later evidence does not count.
+        open_severity: of the open alert, which eases later than it rose.
+        rules: the policy.
+        deadline: `at_ms` is a midnight; what happens at that very instant belongs to the day that begins.
+    """
+    if not income.sources:
+        return None
+    policy = rules.policy.signals.over_indebtedness
+    worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
+    for burden in _burdens(loans, debts, at_ms - 1 if deadline else at_ms, at_ms, rules):
+        if not burden.total_minor:
+            continue
+        known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
+        if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
+            continue
+        ratio = burden.total_minor / known.amount_minor
+        reached = _severity(ratio, open_severity, policy)
+        if reached is not None and (worst is None or ratio > worst[2]):
+            worst = (*reached, ratio, burden, known)
+    if worst is None:
+        return None
+    severity, threshold, ratio, burden, known = worst
+    return Finding(severity, (_reason(ratio, threshold, burden, known),))
+
+
+def next_deadline_ms(
+    loans: dict[str, Loan], debts: DebtEvidence, income: IncomeEvidence, after_ms: int, rules: Rules
+) -> int | None:
+    """The next local midnight at which an instalment enters or leaves the month, or other evidence changes by time."""
+    if not income.sources:
+        return None
+    today = rules.calendar.day_of(after_ms)
+    days: list[int | None] = []
+    currencies: set[str] = set()
+    for loan in loans.values():
+        if is_open(loan, after_ms):
+            days += _own_change_days(loan, today)
+            currencies.add(loan.currency)
+    if not currencies:
+        return None
+    days.append(next_change_day(debts, today, rules.policy.signals.over_indebtedness.summary_days))
+    days.append(next_pay_counts_day(income, today))
+    for currency in currencies:
+        known = monthly_income(income, currency, today, rules)
+        if known is not None:
+            days.append(known.until_day)
+    next_day = min((day for day in days if day is not None and day > today), default=None)
+    return None if next_day is None else rules.calendar.midnight_ms(next_day)
+
+
+def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules: Rules) -> Resolution | None:
+    """None where debts and income are in proportion again; `passed` where there is nothing to compare any more."""
+    day = rules.calendar.day_of(at_ms)
+    currencies = {loan.currency for loan in loans.values() if is_open(loan, at_ms)}
+    known = [monthly_income(income, currency, day, rules) for currency in currencies]
+    return None if any(one is not None for one in known) else "passed"
+
+
+# ---- the comparison --------------------------------------------------------------------------------------------------
+
+
+def _burdens(
+    loans: dict[str, Loan], debts: DebtEvidence, known_ms: int, at_ms: int, rules: Rules
+) -> Iterable[Burden]:
+    """One a currency of the open own loans."""
+    day = rules.calendar.day_of(at_ms)
+    own_minor: dict[str, int] = {}
+    for loan in loans.values():
+        if is_open(loan, known_ms):
+            due_minor = due_within(loan, known_ms, day, month_later(day), rules)
+            own_minor[loan.currency] = own_minor.get(loan.currency, 0) + due_minor
+    own = {loan.platform_id for loan in loans.values() if loan.opened_ms <= known_ms}
+    summary_days = rules.policy.signals.over_indebtedness.summary_days
+    told_minor = summary_minor(debts, day, summary_days) if len(own_minor) == 1 else None
+    for currency in sorted(own_minor):
+        yield _burden(currency, within_int64(own_minor[currency]), told_minor, debts, day, own, rules)
+
+
+def _burden(
+    currency: str,
+    own_minor: int,
+    told_minor: int | None,
+    debts: DebtEvidence,
+    day: int,
+    own: Collection[str],
+    rules: Rules,
+) -> Burden:
+    if told_minor is not None:
+        return Burden(currency, own_minor, told_minor, "summary", 0)
+    elsewhere_minor, lenders = regular_repayments(debts, currency, day, own, rules)
+    return Burden(currency, own_minor, elsewhere_minor, "repayments" if lenders else "none", lenders)
+
+
+def _own_change_days(loan: Loan, today: int) -> list[int | None]:
+    """When the next instalment leaves the month, and when the next one enters it."""
+    end_day = month_later(today)
+    days = [line.due_day for line in loan.lines if line.due_day >= today]  # in order
+    later = next((day for day in days if day >= end_day), None)
+    return [
+        days[0] + 1 if days and days[0] < end_day else None,
+        None if later is None else enters_month_day(later),
+    ]
+
+
+def _severity(
+    ratio: float, open_severity: Severity | None, policy: OverIndebtednessPolicy
+) -> tuple[Severity, float] | None:
+    """The severity of a ratio, and the ratio from which on it holds."""
+    thresholds = policy.severity
+    for severity, rises_at in (
+        (Severity.SERIOUS, thresholds.serious),
+        (Severity.WARNING, thresholds.warning),
+        (Severity.WATCH, thresholds.watch),
+    ):
+        if ratio >= rises_at:
+            return severity, rises_at
+        eases_below = rises_at - policy.ease_margin
+        if open_severity is not None and open_severity >= severity and ratio >= eases_below:
+            return severity, eases_below
+    return None
+
+
+def _reason(ratio: float, threshold: float, burden: Burden, income: MonthlyIncome) -> Reason:
+    own, elsewhere, earned = (
+        format_amount(amount, burden.currency)
+        for amount in (burden.own_minor, burden.elsewhere_minor, income.amount_minor)
+    )
+    percent, holds_from = _percent(ratio), _percent(threshold)
+    known_en, known_zh = {
+        "summary": (" (a vendor's summary)", "（征信汇总）"),
+        "repayments": (" (repayments seen)", "（所见还款）"),
+        "none": ("", ""),
+    }[burden.source]
+    return Reason(
+        code="OI-RATIO",
+        text=Text(
+            en=f"{own} fall due here within a month and {elsewhere} elsewhere{known_en}: {percent} of the recognised "
+            f"income of {earned} a month (this severity holds from {holds_from}).",
+            zh=f"一个月内本机构应还 {own}，他处应还 {elsewhere}{known_zh}：占可识别月收入 {earned} 的 {percent}"
+            f"（达到 {holds_from} 即为此级别）。",
+        ),
+        evidence={
+            "ratio": plain_number(ratio),
+            "threshold": plain_number(threshold),
+            "own_due_minor": burden.own_minor,
+            "elsewhere_due_minor": burden.elsewhere_minor,
+            "elsewhere_source": burden.source,
+            "elsewhere_lenders": burden.lenders,
+            "income_minor": min(income.amount_minor, INT64_MAX),
+            "income_history_days": income.history_days,
+            "last_income_date": iso_date(income.last_pay_day),
+            "currency": burden.currency,
+        },
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{plain_number(fraction * 100, 1)} %"
+
+
+class OverIndebtedness:
+    """`over_indebtedness`, a borrower at a time, on the watermark of `fund-flows`."""
+
+    name: Final = "over_indebtedness"
+    clock: Final = FUND_FLOWS
+    feed: Final = FUND_FLOWS
+
+    def cooldown_days(self, rules: Rules) -> int:
+        """As the policy says."""
+        return rules.policy.signals.over_indebtedness.cooldown_days
+
+    def subjects(self, borrower: Borrower) -> Iterable[str | None]:
+        """The borrower as a whole."""
+        return BORROWER_LEVEL
+
+    def judge(
+        self,
+        borrower: Borrower,
+        subject: str | None,
+        at_ms: int,
+        episode: Episode | None,
+        rules: Rules,
+        *,
+        deadline: bool,
+    ) -> Finding | None:
+        """Debts against income as of `at_ms`."""
+        severity, _ = open_state(episode)
+        return judge(
+            borrower.loans, borrower.debts, borrower.income, at_ms, severity, rules, deadline=deadline
+        )
+
+    def next_deadline_ms(
+        self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+    ) -> int:
+        """The next local midnight at which debts or income change by time."""
+        due_ms = next_deadline_ms(borrower.loans, borrower.debts, borrower.income, after_ms, rules)
+        return NEVER if due_ms is None else due_ms
+
+    def resolution(
+        self, borrower: Borrower, subject: str | None, at_ms: int, episode: Episode, rules: Rules
+    ) -> Resolution | None:
+        """In proportion again, or nothing to compare any more."""
+        return resolution(borrower.loans, borrower.income, at_ms, rules)
