@@ -46,6 +46,14 @@ class WaitingEvent(Struct, array_like=True):
     origin: Origin
 
 
+class AwaitedVoid(Struct, array_like=True, gc=False):
+    """A void whose target has not come: the target will count as never sent."""
+
+    topic: int
+    fingerprint: bytes
+    time_ms: int
+
+
 class Borrower(Struct, array_like=True):
     """One borrower's picture, by kind of evidence, and the life of its alerts."""
 
@@ -67,10 +75,14 @@ class Borrower(Struct, array_like=True):
     balances: BalanceEvidence = msgspec.field(default_factory=BalanceEvidence)
     servicing: ServicingEvidence = msgspec.field(default_factory=ServicingEvidence)
     debts: DebtEvidence = msgspec.field(default_factory=DebtEvidence)
+    voids: list[AwaitedVoid] = []
+    """Voids whose target has not come; the newest."""
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""
-        return frozenset(loan.platform_id for loan in self.loans.values() if loan.opened_ms <= at_ms)
+        return frozenset(
+            loan.platform_id for loan in self.loans.values() if loan.opened_ms <= at_ms and not loan.is_voided
+        )
 
 
 INCOMPLETE_MORE: Final = "…"

@@ -351,7 +351,7 @@ class RiskEngine:
                 at_ms, is_behind = max(at_ms, waiting.at_ms), True
         occasion = Occasion(at_ms, event_time_ms, origin)
         if noted.rewrites_past or event_time_ms < at_ms:
-            since_ms = -1 if noted.rewrites_past else event_time_ms
+            since_ms = noted.rewrites_from_ms if noted.rewrites_past else event_time_ms
             self._lifecycle.retract_disproved(borrower_id, borrower, signal, subject, since_ms, occasion)
         deadline_ms = borrower.deadlines_ms[clock]
         if deadline_ms > at_ms and not is_behind:

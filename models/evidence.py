@@ -8,12 +8,13 @@ from typing import Any, Final
 from msgspec import Struct
 
 from models import balances, debts, income, institutions, ledger, servicing
-from models.borrower import Borrower, WaitingEvent
+from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.episodes import open_episode
 from models.events import (
     FUND_FLOWS,
     REPAYMENTS,
+    TOPICS,
     AccountLinked,
     AccountUnlinked,
     AlertAcknowledged,
@@ -24,6 +25,7 @@ from models.events import (
     CreditAccountOpened,
     CreditQuery,
     CreditSummary,
+    EventVoided,
     FundFlow,
     HoldPlaced,
     HoldReleased,
@@ -31,6 +33,7 @@ from models.events import (
     LimitChanged,
     LoanClosed,
     LoanOpened,
+    LoanSnapshot,
     Origin,
     Repayment,
     RepaymentReversed,
@@ -38,8 +41,10 @@ from models.events import (
     RestrictionLifted,
     RestrictionListed,
     ScheduleChanged,
+    Topic,
 )
-from models.limits import CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
+from models.limits import AWAITED_VOIDS_MAX, CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
+from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.rules import Rules
 from models.signal_table import (
@@ -67,10 +72,16 @@ class Noted(Struct, frozen=True, gc=False):
     """What is to be counted: a type that no signal uses yet, or an event that waits for its loan."""
     rewrites_past: bool = False
     """A correction: what was judged before may prove wrong."""
+    rewrites_from_ms: int = -1
+    """With it: alerts opened after this instant are judged once more as of their opening."""
     entered_up_to_ms: int = -1
     """Latest event time of what had waited for this event and was entered with it."""
 
 
+VOID_RETRACTS_DAYS: Final = 90
+"""A void retracts what opened within so many days before it: so far back all evidence is exact (`institutions.LATE_DAYS`).
+What opened earlier ends as what has come right."""
+_CORRECTING: Final = frozenset({"overdue", "outstanding"})
 NOTHING: Final = Noted()
 _INCOME: Final = Noted(touched=((INCOME_DROP, None),))
 _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
@@ -83,6 +94,8 @@ _BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, No
 
 def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rules) -> Noted:
     """Add an event to a borrower's evidence; refused events leave it as it was."""
+    if borrower.voids and _is_voided_already(borrower, event, origin):
+        return Noted(noticed=f"voided-before.{event.__struct_config__.tag}")
     recorder = _RECORDERS.get(type(event))
     if recorder is None:
         return Noted(noticed=f"unused.{event.__struct_config__.tag}")
@@ -219,11 +232,15 @@ def unsettled(borrower: Borrower, at_ms: int) -> Touched:
 
 
 def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, rules: Rules) -> Noted:
-    if event.loan_id in borrower.loans:
+    known = borrower.loans.get(event.loan_id)
+    if known is not None and known.is_taken_on:
+        ledger.complete(known, event, rules)
+    elif known is not None and not known.is_voided:
         return Noted(refused="loan-already-open")
-    if not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
+    elif not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
         return Noted(refused="too-many-loans")
-    borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
+    else:
+        borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
     return Noted(
         touched=(
             (MISSED_PAYMENT, event.loan_id),
@@ -254,6 +271,32 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
             *_touched_by_payments(borrower),
         ),
         rewrites_past=isinstance(event, ScheduleChanged) and event.reason == "correction",
+        entered_up_to_ms=entered_up_to_ms,
+    )
+
+
+def _record_snapshot(borrower: Borrower, event: LoanSnapshot, origin: Origin, rules: Rules) -> Noted:
+    """A loan that is not known is taken on; a known one is held to the book, and a correction revises its alerts."""
+    loan = borrower.loans.get(event.loan_id)
+    entered_up_to_ms, done = -1, "taken-on"
+    if loan is None or loan.is_voided:
+        if not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
+            return Noted(refused="too-many-loans")
+        borrower.loans[event.loan_id] = ledger.take_on(event, rules)
+        entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
+    else:
+        done = ledger.reconcile(loan, event, rules)
+        if done not in _CORRECTING:
+            return Noted(noticed=f"snapshot.{done}")
+    return Noted(
+        touched=(
+            (MISSED_PAYMENT, event.loan_id),
+            *_touched_by_dues(borrower),
+            *_touched_by_payments(borrower),
+        ),
+        noticed=f"snapshot.{done}",
+        rewrites_past=True,
+        rewrites_from_ms=ledger.instant_ms(event, rules) - 1,
         entered_up_to_ms=entered_up_to_ms,
     )
 
@@ -304,6 +347,88 @@ def _make_room_for_a_loan(borrower: Borrower, since_ms: int) -> bool:
     return len(borrower.loans) < LOANS_MAX
 
 
+# ---- taking back -------------------------------------------------------------------------------------------------
+
+
+def _record_void(borrower: Borrower, event: EventVoided, origin: Origin, rules: Rules) -> Noted:
+    """Take an event back, as if it had never been sent; what it caused is judged once more, and retracted.
+
+    Each kind of evidence forgets what it holds of the target. A target that has not come yet is awaited, so that it is
+    turned away when it comes. One that left nothing to forget, or that is too old to be told apart, is counted. A
+    target that has changed the ledger in a way that cannot be undone refuses the void, so that it fails closed.
+    """
+    topic = TOPICS.index(origin.topic)
+    fingerprint = fingerprint_of(event.target_event_id)
+    voided = _VOIDERS[origin.topic](borrower, fingerprint, event.event_time_ms, rules)
+    if voided == "impossible":
+        return Noted(refused="cannot-be-voided")
+    if voided == "taken_back":
+        return Noted(
+            touched=tuple(
+                (signal, subject)
+                for signal, kind in enumerate(SIGNALS)
+                for subject in kind.subjects(borrower)
+            ),
+            rewrites_past=True,
+            rewrites_from_ms=event.event_time_ms - VOID_RETRACTS_DAYS * DAY_MS,
+        )
+    for waiting in borrower.waiting:
+        if topic == REPAYMENTS and waiting.event.event_id == event.target_event_id:
+            borrower.waiting.remove(waiting)
+            return Noted(noticed="voided.waiting")
+    is_known = recognise(borrower.seen[topic], fingerprint, event.event_time_ms) is Acquaintance.DUPLICATE
+    if is_known or event.target_event_id in borrower.incomplete:
+        return Noted(noticed="voided.not-remembered")
+    borrower.voids.append(AwaitedVoid(topic, fingerprint, event.event_time_ms))
+    borrower.voids.sort(key=_awaited_order)
+    del borrower.voids[:-AWAITED_VOIDS_MAX]
+    return Noted(noticed="waiting.event_voided")
+
+
+def _is_voided_already(borrower: Borrower, event: BorrowerEvent, origin: Origin) -> bool:
+    """Whether this event's void came before it; the void has then done its work."""
+    target = TOPICS.index(origin.topic), fingerprint_of(event.event_id)
+    for awaited in borrower.voids:
+        if (awaited.topic, awaited.fingerprint) == target:
+            borrower.voids.remove(awaited)
+            return True
+    return False
+
+
+def _awaited_order(awaited: AwaitedVoid) -> tuple[int, bytes]:
+    return awaited.time_ms, awaited.fingerprint
+
+
+def _void_repayments(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
+    for loan in borrower.loans.values():
+        voided = ledger.void(loan, fingerprint, void_ms, rules)
+        if voided != "unknown":
+            return voided
+    return "unknown"
+
+
+def _void_flows(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
+    was_income = income.void(borrower.income, fingerprint, rules)
+    was_sighting = institutions.void(borrower.institutions, fingerprint)
+    return "taken_back" if was_income or was_sighting else "unknown"
+
+
+def _void_queries(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
+    return "taken_back" if institutions.void(borrower.institutions, fingerprint) else "unknown"
+
+
+def _void_servicing(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
+    return "taken_back" if servicing.void(borrower.servicing, fingerprint) else "unknown"
+
+
+_VOIDERS: Final[dict[Topic, Callable[[Borrower, bytes, int, Rules], ledger.Voided]]] = {
+    "credit-queries": _void_queries,
+    "fund-flows": _void_flows,
+    "repayments": _void_repayments,
+    "servicing": _void_servicing,
+}
+"""What holds evidence of a topic's events: each door is given the fingerprint of the target's id."""
+
 _LEDGER_ENTRIES: Final[dict[type[Struct], Callable[[ledger.Loan, Any, Rules], None]]] = {
     InstalmentBilled: ledger.bill,
     Repayment: ledger.pay,
@@ -326,6 +451,8 @@ _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], No
     LimitChanged: _record_loan_event,
     LoanClosed: _record_loan_event,
     CreditSummary: _record_summary,
+    LoanSnapshot: _record_snapshot,
+    EventVoided: _record_void,
     ContactAttempted: _record_contact,
     HoldPlaced: _record_hold,
     HoldReleased: _record_hold,

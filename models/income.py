@@ -26,10 +26,12 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from xxhash import xxh3_64_intdigest
 
-from models.calendars import Calendar
+from models.calendars import DAY_MS, Calendar
 from models.events import FundFlow
 from models.limits import INT64_MAX
+from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
 SALARY, PENSION, BENEFIT, BUSINESS, EMPLOYER, CANDIDATE = range(6)
@@ -46,6 +48,10 @@ AS_OF_DAYS: Final = 120
 """How far before the newest income the past is exact: the latest lateness a policy can set is 60 days."""
 LOOKBACK_DAYS: Final = 330
 """How far a judgement looks back from the last income before the loss: ten months and the pay that covers the first."""
+RECENT_FLOWS_MAX: Final = 8
+"""Income flows kept one by one for a borrower: transfers are returned within days. The void of an older one is counted."""
+RECENT_FLOWS_DAYS: Final = 45
+"""How far back from the newest they are kept: a month, and half of one of lateness."""
 ACTIVE_WEEKS_MAX: Final = 64
 """Weeks of an account's life kept, one bit each: what fits one msgpack integer."""
 
@@ -108,6 +114,16 @@ class Account(Struct, array_like=True):
     """Instants of linking (epoch milliseconds x 2 + 1) and unlinking (x 2), ascending."""
 
 
+class RecentFlow(Struct, array_like=True, frozen=True, order=True, gc=False):
+    """A recent income or candidate flow by itself, so that it can be taken back: when, what, and to which source."""
+
+    time_ms: int
+    fingerprint: bytes
+    amount_minor: int
+    source: int
+    """`_source_key`: sixteen bits tell a dozen sources apart."""
+
+
 class IncomeEvidence(Struct, array_like=True):
     """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay."""
 
@@ -117,6 +133,8 @@ class IncomeEvidence(Struct, array_like=True):
     """The newest week with an income or candidate flow: what is forgotten is measured from it."""
     revision: int = 0
     """Counts changes, and begins anew after `REVISIONS`: tells whether what was derived still holds."""
+    recent: list[RecentFlow] = []
+    """The newest flows, by time: what a void may name. About 28 bytes each."""
 
 
 class Pays(NamedTuple):
@@ -160,6 +178,68 @@ def record_link(evidence: IncomeEvidence, account_id: str, at_ms: int) -> bool:
 def record_unlink(evidence: IncomeEvidence, account_id: str, at_ms: int) -> bool:
     """From `at_ms` on we see the account no more. Return whether that may change the judgement."""
     return _record_link(evidence, account_id, at_ms * 2)
+
+
+def void(evidence: IncomeEvidence, fingerprint: bytes, rules: Rules) -> bool:
+    """Take back a voided income flow; False where it is not remembered."""
+    voided = next((flow for flow in evidence.recent if flow.fingerprint == fingerprint), None)
+    if voided is None:
+        return False
+    evidence.recent.remove(voided)
+    _note_change(evidence)
+    for source in evidence.sources:
+        if _source_key(source) == voided.source:
+            _take_back(evidence, source, voided, rules)
+            break
+    return True
+
+
+def _take_back(evidence: IncomeEvidence, source: Source, voided: RecentFlow, rules: Rules) -> None:
+    """A source's week without one of its flows; a week whose other flows are not all kept counts from its end."""
+    calendar = rules.calendar
+    week = week_of(calendar.day_of(voided.time_ms))
+    index = bisect_left(source.days, monday_of(week))
+    if index == len(source.days) or week_of(source.days[index]) != week:
+        return
+    left = [
+        flow
+        for flow in evidence.recent
+        if flow.source == voided.source and week_of(calendar.day_of(flow.time_ms)) == week
+    ]
+    source.amounts[index] = max(0, source.amounts[index] - voided.amount_minor)
+    _drop_first(source, week)
+    if not source.amounts[index]:
+        del source.days[index], source.amounts[index]
+        if not source.days:
+            evidence.sources.remove(source)
+        return
+    if sum(flow.amount_minor for flow in left) == source.amounts[index]:
+        source.days[index] = max(calendar.day_of(flow.time_ms) for flow in left)
+        for flow in left:
+            day = calendar.day_of(flow.time_ms)
+            clock_ms = flow.time_ms - calendar.midnight_ms(day)
+            _enter_first(source, day, week, clock_ms, flow.amount_minor)
+
+
+def _drop_first(source: Source, week: int) -> None:
+    for index in range(0, len(source.firsts), _FIRST):
+        if week_of(source.firsts[index]) == week:
+            del source.firsts[index : index + _FIRST]
+            return
+
+
+def _keep_recent(evidence: IncomeEvidence, source: Source, flow: FundFlow) -> None:
+    kept = RecentFlow(
+        flow.event_time_ms, fingerprint_of(flow.event_id), flow.amount_minor, _source_key(source)
+    )
+    insort(evidence.recent, kept)
+    since_ms = evidence.recent[-1].time_ms - RECENT_FLOWS_DAYS * DAY_MS
+    evidence.recent = [flow for flow in evidence.recent[-RECENT_FLOWS_MAX:] if flow.time_ms > since_ms]
+
+
+def _source_key(source: Source) -> int:
+    name = f"{source.account}/{source.counterparty_id}/{source.currency}/{source.kind}"
+    return xxh3_64_intdigest(name.encode()) & 0xFFFF
 
 
 def _note_change(evidence: IncomeEvidence) -> None:
@@ -217,6 +297,7 @@ def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, rules: R
     if source is None:
         return False
     week_minor = _enter(source, day, week, flow.amount_minor)
+    _keep_recent(evidence, source, flow)
     if week <= evidence.newest_week - _RECENT_WEEKS:
         return True
     clock_ms = flow.event_time_ms - calendar.midnight_ms(day)

@@ -32,6 +32,7 @@ from msgspec import Struct
 
 from models.calendars import DAY_MS
 from models.events import CreditAccountOpened, CreditQuery, FundFlow
+from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
 QUERY, ACCOUNT, DISBURSEMENT, REVIEW = range(4)
@@ -42,6 +43,12 @@ LATE_DAYS: Final = 90
 
 TRACKS_MAX: Final = 96
 """Tracks kept for one borrower: ten times what is `serious`. Beyond it the one seen longest ago goes, counted."""
+
+SIGHTINGS_MAX: Final = 32
+"""Sightings kept one by one for one borrower, the newest: the void of an older one is counted, and changes nothing."""
+
+_ALIKE_MAX: Final = 4
+"""Sightings of one institution and application kept one by one."""
 
 _APPLICATIONS: Final = frozenset({"loan_application", "card_application"})
 
@@ -59,6 +66,16 @@ class Track(Struct, array_like=True, gc=False):
     kind: int
 
 
+class Sighting(Struct, array_like=True, frozen=True, order=True, gc=False):
+    """A recent sighting by itself, so that its event can be taken back."""
+
+    at_ms: int
+    fingerprint: bytes
+    institution_id: str
+    application_id: str
+    kind: int
+
+
 class InstitutionEvidence(Struct, array_like=True):
     """All that is kept of one borrower: 4 bytes while empty, about 40 a track."""
 
@@ -68,6 +85,9 @@ class InstitutionEvidence(Struct, array_like=True):
     """By start, institution, application."""
     forgotten: int = 0
     """Tracks given up for `TRACKS_MAX`: above zero, an institution seen before may be taken for new."""
+    recent: list[Sighting] = []
+    """Sightings within `LATE_DAYS` of the newest, one by one, by time: what a void may name. About 30 bytes
+    each, and at most four an institution."""
 
 
 class NewInstitution(Struct, frozen=True, gc=False):
@@ -86,12 +106,12 @@ def record_query(evidence: InstitutionEvidence, event: CreditQuery, rules: Rules
         application_id, kind = "", REVIEW
     else:
         return False
-    return _see(evidence, event.institution_id, application_id, event.event_time_ms, kind, rules)
+    return _see(evidence, event, event.institution_id, application_id, kind, rules)
 
 
 def record_account(evidence: InstitutionEvidence, event: CreditAccountOpened, rules: Rules) -> bool:
     """Take in a new account elsewhere; tell whether a judgement may have changed."""
-    return _see(evidence, event.institution_id, "", event.event_time_ms, ACCOUNT, rules)
+    return _see(evidence, event, event.institution_id, "", ACCOUNT, rules)
 
 
 def record_flow(evidence: InstitutionEvidence, event: FundFlow, rules: Rules) -> bool:
@@ -107,8 +127,68 @@ def record_flow(evidence: InstitutionEvidence, event: FundFlow, rules: Rules) ->
         longer_history = False
     if event.category != "loan_disbursement" or event.direction != "in" or event.counterparty_id is None:
         return longer_history
-    seen = _see(evidence, event.counterparty_id, "", event.event_time_ms, DISBURSEMENT, rules)
+    seen = _see(evidence, event, event.counterparty_id, "", DISBURSEMENT, rules)
     return seen or longer_history
+
+
+def void(evidence: InstitutionEvidence, fingerprint: bytes) -> bool:
+    """Take back the sighting of a voided event; False where it is not remembered.
+
+    What lay inside a track changes nothing. At its end, a sighting before it that is not kept one by one any more is taken
+    to have been as late as it can have been: an institution is rather known than new.
+    """
+    voided = next((sighting for sighting in evidence.recent if sighting.fingerprint == fingerprint), None)
+    if voided is None:
+        return False
+    evidence.recent.remove(voided)
+    for track in evidence.tracks:
+        end_ms = track.start_ms + track.span_ms
+        if (track.institution_id, track.application_id) == (
+            voided.institution_id,
+            voided.application_id,
+        ) and track.start_ms <= voided.at_ms <= end_ms:
+            _shorten(evidence, track, voided)
+            break
+    return True
+
+
+def _shorten(evidence: InstitutionEvidence, track: Track, voided: Sighting) -> None:
+    """A track without one of its sightings."""
+    end_ms = track.start_ms + track.span_ms
+    left = [
+        sighting
+        for sighting in evidence.recent
+        if (sighting.institution_id, sighting.application_id) == (track.institution_id, track.application_id)
+        and track.start_ms <= sighting.at_ms <= end_ms
+    ]
+    evidence.tracks.remove(track)
+    if voided.at_ms == track.start_ms:
+        if not left:
+            return
+        first = min(left, key=lambda sighting: (sighting.at_ms, sighting.kind))
+        track.start_ms, track.kind = first.at_ms, first.kind
+        track.span_ms = end_ms - first.at_ms
+    if voided.at_ms == end_ms:
+        before_ms = max(track.start_ms, voided.at_ms - LATE_DAYS * DAY_MS)
+        track.span_ms = max([before_ms, *(sighting.at_ms for sighting in left)]) - track.start_ms
+    insort(evidence.tracks, track, key=_place)
+
+
+def _keep_recent(evidence: InstitutionEvidence, sighting: Sighting, newest_ms: int) -> None:
+    """Of one institution and application the first two and the last two: what lies between changes nothing when it goes."""
+    since_ms = newest_ms - LATE_DAYS * DAY_MS
+    if sighting.at_ms <= since_ms or sighting in evidence.recent:
+        return
+    insort(evidence.recent, sighting)
+    recent = [kept for kept in evidence.recent[-SIGHTINGS_MAX:] if kept.at_ms > since_ms]
+    alike = [
+        kept
+        for kept in recent
+        if (kept.institution_id, kept.application_id) == (sighting.institution_id, sighting.application_id)
+    ]
+    if len(alike) > _ALIKE_MAX:
+        recent.remove(alike[_ALIKE_MAX // 2])
+    evidence.recent = recent
 
 
 def new_institutions(
@@ -198,9 +278,9 @@ def _known_before(track: Track, same_institution: list[_Led], memory_ms: int) ->
 
 def _see(
     evidence: InstitutionEvidence,
+    event: CreditQuery | CreditAccountOpened | FundFlow,
     reported_id: str,
     application_id: str,
-    at_ms: int,
     kind: int,
     rules: Rules,
 ) -> bool:
@@ -208,7 +288,7 @@ def _see(
     policy = rules.policy.signals.multi_platform_borrowing
     memory_ms = policy.memory_days * DAY_MS
     institution_id = rules.institution(reported_id)
-    newest_ms = at_ms
+    at_ms = newest_ms = event.event_time_ms
     late = False
     joined: list[Track] = []
     for track in evidence.tracks:
@@ -223,6 +303,11 @@ def _see(
     keep_after_ms = newest_ms - (policy.window_days + policy.memory_days + LATE_DAYS) * DAY_MS
     if at_ms <= keep_after_ms - (memory_ms if application_id else 0):
         return False
+    _keep_recent(
+        evidence,
+        Sighting(at_ms, fingerprint_of(event.event_id), institution_id, application_id, kind),
+        newest_ms,
+    )
     whole = _joined(joined, Track(institution_id, application_id, at_ms, 0, kind))
     if joined == [whole]:
         return False

@@ -27,6 +27,9 @@ PAYMENTS_PER_LOAN_MAX = 400
 WAITING_EVENTS_MAX = 32
 """Loan events held for one borrower until their loan is known: more is a broken feed, and is rejected."""
 
+AWAITED_VOIDS_MAX = 16
+"""Voids of one borrower that wait for the event they take back: it comes before its void, but for a feed out of order."""
+
 INCOMPLETE_RECORDS_MAX = 16
 """Rejected records remembered by name for one borrower: beyond it the borrower stays on hold."""
 

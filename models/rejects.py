@@ -34,6 +34,7 @@ StateReason = Literal[
     "too-many-waiting",
     "too-many-loans",
     "loan-already-open",
+    "cannot-be-voided",
     "too-many-holds",
 ]
 """What needs the borrower's state."""

@@ -30,8 +30,8 @@ class Rules:
         ledger, missed_payment = policy.ledger, policy.signals.missed_payment
         self._business_days = business_days(ledger.business_calendar) if ledger.due_on_business_days else None
         counts_from_grace_end = missed_payment.grace_counts_from == "grace_end"
-        self._grace_within_due_days = missed_payment.grace_days if counts_from_grace_end else 0
-        self.moves_due_days = self._business_days is not None or self._grace_within_due_days > 0
+        self.grace_within_due_days = missed_payment.grace_days if counts_from_grace_end else 0
+        self.moves_due_days = self._business_days is not None or self.grace_within_due_days > 0
         self.silent_days = 0 if counts_from_grace_end else missed_payment.grace_days
         """Days past due for which `missed_payment` is silent."""
         self.own_institutions = frozenset(
@@ -44,7 +44,7 @@ class Rules:
             return due_day
         if self._business_days is not None:
             due_day = self._business_days.next_business_day(due_day)
-        return due_day + self._grace_within_due_days
+        return due_day + self.grace_within_due_days
 
     def institution(self, reported_id: str) -> str:
         """The id under which a reported institution is counted."""

@@ -29,6 +29,7 @@ from models.events import (
     Verdict,
 )
 from models.limits import CONTACTS_MAX
+from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
 EXACT_DAYS: Final = 400
@@ -65,6 +66,8 @@ class HoldEntry(Struct, array_like=True, frozen=True, gc=False):
     is_release: bool
     reason: HoldReason
     until_ms: int | None = None
+    fingerprint: bytes = b""
+    """Of its event's id, here and below: a void names it."""
 
 
 class Contact(Struct, array_like=True, frozen=True, gc=False):
@@ -76,6 +79,7 @@ class Contact(Struct, array_like=True, frozen=True, gc=False):
     party: ContactParty
     promise_day: int | None = None
     promise_amount_minor: int | None = None
+    fingerprint: bytes = b""
 
     @property
     def is_at_borrower(self) -> bool:
@@ -105,6 +109,7 @@ class Restriction(Struct, array_like=True, frozen=True, gc=False):
     list_name: str
     is_lifting: bool
     reason: str
+    fingerprint: bytes = b""
 
 
 class AlertNote(Struct, array_like=True, frozen=True, gc=False):
@@ -117,6 +122,7 @@ class AlertNote(Struct, array_like=True, frozen=True, gc=False):
     verdict: Verdict | None = None
     until_ms: int | None = None
     reason: str | None = None
+    fingerprint: bytes = b""
 
 
 class ServicingEvidence(Struct, array_like=True):
@@ -157,6 +163,7 @@ def record_hold(evidence: ServicingEvidence, event: HoldPlaced | HoldReleased) -
         is_release=is_release,
         reason=event.reason,
         until_ms=None if is_release else event.until_ms,
+        fingerprint=fingerprint_of(event.event_id),
     )
     _forget_holds_that_are_over(evidence, entry.time_ms - EXACT_DAYS * DAY_MS)
     while len(evidence.holds) >= HOLD_ENTRIES_MAX:
@@ -176,6 +183,7 @@ def record_contact(evidence: ServicingEvidence, event: ContactAttempted) -> None
         party="borrower" if event.party is None else event.party,
         promise_day=None if promise is None else day_of_date(promise),
         promise_amount_minor=event.promise_amount_minor,
+        fingerprint=fingerprint_of(event.event_id),
     )
     _insert_newest(evidence.contacts, contact, _contact_order, CONTACTS_MAX)
 
@@ -187,6 +195,7 @@ def record_restriction(evidence: ServicingEvidence, event: RestrictionListed | R
         list_name=event.list[:TEXT_CHARACTERS_MAX],
         is_lifting=isinstance(event, RestrictionLifted),
         reason=event.reason[:TEXT_CHARACTERS_MAX],
+        fingerprint=fingerprint_of(event.event_id),
     )
     _insert_newest(evidence.restrictions, entry, _restriction_order, RESTRICTIONS_MAX)
 
@@ -203,12 +212,34 @@ def record_note(
 
 def _note_of(event: AlertAcknowledged | AlertReviewed | AlertSnoozed) -> AlertNote:
     time_ms, alert_id, actor = event.event_time_ms, event.alert_id, event.actor
+    fingerprint = fingerprint_of(event.event_id)
     if isinstance(event, AlertAcknowledged):
-        return AlertNote(time_ms, alert_id, "acknowledged", actor)
+        return AlertNote(time_ms, alert_id, "acknowledged", actor, fingerprint=fingerprint)
     if isinstance(event, AlertReviewed):
-        return AlertNote(time_ms, alert_id, "reviewed", actor, verdict=event.verdict)
-    reason = event.reason[:TEXT_CHARACTERS_MAX]
-    return AlertNote(time_ms, alert_id, "snoozed", actor, until_ms=event.until_ms, reason=reason)
+        return AlertNote(time_ms, alert_id, "reviewed", actor, verdict=event.verdict, fingerprint=fingerprint)
+    return AlertNote(
+        time_ms,
+        alert_id,
+        "snoozed",
+        actor,
+        until_ms=event.until_ms,
+        reason=event.reason[:TEXT_CHARACTERS_MAX],
+        fingerprint=fingerprint,
+    )
+
+
+def void(evidence: ServicingEvidence, fingerprint: bytes) -> bool:
+    """Take back what a voided event reported; False where nothing of it is remembered."""
+    before = sum(map(len, _lists_of(evidence)))
+    evidence.holds = [entry for entry in evidence.holds if entry.fingerprint != fingerprint]
+    evidence.contacts = [entry for entry in evidence.contacts if entry.fingerprint != fingerprint]
+    evidence.restrictions = [entry for entry in evidence.restrictions if entry.fingerprint != fingerprint]
+    evidence.notes = [entry for entry in evidence.notes if entry.fingerprint != fingerprint]
+    return sum(map(len, _lists_of(evidence))) < before
+
+
+def _lists_of(evidence: ServicingEvidence) -> tuple[Sequence[object], ...]:
+    return evidence.holds, evidence.contacts, evidence.restrictions, evidence.notes
 
 
 # ---- questions: holds and lists ----------------------------------------------------------------------------------
@@ -299,23 +330,31 @@ def attempt_days(evidence: ServicingEvidence, known_ms: int, since_ms: int, rule
 # ---- keeping it small --------------------------------------------------------------------------------------------
 
 
-def _hold_order(entry: HoldEntry) -> tuple[int, bool, str, str, int]:
+def _hold_order(entry: HoldEntry) -> tuple[int, bool, str, str, int, bytes]:
     """At one instant a release comes after the placing that it ends."""
     until_ms = -1 if entry.until_ms is None else entry.until_ms
-    return entry.time_ms, entry.is_release, entry.hold_id, entry.reason, until_ms
+    return entry.time_ms, entry.is_release, entry.hold_id, entry.reason, until_ms, entry.fingerprint
 
 
-def _contact_order(contact: Contact) -> tuple[int, str, str, str, int, int]:
+def _contact_order(contact: Contact) -> tuple[int, str, str, str, int, int, bytes]:
     day = -1 if contact.promise_day is None else contact.promise_day
     amount_minor = -1 if contact.promise_amount_minor is None else contact.promise_amount_minor
-    return contact.time_ms, contact.outcome, contact.party, contact.channel, day, amount_minor
+    return (
+        contact.time_ms,
+        contact.outcome,
+        contact.party,
+        contact.channel,
+        day,
+        amount_minor,
+        contact.fingerprint,
+    )
 
 
-def _restriction_order(entry: Restriction) -> tuple[int, bool, str, str]:
-    return entry.time_ms, entry.is_lifting, entry.list_name, entry.reason
+def _restriction_order(entry: Restriction) -> tuple[int, bool, str, str, bytes]:
+    return entry.time_ms, entry.is_lifting, entry.list_name, entry.reason, entry.fingerprint
 
 
-def _note_order(note: AlertNote) -> tuple[int, str, str, str, str, int, str]:
+def _note_order(note: AlertNote) -> tuple[int, str, str, str, str, int, str, bytes]:
     until_ms = -1 if note.until_ms is None else note.until_ms
     return (
         note.time_ms,
@@ -325,11 +364,15 @@ def _note_order(note: AlertNote) -> tuple[int, str, str, str, str, int, str]:
         note.verdict or "",
         until_ms,
         note.reason or "",
+        note.fingerprint,
     )
 
 
 def _insert_newest(
-    entries: list[_Entry], entry: _Entry, order: Callable[[_Entry], tuple[int, ...] | tuple[int | str | bool, ...]], kept: int
+    entries: list[_Entry],
+    entry: _Entry,
+    order: Callable[[_Entry], tuple[int | str | bool | bytes, ...]],
+    kept: int,
 ) -> None:
     """Put an entry at its place in time, and keep what is newest."""
     insort(entries, entry, key=order)

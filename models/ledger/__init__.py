@@ -9,6 +9,7 @@ from models.ledger.compaction import EXACT_DAYS
 from models.ledger.entries import bill, change_limit, close, open_loan, pay, reschedule, reverse
 from models.ledger.folding import balances_at
 from models.ledger.journal import LINES_PER_LOAN_MAX, NOT_IN_FORCE, Balances, Line, Loan, Payment
+from models.ledger.reconciling import Reconciled, complete, instant_ms, reconcile, take_on
 from models.ledger.standing import (
     Standing,
     next_entry_ms,
@@ -17,6 +18,7 @@ from models.ledger.standing import (
     was_compensated,
     was_rescheduled_last,
 )
+from models.ledger.voiding import Voided, void
 
 __all__ = [
     "EXACT_DAYS",
@@ -26,18 +28,25 @@ __all__ = [
     "Line",
     "Loan",
     "Payment",
+    "Reconciled",
     "Standing",
+    "Voided",
     "balances_at",
     "bill",
     "change_limit",
     "close",
+    "complete",
+    "instant_ms",
     "next_entry_ms",
     "oldest_unpaid_day",
     "open_loan",
     "pay",
+    "reconcile",
     "reschedule",
     "reverse",
     "standing",
+    "take_on",
+    "void",
     "was_compensated",
     "was_rescheduled_last",
 ]

@@ -15,6 +15,9 @@ EXACT_DAYS: Final = 400
 """How far back the past can be asked for and corrected exactly: a year, and a month of lateness."""
 _COMPACT_AFTER_DAYS: Final = 520
 """Entries are folded when the last fold is this old: four months of them at a time, so that folding stays rare."""
+CORRECTIONS_KEPT_MAX: Final = 12
+"""Snapshots that corrected the ledger, kept one by one: of a ledger that is corrected more often, the past before the
+oldest of them is folded for good, which no later instant asks for: a correction says anew how the loan stands."""
 RESCHEDULES_KEPT_MAX: Final = 12
 """New schedules kept one by one: of a loan rescheduled more often, the past before them is folded for good."""
 
@@ -28,6 +31,8 @@ def compact(loan: Loan, rules: Rules) -> None:
         cut_ms = max(cut_ms, loan.payments[PAYMENTS_PER_LOAN_MAX // 4].time_ms)
     if len(loan.reschedules_ms) > RESCHEDULES_KEPT_MAX:
         cut_ms = max(cut_ms, loan.reschedules_ms[0])
+    if len(loan.corrections) > CORRECTIONS_KEPT_MAX:
+        cut_ms = max(cut_ms, loan.corrections[0].time_ms)
     if len(loan.lines) > LINES_PER_LOAN_MAX:
         cut_ms = upto_ms
     if cut_ms > loan.base.upto_ms:
@@ -39,6 +44,8 @@ def _fold_into_base(loan: Loan, cut_ms: int, rules: Rules) -> None:
     loan.base = fold(loan, cut_ms, loan.now.upto_ms, rules)
     loan.payments = [payment for payment in loan.payments if payment.time_ms > cut_ms]
     del loan.reschedules_ms[:-RESCHEDULES_KEPT_MAX]
+    del loan.schedule_ids[:-RESCHEDULES_KEPT_MAX]
+    loan.corrections = [correction for correction in loan.corrections if correction.time_ms > cut_ms]
     billed_later = {line.number for line in loan.lines if line.is_bill and line.since_ms > cut_ms}
     is_crowded = len(loan.lines) > LINES_PER_LOAN_MAX
     cut_day = rules.calendar.day_of(cut_ms)

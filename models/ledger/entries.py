@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Collection
 from typing import Final
 
 from models.calendars import day_of_date
@@ -19,11 +20,15 @@ from models.ledger.compaction import compact
 from models.ledger.folding import balances_at, enter_line, enter_payment, refold, tolerance_minor_of
 from models.ledger.journal import (
     ALWAYS_MS,
+    ARREARS,
     NOT_IN_FORCE,
     Balances,
+    Closing,
     Line,
     Loan,
     Payment,
+    Reversal,
+    ScheduleId,
     add_line,
     add_schedule,
     bounded,
@@ -36,6 +41,8 @@ from models.money import within_int64
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
+CLOSINGS_KEPT_MAX: Final = 4
+"""Endings of a loan kept, so that one of them can be taken back: the first holds, more than two are mistakes."""
 LIMITS_KEPT_MAX: Final = 8
 """Credit limits kept with their times, for utilisation as of an instant: limits change rarely."""
 _COMPENSATING_PAYERS: Final = frozenset({"guarantor", "insurer", "lender"})
@@ -59,6 +66,7 @@ def open_loan(event: LoanOpened, rules: Rules) -> Loan:
         reschedules_ms=[],
         base=Balances(-1, []),
         now=Balances(-1, []),
+        opened_by=fingerprint_of(event.event_id),
     )
     add_schedule(loan, event.instalments, ALWAYS_MS)
     refold(loan, event.event_time_ms, rules)
@@ -75,6 +83,7 @@ def bill(loan: Loan, event: InstalmentBilled, rules: Rules) -> None:
         minimum_minor=event.minimum_due_minor,
         balance_minor=event.balance_minor,
         is_bill=True,
+        fingerprint=fingerprint_of(event.event_id),
     )
     index = add_line(loan, line)
     if line.since_ms > loan.now.upto_ms:
@@ -109,8 +118,8 @@ def reverse(loan: Loan, event: RepaymentReversed, rules: Rules) -> bool:
     fingerprint = fingerprint_of(event.repayment_event_id)
     for payment in reversed(loan.payments):
         if payment.fingerprint == fingerprint:
-            reversals = sorted([*payment.reversals, (event.event_time_ms, event.amount_minor)])
-            payment.reversals = bounded(reversals)
+            reversal = Reversal(event.event_time_ms, event.amount_minor, fingerprint_of(event.event_id))
+            payment.reversals = bounded(sorted([*payment.reversals, reversal]))
             refold(loan, event.event_time_ms, rules)
             return True
     return False
@@ -122,7 +131,10 @@ def reschedule(loan: Loan, event: ScheduleChanged, rules: Rules) -> None:
     Of two new schedules of one instant, the later to arrive holds.
     """
     time_ms = entry_ms_of(loan, event.event_time_ms)
-    if event.reason == "correction":
+    is_correction = event.reason == "correction"
+    schedule_id = ScheduleId(time_ms, fingerprint_of(event.event_id), is_correction)
+    insort(loan.schedule_ids, schedule_id, key=_time_of)
+    if is_correction:
         since_ms = _drop_wrong_lines(loan, event, time_ms, rules)
     else:
         since_ms = time_ms
@@ -130,7 +142,7 @@ def reschedule(loan: Loan, event: ScheduleChanged, rules: Rules) -> None:
             insort(loan.reschedules_ms, time_ms)
         drop_lines(
             loan,
-            [i for i, line in enumerate(loan.lines) if line.since_ms == time_ms and not line.is_bill],
+            [i for i, line in enumerate(loan.lines) if line.since_ms == time_ms and is_scheduled(line)],
         )
     add_schedule(loan, event.instalments, since_ms)
     refold(loan, time_ms, rules)
@@ -145,14 +157,23 @@ def change_limit(loan: Loan, event: LimitChanged, rules: Rules) -> None:
 
 def close(loan: Loan, event: LoanClosed, rules: Rules) -> None:
     """End the loan: from the event's time on nothing is due. The first ending holds."""
-    ending = (event.event_time_ms, event.reason)
-    if (
-        loan.closed_ms is None
-        or loan.closing_reason is None
-        or ending < (loan.closed_ms, loan.closing_reason)
-    ):
-        loan.closed_ms, loan.closing_reason = ending
+    if loan.closed_ms is not None and loan.closing_reason is not None and not loan.closings:
+        loan.closings.append(Closing(loan.closed_ms, loan.closing_reason, b""))
+    insort(loan.closings, Closing(event.event_time_ms, event.reason, fingerprint_of(event.event_id)))
+    del loan.closings[CLOSINGS_KEPT_MAX:]
+    take_first_closing(loan)
     refold(loan, event.event_time_ms, rules)
+
+
+def take_first_closing(loan: Loan) -> None:
+    """The loan ends with its first closing, or does not end."""
+    first = loan.closings[0] if loan.closings else None
+    loan.closed_ms = None if first is None else first.time_ms
+    loan.closing_reason = None if first is None else first.reason
+
+
+def _time_of(schedule_id: ScheduleId) -> int:
+    return schedule_id.time_ms
 
 
 def _drop_wrong_lines(loan: Loan, event: ScheduleChanged, time_ms: int, rules: Rules) -> int:
@@ -167,7 +188,8 @@ def _drop_wrong_lines(loan: Loan, event: ScheduleChanged, time_ms: int, rules: R
     wrong = {
         index
         for index, (line, short_minor) in enumerate(zip(loan.lines, shorts_minor, strict=True))
-        if short_minor > tolerance_minor_of(rules) or (short_minor >= 0 and line.number in named)
+        if line.number != ARREARS
+        and (short_minor > tolerance_minor_of(rules) or (short_minor >= 0 and line.number in named))
     }
     wrong_numbers = {loan.lines[index].number for index in wrong}
     wrong.update(
@@ -177,10 +199,20 @@ def _drop_wrong_lines(loan: Loan, event: ScheduleChanged, time_ms: int, rules: R
         and since_ms <= line.since_ms <= time_ms
         and line.number in wrong_numbers
     )
-    for index in wrong:
+    forget_lines(loan, wrong)
+    return since_ms
+
+
+def forget_lines(loan: Loan, indices: Collection[int]) -> None:
+    """Drop lines that should never have been; what they were paid before the base becomes credit."""
+    for index in indices:
         short_minor = loan.base.short_minor[index]
         if short_minor >= 0 and loan.base.carries_over:
             paid_minor = loan.lines[index].due_minor - short_minor
             loan.base.credit_minor = within_int64(loan.base.credit_minor + paid_minor)
-    drop_lines(loan, wrong)
-    return since_ms
+    drop_lines(loan, indices)
+
+
+def is_scheduled(line: Line) -> bool:
+    """Whether a line is a schedule's: neither billed nor arrears that a snapshot reported."""
+    return not line.is_bill and line.number != ARREARS

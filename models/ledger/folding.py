@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from models.ledger.journal import NOT_IN_FORCE, Balances, Line, Loan, Payment
+from models.ledger.journal import ARREARS, NOT_IN_FORCE, Balances, Correction, Line, Loan, Payment
 from models.money import within_int64
 from models.rules import Rules
 
-RESCHEDULE, SCHEDULED, BILLED, PAYMENT = range(4)
+RESCHEDULE, SCHEDULED, BILLED, PAYMENT, CORRECTION = range(5)
 """Order of entries at one instant: a new schedule ends lines before its own begin, a bill refines the schedule's line,
-and payments find them all."""
+payments find them all, and a snapshot tells what came of it."""
 
 
 def balances_at(loan: Loan, known_ms: int, rules: Rules) -> Balances:
@@ -36,13 +36,18 @@ def fold(
     entries = [
         (line.since_ms, BILLED if line.is_bill else SCHEDULED, b"", index)
         for index, line in enumerate(loan.lines)
-        if after_ms < line.since_ms <= upto_ms
+        if after_ms < line.since_ms <= upto_ms and line.number != ARREARS
     ]
     entries += [(ms, RESCHEDULE, b"", 0) for ms in loan.reschedules_ms if after_ms < ms <= upto_ms]
     entries += [
         (payment.time_ms, PAYMENT, payment.fingerprint, index)
         for index, payment in enumerate(loan.payments)
         if after_ms < payment.time_ms <= upto_ms
+    ]
+    entries += [
+        (correction.time_ms, CORRECTION, b"", index)
+        for index, correction in enumerate(loan.corrections)
+        if after_ms < correction.time_ms <= upto_ms
     ]
     entries.sort()
     lines_by_number = Counter(line.number for line in loan.lines)
@@ -52,6 +57,8 @@ def fold(
         elif kind == PAYMENT:
             payment = loan.payments[index]
             enter_payment(loan, balances, payment, payment.counted_minor(known_ms), rules)
+        elif kind == CORRECTION:
+            enter_correction(loan, balances, loan.corrections[index], known_ms, rules)
         else:
             is_alone = lines_by_number[loan.lines[index].number] == 1
             enter_line(loan, balances, index, rules, is_alone=is_alone)
@@ -72,7 +79,7 @@ def enter_line(loan: Loan, balances: Balances, index: int, rules: Rules, *, is_a
         balances.is_scheduled = True
     elif not is_alone:
         short_minor -= _take_over(loan, balances, line, rules)
-    balances.statement_minor = line.statement_minor
+    balances.statement_minor, balances.is_reported = line.statement_minor, False
     balances.carries_over = line.minimum_minor is None
     if balances.carries_over and (balances.credit_minor or short_minor < 0):
         left_minor = balances.credit_minor - short_minor
@@ -101,7 +108,7 @@ def _enter_reschedule(
     """
     _note_worst(loan, balances, time_ms, rules)
     if time_ms not in ended:
-        if any(time_ms < ms <= known_ms for payment in loan.payments for ms, _ in payment.reversals):
+        if any(time_ms < part.time_ms <= known_ms for payment in loan.payments for part in payment.reversals):
             fold(loan, time_ms, time_ms, rules, ended)
         else:
             tolerance_minor = tolerance_minor_of(rules)
@@ -144,6 +151,72 @@ def _pay_named(loan: Loan, balances: Balances, number: int, left_minor: int) -> 
             balances.short_minor[index] -= used_minor
             left_minor -= used_minor
     return left_minor
+
+
+def enter_correction(
+    loan: Loan, balances: Balances, correction: Correction, known_ms: int, rules: Rules
+) -> None:
+    """From its instant on the loan stands as the book said, but for what the book had counted and was lost since."""
+    if loan.closed_ms is not None and loan.closed_ms <= correction.time_ms:
+        return
+    lost_minor = correction.taken_back_minor + sum(
+        payment.counted_minor(correction.time_ms) - payment.counted_minor(known_ms)
+        for payment in loan.payments
+        if payment.reversals and payment.time_ms <= correction.time_ms
+    )
+    if correction.overdue_minor is not None:
+        _correct_overdue(loan, balances, correction, correction.overdue_minor + lost_minor, rules)
+    outstanding_minor = within_int64(correction.outstanding_minor + lost_minor)
+    balances.statement_minor, balances.is_reported = outstanding_minor, True
+    balances.paid_minor = within_int64(loan.principal_minor - outstanding_minor)
+    if outstanding_minor <= tolerance_minor_of(rules):
+        balances.short_minor = [min(short_minor, 0) for short_minor in balances.short_minor]
+
+
+def _correct_overdue(
+    loan: Loan, balances: Balances, correction: Correction, overdue_minor: int, rules: Rules
+) -> None:
+    """Lay what is overdue on the lines that are past due, the newest first: payments have paid the oldest.
+
+    What no line since the book's oldest due day explains is arrears, and stands on a line of that day.
+    """
+    shorts_minor, oldest_day = balances.short_minor, correction.oldest_due_day
+    left_minor = overdue_minor if overdue_minor > tolerance_minor_of(rules) else 0
+    if left_minor:
+        balances.credit_minor = 0
+    oldest = None
+    for index in range(len(shorts_minor) - 1, -1, -1):
+        line = loan.lines[index]
+        if shorts_minor[index] < 0 or rules.last_day_to_pay(line.due_day) >= correction.as_of_day:
+            continue
+        shorts_minor[index] = 0
+        if line.number == ARREARS or (oldest_day is not None and line.due_day < oldest_day):
+            continue
+        if left_minor > 0:
+            oldest = index
+            shorts_minor[index] = min(left_minor, line.due_minor)
+            left_minor -= shorts_minor[index]
+    if oldest_day is None or overdue_minor <= tolerance_minor_of(rules):
+        return
+    tolerance_days = rules.policy.ledger.reconcile_tolerance_days
+    if oldest is not None and loan.lines[oldest].due_day > oldest_day + tolerance_days:
+        left_minor += shorts_minor[oldest]
+        shorts_minor[oldest] = 0
+    if oldest is None or left_minor > tolerance_minor_of(rules):
+        shorts_minor[arrears_index(loan, correction)] = left_minor
+    days_past_due = correction.as_of_day - rules.last_day_to_pay(oldest_day)
+    balances.worst_days_past_due = max(balances.worst_days_past_due, days_past_due)
+
+
+def arrears_index(loan: Loan, correction: Correction) -> int:
+    """The line on which a correction's arrears stand."""
+    return next(
+        index
+        for index, line in enumerate(loan.lines)
+        if line.number == ARREARS
+        and line.since_ms == correction.time_ms
+        and line.fingerprint == correction.fingerprint
+    )
 
 
 def _note_worst(loan: Loan, balances: Balances, time_ms: int, rules: Rules) -> None:

@@ -1,6 +1,7 @@
 """What is remembered of one own loan, and how entries find their place in it.
 
-The journal (lines of schedules and bills, payments, new schedules) keeps event times. What it folds into are `Balances`
+The journal (lines of schedules and bills, payments, new schedules, what snapshots corrected) keeps event times, and of
+each event a fingerprint of its id, so that it can be taken back. What it folds into are `Balances`
 (`models/ledger/folding.py`): those of all that is known are kept beside it, and those of a past folded for good.
 """
 
@@ -23,6 +24,8 @@ REVERSALS_PER_PAYMENT_MAX: Final = 16
 """Partial reversals of one payment kept one by one: a payment bounces once, rarely in a few parts."""
 NOT_IN_FORCE: Final = -1
 """What a line asks for before it is known, and after another took its place."""
+ARREARS: Final = -1
+"""The number of a line that stands for arrears which a snapshot reported and no own line explains: nothing names it."""
 ALWAYS_MS: Final = 0
 """Since when the schedule of the opening holds; it takes eight bytes a line less than the time of the opening."""
 
@@ -37,6 +40,8 @@ class Line(Struct, array_like=True, gc=False):
     minimum_minor: int | None = None
     balance_minor: int | None = None
     is_bill: bool = False
+    fingerprint: bytes | None = None
+    """Of the bill's event id; a schedule's lines are found by `since_ms`."""
 
     @property
     def due_minor(self) -> int:
@@ -51,22 +56,62 @@ class Line(Struct, array_like=True, gc=False):
         return self.amount_minor
 
 
+class Reversal(Struct, array_like=True, frozen=True, order=True, gc=False):
+    """A part of a payment that bounced; the fingerprint is empty where several became one."""
+
+    time_ms: int
+    amount_minor: int
+    fingerprint: bytes = b""
+
+
 class Payment(Struct, array_like=True, gc=False):
-    """One payment; `reversals` are (event time, amount) of what bounced, in order of time."""
+    """One payment; `reversals` are what bounced of it, in order of time."""
 
     time_ms: int
     fingerprint: bytes
     amount_minor: int
     number: int | None = None
     compensates: bool = False
-    reversals: tuple[tuple[int, int], ...] = ()
+    reversals: tuple[Reversal, ...] = ()
 
     def counted_minor(self, known_ms: int) -> int:
         """What of it counts, on what is known up to `known_ms`."""
         if not self.reversals:
             return self.amount_minor
-        bounced_minor = sum(amount for time_ms, amount in self.reversals if time_ms <= known_ms)
+        bounced_minor = sum(part.amount_minor for part in self.reversals if part.time_ms <= known_ms)
         return max(0, self.amount_minor - bounced_minor)
+
+
+class Correction(Struct, array_like=True, gc=False):
+    """What a snapshot of the servicing system proved wrong in the ledger: how the loan stood at `time_ms` by the book.
+
+    `overdue_minor` is None where the ledger had it right, and was wrong only in what is outstanding.
+    """
+
+    time_ms: int
+    fingerprint: bytes
+    as_of_day: int
+    oldest_due_day: int | None
+    overdue_minor: int | None
+    outstanding_minor: int
+    taken_back_minor: int = 0
+    """Payments that the book had counted and that were voided since."""
+
+
+class ScheduleId(Struct, array_like=True, frozen=True, gc=False):
+    """Which event made a new schedule, or corrected one."""
+
+    time_ms: int
+    fingerprint: bytes
+    is_correction: bool
+
+
+class Closing(Struct, array_like=True, frozen=True, order=True, gc=False):
+    """An end of the loan; the first holds."""
+
+    time_ms: int
+    reason: ClosingReason
+    fingerprint: bytes
 
 
 class Balances(Struct, array_like=True):
@@ -86,6 +131,9 @@ class Balances(Struct, array_like=True):
     carries_over: bool = True
     """Whether the excess of a payment is credit; the statements of a card take care of it themselves."""
     worst_days_past_due: int = 0
+    is_reported: bool = False
+    """Whether `statement_minor` is what a snapshot reported, which may be less than all lines still ask for: a book often
+    holds the principal, lines hold interest too."""
 
     def copy(self) -> Balances:
         """A copy that can be folded on."""
@@ -110,6 +158,15 @@ class Loan(Struct, array_like=True):
     now: Balances
     closed_ms: int | None = None
     closing_reason: ClosingReason | None = None
+    opened_by: bytes = b""
+    """Fingerprint of the event that began it."""
+    is_taken_on: bool = False
+    """First heard of by a snapshot: platform, currency and schedule are not known."""
+    is_voided: bool = False
+    """Its opening was taken back: it never was, and another opening may take its place."""
+    corrections: list[Correction] = []
+    schedule_ids: list[ScheduleId] = []
+    closings: list[Closing] = []
 
 
 def payment_order(payment: Payment) -> tuple[int, bytes]:
@@ -117,11 +174,11 @@ def payment_order(payment: Payment) -> tuple[int, bytes]:
     return payment.time_ms, payment.fingerprint
 
 
-def bounded(reversals: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def bounded(reversals: list[Reversal]) -> tuple[Reversal, ...]:
     """Reversals in order of time; beyond the limit the last two become one."""
     if len(reversals) > REVERSALS_PER_PAYMENT_MAX:
-        (_, earlier_minor), (last_ms, later_minor) = reversals[-2:]
-        reversals[-2:] = [(last_ms, earlier_minor + later_minor)]
+        earlier, later = reversals[-2:]
+        reversals[-2:] = [Reversal(later.time_ms, earlier.amount_minor + later.amount_minor)]
     return tuple(reversals)
 
 
@@ -132,7 +189,7 @@ def is_last(loan: Loan, payment: Payment) -> bool:
     return not loan.payments or payment_order(loan.payments[-1]) < payment_order(payment)
 
 
-def _line_order(line: Line) -> tuple[int, ...]:
+def _line_order(line: Line) -> tuple[int | bytes, ...]:
     """By due day; lines that are equal in all of this are equal."""
     statement_minor = -1 if line.balance_minor is None else line.balance_minor
     return (
@@ -143,6 +200,7 @@ def _line_order(line: Line) -> tuple[int, ...]:
         line.amount_minor,
         line.due_minor,
         statement_minor,
+        line.fingerprint or b"",
     )
 
 

@@ -63,7 +63,9 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
         days_past_due=0 if oldest_due_day is None else day - oldest_due_day,
         overdue_minor=within_int64(sum(short_minor for _, short_minor in past_due)),
         instalments_past_due=len(past_due),
-        outstanding_minor=0 if is_closed else within_int64(_outstanding_minor(loan, balances, unpaid)),
+        outstanding_minor=0
+        if is_closed
+        else within_int64(_outstanding_minor(loan, balances, unpaid, past_due)),
         oldest_due_day=oldest_due_day,
         next_due_day=next_due_day,
         next_due_minor=within_int64(
@@ -96,8 +98,9 @@ def next_entry_ms(loan: Loan, after_ms: int) -> int | None:
         return None
     times_ms = [line.since_ms for line in loan.lines]
     times_ms += [payment.time_ms for payment in loan.payments]
-    times_ms += [time_ms for payment in loan.payments for time_ms, _ in payment.reversals]
+    times_ms += [part.time_ms for payment in loan.payments for part in payment.reversals]
     times_ms += loan.reschedules_ms
+    times_ms += [correction.time_ms for correction in loan.corrections]
     if loan.closed_ms is not None:
         times_ms.append(loan.closed_ms)
     return min((time_ms for time_ms in times_ms if time_ms > after_ms), default=None)
@@ -131,11 +134,15 @@ def _unpaid_lines(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[Li
     ]
 
 
-def _outstanding_minor(loan: Loan, balances: Balances, unpaid: list[tuple[Line, int]]) -> int:
+def _outstanding_minor(
+    loan: Loan, balances: Balances, unpaid: list[tuple[Line, int]], past_due: list[tuple[Line, int]]
+) -> int:
     """What the newest statement leaves to pay; else what the schedule still asks for; else what is left of the principal.
 
-    Never less than what the lines ask for.
+    Never less than what the lines ask for, or, where a snapshot reported it, than what is past due.
     """
+    if balances.is_reported and balances.statement_minor is not None:
+        return max(sum(short_minor for _, short_minor in past_due), balances.statement_minor)
     asked_minor = sum(short_minor for _, short_minor in unpaid)
     if balances.statement_minor is not None:
         return max(asked_minor, balances.statement_minor)

@@ -480,25 +480,22 @@ def test_an_erased_borrower_is_forgotten() -> None:
 def test_what_no_signal_uses_yet_is_accepted_and_counted() -> None:
     """Nothing disappears without a number."""
     risk_engine = engine()
-    snapshot = msgspec.json.decode(
+    closing = msgspec.json.decode(
         msgspec.json.encode(
             {
-                "type": "loan_snapshot",
+                "type": "credit_account_closed",
                 "event_id": "e",
                 "borrower_id": "b-1",
                 "event_time_ms": at("2025-01-01"),
-                "loan_id": "l-1",
-                "as_of_date": "2025-01-01",
-                "outstanding_minor": 1,
-                "overdue_minor": 0,
-                "days_past_due": 0,
+                "institution_id": "i",
+                "credit_account_id": "c",
             }
         ),
         type=Event,
     )
 
-    assert feed(risk_engine, [snapshot]) == [None]
-    assert risk_engine.counts["unused.loan_snapshot"] == 1
+    assert feed(risk_engine, [closing]) == [None]
+    assert risk_engine.counts["unused.credit_account_closed"] == 1
 
 
 def test_a_new_limit_alone_tells_nothing() -> None:

@@ -243,12 +243,13 @@ def test_the_window_is_half_open() -> None:
 
 
 def test_what_is_kept_is_small() -> None:
-    """An empty picture is four bytes; a borrower with flows and one platform a few dozen."""
-    assert len(msgspec.msgpack.encode(InstitutionEvidence())) <= 4
+    """An empty picture is five bytes; one platform a few dozen, and as many for each sighting that a void may name."""
+    assert len(msgspec.msgpack.encode(InstitutionEvidence())) <= 5
     typical = evidence_of(
         RULES, outflow(T0 - HISTORY), *(inflow(T0 + n * DAY_MS, "platform-17") for n in range(99))
     )
-    assert len(msgspec.msgpack.encode(typical)) <= 60
+    assert len(typical.recent) <= 4
+    assert len(msgspec.msgpack.encode(typical)) <= 60 + 4 * 35
 
 
 def test_old_tracks_are_forgotten() -> None:

@@ -155,23 +155,20 @@ def test_scores_tell_the_probability_after_each_event(tmp_path: Path) -> None:
 
 def test_unknown_words_and_unused_types_are_noticed(tmp_path: Path) -> None:
     """What is accepted and not understood in full has a number in the report."""
-    snapshot = {
-        "type": "loan_snapshot",
+    closing = {
+        "type": "credit_account_closed",
         "event_id": event_id(),
         "borrower_id": "b-1",
         "event_time_ms": at("2025-01-01"),
-        "loan_id": "l",
-        "as_of_date": "2025-01-01",
-        "outstanding_minor": 1,
-        "overdue_minor": 0,
-        "days_past_due": 0,
+        "institution_id": "i",
+        "credit_account_id": "c",
     }
     payment = msgspec.to_builtins(paid("2025-02-01", 1)) | {"payer": "aunt"}
-    folder = write(tmp_path / "in", repayments=[snapshot, payment])
+    folder = write(tmp_path / "in", repayments=[payment], credit_queries=[closing])
 
     assert backtest(folder, tmp_path / "out").noticed == {
         "unknown_word.repayment.payer": 1,
-        "unused.loan_snapshot": 1,
+        "unused.credit_account_closed": 1,
         "waiting.repayment": 1,
     }
 

@@ -15,15 +15,18 @@ from models.events import (
     REPAYMENTS,
     SERVICING,
     TYPES_BY_TOPIC,
+    BorrowerEvent,
     ClosingReason,
     CreditQuery,
     Event,
+    EventVoided,
     FundFlow,
     Heartbeat,
     Instalment,
     InstalmentBilled,
     LoanClosed,
     LoanOpened,
+    LoanSnapshot,
     Repayment,
     RepaymentReversed,
     ScheduleChanged,
@@ -191,6 +194,61 @@ def ended(
         loan_id=loan_id,
         reason=reason,
     )
+
+
+def snapshot(
+    as_of: str,
+    overdue: int = 0,
+    days: int = 0,
+    outstanding: int = 100_000,
+    time: str = "23:30",
+    borrower: str = "b-1",
+    loan_id: str = "l-1",
+    **fields: Any,
+) -> LoanSnapshot:
+    """What the servicing system holds of a loan, drawn late on its date."""
+    return LoanSnapshot(
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": borrower,
+                "event_time_ms": at(as_of, time),
+                "loan_id": loan_id,
+                "as_of_date": date.fromisoformat(as_of),
+                "outstanding_minor": outstanding,
+                "overdue_minor": overdue,
+                "days_past_due": days,
+            },
+            fields,
+        )
+    )
+
+
+def voided(when: str, target: BorrowerEvent, time: str = "12:00", **fields: Any) -> EventVoided:
+    """An event is taken back; which topic it goes to, whoever sends it says."""
+    return EventVoided(
+        **_filled(
+            {
+                "event_id": event_id(),
+                "borrower_id": target.borrower_id,
+                "event_time_ms": at(when, time),
+                "target_event_id": target.event_id,
+            },
+            fields,
+        )
+    )
+
+
+def run_on(
+    delivered: Iterable[tuple[BorrowerEvent, int]], override: str = "", until: str | None = None
+) -> RiskEngine:
+    """An engine after events, each with its feed, in the order given: for types that every topic may carry."""
+    risk_engine = engine(override)
+    for offset, (event, feed) in enumerate(delivered):
+        risk_engine.process(event, feed, offset)
+    if until is not None:
+        risk_engine.advance_together(end_of(until))
+    return risk_engine
 
 
 def flow(
