@@ -165,8 +165,10 @@ def regular_repayments(
 
 def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int | None:
     """The first day after `today` at whose beginning time alone may change an answer."""
-    days = [today + 1 for lender in evidence.lenders if today in lender.paid[::2]]
-    days += [day + LAPSE_DAYS + 1 for lender in evidence.lenders for day in lender.paid[::2]]
+    days: list[int] = []
+    for lender in evidence.lenders:
+        for day in lender.paid[::2]:
+            days += (day + 1, day + LAPSE_DAYS + 1)
     for summary in evidence.summaries:
         days += (summary.day + 1, summary.day + summary_days + 1)
     return min((day for day in days if day > today), default=None)

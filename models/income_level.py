@@ -80,10 +80,11 @@ def next_pay_counts_day(evidence: IncomeEvidence, today: int) -> int | None:
     """
     days: list[int] = []
     for source in evidence.sources:
-        last_day = source.days[-1]
-        if last_day >= today - 7:
-            days += (last_day + 1, monday_of(week_of(last_day) + 1) + 1)
-            days += (first_day + 1 for first_day in source.firsts[::4])
+        for pay_day in reversed(source.days):
+            if pay_day < today - 7:
+                break
+            days += (pay_day + 1, monday_of(week_of(pay_day) + 1) + 1)
+        days += (first_day + 1 for first_day in source.firsts[::4])
     return min((day for day in days if day > today), default=None)
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator
+from datetime import date
+from typing import Final
 
 from models.calendars import date_of_day, day_of_date
 from models.ledger import Loan, balances_at
 from models.money import within_int64
 from models.rules import Rules
+
+_LAST_DAY: Final = day_of_date(date.max) - 31
+"""From here on the calendar ends: absurd dates stop nobody."""
 
 
 def is_open(loan: Loan, known_ms: int) -> bool:
@@ -57,9 +62,11 @@ def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: R
 
 def month_later(day: int) -> int:
     """The same day of the next month, or its last day where it has no such day."""
-    date = date_of_day(day)
-    year, month = (date.year + 1, 1) if date.month == 12 else (date.year, date.month + 1)
-    return day_of_date(date.replace(year=year, month=month, day=min(date.day, monthrange(year, month)[1])))
+    if day >= _LAST_DAY:
+        return day + 31
+    today = date_of_day(day)
+    year, month = (today.year + 1, 1) if today.month == 12 else (today.year, today.month + 1)
+    return day_of_date(today.replace(year=year, month=month, day=min(today.day, monthrange(year, month)[1])))
 
 
 def enters_month_day(due_day: int) -> int:

@@ -1,0 +1,550 @@
+"""The signal on both sides of its thresholds, what counts as debt and income, how it ends, and its laws."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import debts
+from models.alerts import Finding, Severity
+from models.balances import short_id
+from models.calendars import HOUR_MS
+from models.debts import (
+    LAPSE_DAYS,
+    LATE_DAYS,
+    LENDERS_MAX,
+    SUMMARIES_MAX,
+    DebtEvidence,
+    regular_repayments,
+    summary_minor,
+)
+from models.events import CreditSummary, Event, FundFlow, LoanOpened, Repayment
+from models.income import IncomeEvidence
+from models.income_level import REMEMBERED_DAYS, monthly_income
+from models.obligations import enters_month_day, month_later
+from models.rules import Rules
+from models.signals.over_indebtedness import judge, next_deadline_ms, resolution
+from tests.support.events import at, ended, event_id, flow, loan, paid, rules, run, story
+from tests.support.means import by_time, day_number, days_before, income_of, loans_of, monthly_pay
+
+RULES = rules()
+NOW_MS = at("2025-06-15", "00:00")
+TODAY = day_number("2025-06-15")
+PAY = income_of(*monthly_pay("2025-01-10", 6, 1_000_000))
+"""10,000.00 a month, five months of it."""
+
+
+def months(amount_minor: int, day: int = 20, **fields: Any) -> LoanOpened:
+    """A loan of twelve instalments from the first month of 2025 on."""
+    return loan(
+        "2024-12-15", [(f"2025-{month:02d}-{day:02d}", amount_minor) for month in range(1, 13)], **fields
+    )
+
+
+def up_to_date(amount_minor: int, **fields: Any) -> list[LoanOpened | Repayment]:
+    """The same with all instalments paid that fell due."""
+    loan_id = fields.get("loan_id", "l-1")
+    return [months(amount_minor, **fields), paid("2025-06-01", 5 * amount_minor, loan_id=loan_id)]
+
+
+def repaid(when: str, amount_minor: int, lender: str | None = "p2p-1", **fields: Any) -> FundFlow:
+    """A repayment elsewhere."""
+    return flow(
+        when,
+        amount_minor,
+        "loan_repayment",
+        "out",
+        counterparty_id=lender,
+        counterparty_kind="lender",
+        **fields,
+    )
+
+
+def summary(when: str, monthly_due_minor: int | None, source: str = "bureau") -> CreditSummary:
+    """What a vendor tells."""
+    return CreditSummary(
+        event_id=event_id(),
+        borrower_id="b-1",
+        event_time_ms=at(when),
+        source=source,
+        window_days=30,
+        applications=1,
+        institutions=1,
+        monthly_due_minor=monthly_due_minor,
+    )
+
+
+def debts_of(*events: FundFlow | CreditSummary, own_rules: Rules = RULES) -> DebtEvidence:
+    """Debts elsewhere in the order given."""
+    evidence = DebtEvidence()
+    for event in events:
+        if isinstance(event, FundFlow):
+            debts.record_flow(evidence, event, own_rules)
+        else:
+            debts.record_summary(evidence, event, own_rules)
+    return evidence
+
+
+def found(
+    own_minor: int = 0,
+    *elsewhere: FundFlow | CreditSummary,
+    opened: Severity | None = None,
+    owed: list[LoanOpened | Repayment] | None = None,
+    income: IncomeEvidence = PAY,
+    now_ms: int = NOW_MS,
+    own_rules: Rules = RULES,
+) -> Finding | None:
+    """Judge a borrower who earns 10,000.00 a month."""
+    loans = loans_of(*(owed if owed is not None else up_to_date(own_minor)))
+    return judge(loans, debts_of(*elsewhere), income, now_ms, opened, own_rules)
+
+
+def severity_of(finding: Finding | None) -> Severity | None:
+    """The severity alone."""
+    return None if finding is None else finding.severity
+
+
+# ---- thresholds ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own_minor", "severity"),
+    [
+        (499_999, None),
+        (500_000, Severity.WATCH),
+        (699_999, Severity.WATCH),
+        (700_000, Severity.WARNING),
+        (999_999, Severity.WARNING),
+        (1_000_000, Severity.SERIOUS),
+    ],
+)
+def test_the_ratio_sets_the_severity(own_minor: int, severity: Severity | None) -> None:
+    """Half of the income is watch, seven tenths warning, all of it serious."""
+    assert severity_of(found(own_minor)) == severity
+
+
+@pytest.mark.parametrize(
+    ("own_minor", "opened", "severity"),
+    [
+        (450_000, Severity.WATCH, Severity.WATCH),
+        (449_999, Severity.WATCH, None),
+        (650_000, Severity.WARNING, Severity.WARNING),
+        (649_999, Severity.WARNING, Severity.WATCH),
+        (650_000, Severity.WATCH, Severity.WATCH),
+        (950_000, Severity.SERIOUS, Severity.SERIOUS),
+        (949_999, Severity.SERIOUS, Severity.WARNING),
+        (450_000, None, None),
+    ],
+)
+def test_an_open_alert_eases_later_than_it_rose(
+    own_minor: int, opened: Severity | None, severity: Severity | None
+) -> None:
+    """A severity holds until the ratio is five points below its threshold."""
+    assert severity_of(found(own_minor, opened=opened)) == severity
+
+
+def test_the_policy_sets_the_thresholds() -> None:
+    """Other numbers in the policy judge by those."""
+    own = rules("[signals.over_indebtedness]\nseverity = { watch = 0.2, warning = 0.3, serious = 1.5 }")
+    assert severity_of(found(200_000, own_rules=own)) == Severity.WATCH
+    assert severity_of(found(1_499_999, own_rules=own)) == Severity.WARNING
+
+
+@pytest.mark.parametrize(("first", "is_found"), [("2025-03-12", True), ("2025-03-13", False)])
+def test_income_must_be_known_for_long_enough(first: str, is_found: bool) -> None:
+    """Ninety days from the first to the last pay are enough, eighty-nine are not."""
+    income = income_of(flow(first, 900_000), flow("2025-04-10", 900_000), flow("2025-06-10", 900_000))
+    assert (found(900_000, income=income) is not None) == is_found
+
+
+def test_without_income_nothing_is_found() -> None:
+    """Nobody knows what the debts are to be compared with."""
+    assert found(5_000_000, income=IncomeEvidence()) is None
+    assert found(5_000_000, income=income_of(*monthly_pay("2025-01-10", 6, 9, currency="USD"))) is None
+
+
+# ---- own debts -------------------------------------------------------------------------------------------------------
+
+
+def test_a_month_holds_one_monthly_instalment() -> None:
+    """Never none and never two, on whatever day one looks, also at the ends of months."""
+    for due in (1, 15, 28):
+        owed: list[LoanOpened | Repayment] = [months(600_000, due)]
+        for day in range(TODAY - 130, TODAY):
+            finding = found(owed=owed, now_ms=RULES.calendar.midnight_ms(day), income=PAST_PAY)
+            assert finding is not None, day
+            assert finding.reasons[0].evidence["own_due_minor"] == 600_000
+
+
+PAST_PAY = income_of(*monthly_pay("2024-07-10", 12, 1_000_000))
+
+
+def test_paying_ahead_is_not_being_less_in_debt() -> None:
+    """The instalment of this month still counts after it was paid."""
+    assert severity_of(found(owed=[*up_to_date(500_000), paid("2025-06-14", 500_000)])) == Severity.WATCH
+
+
+def test_loans_add_up_and_ended_ones_do_not_count() -> None:
+    """Two loans of a quarter each are watch; one that is paid off, or not yet begun, is none."""
+    both = [*up_to_date(250_000), *up_to_date(250_000, loan_id="l-2")]
+    assert severity_of(found(owed=both)) == Severity.WATCH
+    assert found(owed=[*both, paid("2025-06-14", 7 * 250_000, loan_id="l-2")]) is None
+    later = loan("2025-06-16", [("2025-07-01", 900_000)], loan_id="l-3")
+    assert found(owed=[*up_to_date(100_000), later]) is None
+
+
+def test_what_is_past_due_is_not_counted_again() -> None:
+    """`missed_payment` speaks of it."""
+    assert found(owed=[months(400_000)]) is None
+
+
+def test_currencies_are_kept_apart() -> None:
+    """A loan in dollars is not compared with yuan."""
+    assert found(owed=[*up_to_date(300_000), *up_to_date(300_000, loan_id="l-2", currency="USD")]) is None
+
+
+# ---- debts elsewhere -------------------------------------------------------------------------------------------------
+
+
+def test_a_summary_counts_while_fresh() -> None:
+    """From the next midnight on, for forty-five days."""
+    assert found(200_000, summary("2025-06-15", 300_000), now_ms=at("2025-06-15", "23:00")) is None
+    told = summary("2025-05-01", 300_000)
+    assert severity_of(found(200_000, told)) == Severity.WATCH
+    assert summary_minor(debts_of(told), day_number("2025-06-15"), 45) == 300_000
+    assert summary_minor(debts_of(told), day_number("2025-06-16"), 45) is None
+    assert found(200_000, summary("2025-05-01", None)) is None
+
+
+def test_of_several_sources_the_largest_counts_and_of_one_the_newest() -> None:
+    """They look at the same debts."""
+    evidence = debts_of(
+        summary("2025-06-01", 900_000, "a"),
+        summary("2025-06-02", 100_000, "a"),
+        summary("2025-06-01", 300_000, "b"),
+    )
+    assert summary_minor(evidence, TODAY, 45) == 300_000
+
+
+def test_a_summary_goes_before_repayments_seen() -> None:
+    """Who reads the bureau needs not guess from flows."""
+    flows = [repaid("2025-05-12", 600_000), repaid("2025-06-12", 600_000)]
+    assert severity_of(found(1_000, *flows)) == Severity.WATCH
+    assert found(1_000, *flows, summary("2025-06-01", 0)) is None
+
+
+def test_a_summary_names_no_currency() -> None:
+    """It is read in that of the own loans where they have one only."""
+    both = [*up_to_date(300_000), *up_to_date(1, loan_id="l-2", currency="USD")]
+    assert found(owed=both[:2], income=PAY) is None
+    assert found(300_000, summary("2025-06-01", 300_000)) is not None
+    assert found(0, summary("2025-06-01", 300_000), owed=both) is None
+
+
+def repayments_seen(*flows: FundFlow, day: int = TODAY, own: tuple[str, ...] = ()) -> tuple[int, int]:
+    """A month of regular repayments, and to how many lenders."""
+    return regular_repayments(debts_of(*flows), "CNY", day, own, RULES)
+
+
+def test_only_regular_repayments_count() -> None:
+    """A month without one before it is none; the smaller of two counts."""
+    assert repayments_seen(repaid("2025-06-12", 500_000)) == (0, 0)
+    assert repayments_seen(repaid("2025-05-12", 100_000), repaid("2025-06-12", 500_000)) == (100_000, 1)
+    assert repayments_seen(repaid("2025-05-12", 500_000), repaid("2025-06-12", 100_000)) == (100_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "monthly_minor"),
+    [("2025-05-19", 0), ("2025-05-18", 100), ("2025-04-19", 100), ("2025-04-18", 0)],
+)
+def test_the_month_before_is_25_to_54_days_back(before: str, monthly_minor: int) -> None:
+    """Gaps of twenty-five to fifty-four days are another month's; nearer ones are the same month's."""
+    assert repayments_seen(repaid(before, 100), repaid("2025-06-12", 100))[0] == monthly_minor
+
+
+def test_weekly_and_half_monthly_repayments_are_a_month_of_them() -> None:
+    """Four weeks of a weekly loan, two halves of a half-monthly one."""
+    weekly = [repaid(days_before("2025-06-12", 7 * n), 100) for n in reversed(range(9))]
+    halves = [repaid(days_before("2025-06-12", 15 * n), 100) for n in reversed(range(5))]
+    assert repayments_seen(*weekly) == (400, 1)
+    assert repayments_seen(*halves) == (200, 1)
+
+
+def test_who_is_paid_no_more_lapses() -> None:
+    """Forty days after the last payment it still counts, a day later not."""
+    flows = [repaid("2025-04-12", 100), repaid("2025-05-12", 100)]
+    last = day_number("2025-05-12")
+    assert repayments_seen(*flows, day=last + LAPSE_DAYS) == (100, 1)
+    assert repayments_seen(*flows, day=last + LAPSE_DAYS + 1) == (0, 0)
+
+
+def test_own_platforms_and_unnamed_payments_do_not_count() -> None:
+    """They are in the ledger, or may be."""
+    monthly = [("2025-05-12", 100), ("2025-06-12", 100)]
+    assert repayments_seen(*(repaid(*one) for one in monthly), own=("p2p-1",)) == (0, 0)
+    assert repayments_seen(*(repaid(*one, lender=None) for one in monthly)) == (0, 0)
+    assert repayments_seen(*(repaid(*one, loan_id="l-1") for one in monthly)) == (0, 0)
+    assert repayments_seen(*(repaid(*one, currency="USD") for one in monthly)) == (0, 0)
+    own = rules('own_institutions = ["us"]\ninstitution_aliases = { p2p-1 = "us" }')
+    evidence = debts_of(*(repaid(*one) for one in monthly), own_rules=own)
+    assert regular_repayments(evidence, "CNY", TODAY, (), own) == (0, 0)
+
+
+def test_repayments_of_today_count_from_tomorrow_on() -> None:
+    """As of midnights, like all that is seen on accounts."""
+    flows = [repaid("2025-05-12", 100), repaid("2025-06-15", 100)]
+    assert repayments_seen(*flows) == (0, 0)
+    assert repayments_seen(*flows, day=TODAY + 1) == (100, 1)
+
+
+# ---- income ----------------------------------------------------------------------------------------------------------
+
+
+def test_income_that_was_lost_is_remembered_for_a_while() -> None:
+    """That is `income_drop`'s to tell; no debt grew by it."""
+    income = income_of(*monthly_pay("2024-10-10", 6, 1_000_000))
+    last = day_number("2025-03-10")
+    for day, amount_minor in ((last + REMEMBERED_DAYS, 1_000_000), (last + REMEMBERED_DAYS + 1, None)):
+        known = monthly_income(income, "CNY", day, RULES)
+        assert (None if known is None else known.amount_minor) == amount_minor
+
+
+def test_pay_of_today_counts_from_tomorrow_on() -> None:
+    """As of midnights: the judgement is the same all day."""
+    income = income_of(*monthly_pay("2025-01-10", 5, 500_000), flow("2025-06-15", 2_000_000))
+    assert severity_of(found(500_000, income=income, now_ms=at("2025-06-15", "23:00"))) == Severity.SERIOUS
+    assert found(500_000, income=income, now_ms=at("2025-06-16", "00:00")) is None
+
+
+# ---- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_reason_can_be_checked_line_by_line() -> None:
+    """The evidence holds the very numbers compared, and both texts say the same."""
+    finding = found(300_000, repaid("2025-05-12", 250_000), repaid("2025-06-12", 250_000))
+    assert finding is not None
+    (reason,) = finding.reasons
+    assert reason.code == "OI-RATIO"
+    assert reason.evidence == {
+        "ratio": 0.55,
+        "threshold": 0.5,
+        "own_due_minor": 300_000,
+        "elsewhere_due_minor": 250_000,
+        "elsewhere_source": "repayments",
+        "elsewhere_lenders": 1,
+        "income_minor": 1_000_000,
+        "income_history_days": 151,
+        "last_income_date": "2025-06-10",
+        "currency": "CNY",
+    }
+    assert reason.text.en == (
+        "3,000.00 CNY fall due here within a month and 2,500.00 CNY elsewhere (repayments seen): 55 % of the recognised "
+        "income of 10,000.00 CNY a month (this severity holds from 50 %)."
+    )
+    assert reason.text.zh == (
+        "一个月内本机构应还 3,000.00 CNY，他处应还 2,500.00 CNY（所见还款）：占可识别月收入 10,000.00 CNY 的 55 %"
+        "（达到 50 % 即为此级别）。"
+    )
+
+
+# ---- the life of an alert --------------------------------------------------------------------------------------------
+
+
+def told_of(*events: Event, until: str = "2025-07-31") -> list[str]:
+    """The alerts of this signal."""
+    return [line for line in story(run(by_time(events), until=until)) if "over_indebtedness" in line]
+
+
+def test_a_new_loan_opens_and_its_end_closes() -> None:
+    """At once, for both are known."""
+    second = loan("2025-05-05", [(f"2025-{month:02d}-25", 400_000) for month in range(5, 13)], loan_id="l-2")
+    pays = monthly_pay("2025-01-10", 7, 1_000_000)
+    dues = [paid(f"2025-{month:02d}-19", 200_000) for month in range(1, 8)]
+    alerts = run(
+        by_time([months(200_000), second, *pays, *dues, ended("2025-06-20", loan_id="l-2")]),
+        until="2025-06-21",
+    )
+    assert [line for line in story(alerts) if "over_" in line] == [
+        "2025-05-05 10:00 over_indebtedness opened watch",
+        "2025-06-20 12:00 over_indebtedness resolved watch",
+    ]
+    assert {alert.recommendation.stage for alert in alerts if alert.status == "opened"} >= {"review_limit"}
+
+
+def test_the_second_repayment_elsewhere_opens_at_midnight() -> None:
+    """Then it is seen to be regular."""
+    pays = monthly_pay("2025-01-10", 7, 1_000_000)
+    dues = [paid(f"2025-{month:02d}-19", 200_000) for month in range(1, 8)]
+    elsewhere = [repaid("2025-04-12", 500_000), repaid("2025-05-12", 500_000)]
+    assert told_of(months(200_000), *pays, *dues, *elsewhere) == [
+        "2025-05-13 00:00 over_indebtedness opened warning",
+        "2025-06-22 00:00 over_indebtedness resolved warning",
+    ]
+
+
+def test_without_an_own_loan_there_is_nothing_to_review() -> None:
+    """And an alert ends with the last of them."""
+    pays = monthly_pay("2025-01-10", 6, 1_000_000)
+    assert told_of(*pays, summary("2025-06-01", 5_000_000)) == []
+    assert found(0, summary("2025-06-01", 5_000_000), owed=[]) is None
+    loans = loans_of(*up_to_date(500_000))
+    assert resolution(loans, PAY, NOW_MS, RULES) is None
+    assert resolution({}, PAY, NOW_MS, RULES) == "passed"
+    assert resolution(loans, IncomeEvidence(), NOW_MS, RULES) == "passed"
+
+
+def test_pay_learnt_late_retracts() -> None:
+    """A second employer's pay that was there all along."""
+    pays = monthly_pay("2024-12-10", 6, 600_000)
+    extra = [
+        flow(
+            f"2025-0{n}-12",
+            600_000,
+            counterparty_id="e-2",
+            ingested_at_ms=at("2025-05-20"),
+        )
+        for n in range(1, 6)
+    ]
+    second = loan("2025-05-05", [("2025-05-25", 400_000), ("2025-06-25", 400_000)], loan_id="l-2")
+    lines = [*by_time([*pays, second]), *extra]
+    told = [line for line in story(run(lines, until="2025-05-21")) if "over_" in line]
+    assert told[0] == "2025-05-05 10:00 over_indebtedness opened watch"
+    assert any("retracted" in line for line in told)
+
+
+# ---- deadlines and laws ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("day", "later"),
+    [
+        ("2025-01-15", "2025-02-15"),
+        ("2025-01-31", "2025-02-28"),
+        ("2024-01-31", "2024-02-29"),
+        ("2025-12-31", "2026-01-31"),
+        ("2025-02-28", "2025-03-28"),
+    ],
+)
+def test_a_month_later_is_the_same_day_of_the_next_month(day: str, later: str) -> None:
+    """Or its last day, where it has no such day."""
+    assert month_later(day_number(day)) == day_number(later)
+
+
+@given(st.integers(0, 60_000))
+def test_a_day_enters_the_month_at_one_day(due: int) -> None:
+    """From it on the day lies within a month, before it does not."""
+    day = enters_month_day(due)
+    assert month_later(day) > due >= day
+    assert month_later(day - 1) <= due
+
+
+def test_far_dates_stop_nobody() -> None:
+    """The calendar ends in the year 9999."""
+    assert month_later(2_932_896) == 2_932_927
+
+
+BEGIN = day_number("2025-01-01")
+FLOWS = st.lists(
+    st.builds(
+        lambda day, hour, lender, amount: repaid(
+            "2025-01-01",
+            amount,
+            lender,
+            event_time_ms=RULES.calendar.midnight_ms(BEGIN + day) + hour * HOUR_MS,
+        ),
+        st.integers(0, 180),
+        st.sampled_from([0, 9, 23]),
+        st.sampled_from(["x", "y", "own"]),
+        st.sampled_from([100_000, 300_000]),
+    ),
+    max_size=25,
+)
+SUMMARIES = st.lists(
+    st.builds(
+        lambda day, due, source: summary(days_before("2025-06-29", day), due, source),
+        st.integers(0, 180),
+        st.sampled_from([0, 200_000, 600_000]),
+        st.sampled_from(["a", "b"]),
+    ),
+    max_size=SUMMARIES_MAX,
+)
+LOANS = loans_of(*up_to_date(300_000))
+
+
+@given(FLOWS, SUMMARIES, st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_matter(
+    flows: list[FundFlow], summaries: list[CreditSummary], dice: Random
+) -> None:
+    """The same debts in another order are the same on every day that may be asked for."""
+    mixed: list[FundFlow | CreditSummary] = [*flows, *summaries]
+    dice.shuffle(mixed)
+    one, other = debts_of(*flows, *summaries), debts_of(*mixed)
+    for day in range(max(one.newest_day, BEGIN) - LATE_DAYS, BEGIN + 260, 7):
+        assert regular_repayments(one, "CNY", day, ("own",), RULES) == regular_repayments(
+            other, "CNY", day, ("own",), RULES
+        )
+        assert summary_minor(one, day, 45) == summary_minor(other, day, 45)
+
+
+@given(FLOWS, SUMMARIES, st.integers(0, LATE_DAYS))
+def test_later_debts_change_no_answer(
+    flows: list[FundFlow], summaries: list[CreditSummary], back_days: int
+) -> None:
+    """As of a midnight, all that is known says what was known then."""
+    log: list[FundFlow | CreditSummary] = [*by_time([*flows, *summaries])]  # type: ignore[list-item]  # both are events
+    whole = debts_of(*log)
+    day = max(whole.newest_day, BEGIN + 100) - back_days
+    cut = debts_of(*(event for event in log if event.event_time_ms < RULES.calendar.midnight_ms(day)))
+    assert regular_repayments(whole, "CNY", day, (), RULES) == regular_repayments(cut, "CNY", day, (), RULES)
+    assert summary_minor(whole, day, 45) == summary_minor(cut, day, 45)
+
+
+@given(FLOWS, SUMMARIES, st.sampled_from([None, Severity.WATCH, Severity.WARNING, Severity.SERIOUS]))
+def test_time_alone_changes_no_judgement_between_deadlines(
+    flows: list[FundFlow], summaries: list[CreditSummary], opened: Severity | None
+) -> None:
+    """From one announced midnight to the next the judgement stays as it is."""
+    evidence = debts_of(*flows, *summaries)
+    now_ms = at("2025-04-01", "00:00")
+    for _ in range(60):
+        due_ms = next_deadline_ms(LOANS, evidence, PAY, now_ms, RULES)
+        if due_ms is None:
+            break
+        assert due_ms > now_ms
+        assert RULES.calendar.midnight_ms(RULES.calendar.day_of(due_ms)) == due_ms
+        expected = judge(LOANS, evidence, PAY, now_ms, opened, RULES)
+        for between_ms in {now_ms + HOUR_MS, (now_ms + due_ms) // 2, due_ms - 1}:
+            assert judge(LOANS, evidence, PAY, min(between_ms, due_ms - 1), opened, RULES) == expected
+        now_ms = due_ms
+
+
+@given(FLOWS, SUMMARIES, st.integers(0, 50))
+def test_state_survives_its_bytes(flows: list[FundFlow], summaries: list[CreditSummary], cut: int) -> None:
+    """Encoding and decoding in the middle of a log changes nothing."""
+    log: list[FundFlow | CreditSummary] = [*flows, *summaries]
+    cut %= len(log) + 1
+    restored = msgspec.msgpack.decode(msgspec.msgpack.encode(debts_of(*log[:cut])), type=DebtEvidence)
+    for event in log[cut:]:
+        if isinstance(event, FundFlow):
+            debts.record_flow(restored, event, RULES)
+        else:
+            debts.record_summary(restored, event, RULES)
+    assert restored == debts_of(*log)
+
+
+def test_the_evidence_is_bounded() -> None:
+    """Lenders, payments and summaries have their limits, and the newest are kept."""
+    many = debts_of(*(repaid(days_before("2025-06-15", 60 - n), 1, f"p{n}") for n in range(60)))
+    assert [lender.counterparty_id for lender in many.lenders] == [
+        f"p{n}" for n in range(60 - LENDERS_MAX, 60)
+    ]
+    daily = debts_of(*(repaid(days_before("2025-06-15", 400 - n), 1) for n in range(400)))
+    assert len(daily.lenders[0].paid) // 2 == LAPSE_DAYS + 55 + LATE_DAYS + 1
+    told = debts_of(*(summary(days_before("2025-06-15", 60 - n), n) for n in range(60)))
+    assert [one.monthly_due_minor for one in told.summaries] == list(range(60 - SUMMARIES_MAX, 60))
+    assert len(short_id("x" * 33)) == 16
