@@ -82,7 +82,12 @@ def snoozed(
     when: str, alert_id: str, until: int, time: str = "12:00", borrower: str = "b-1", **fields: Any
 ) -> AlertSnoozed:
     """An alert is put to sleep."""
-    about = {"alert_id": alert_id, "actor": "officer-1", "until_ms": until, "reason": "on holiday"}
+    about: dict[str, Any] = {
+        "alert_id": alert_id,
+        "actor": "officer-1",
+        "until_ms": until,
+        "reason": "on holiday",
+    }
     return AlertSnoozed(**about | _common(when, time, borrower, fields))
 
 

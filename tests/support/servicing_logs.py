@@ -18,6 +18,7 @@ from models.events import (
     HoldReleased,
     RestrictionLifted,
     RestrictionListed,
+    Verdict,
 )
 from models.servicing import HOLD_STRENGTH
 from tests.support.events import end_of, engine, feed_of
@@ -70,12 +71,13 @@ def _report(draw: st.DrawFn, borrower: str, event_id: str, alert_ids: list[str])
         case 2:
             return HoldReleased(**common, hold_id=hold_id, reason="other")
         case 3:
-            kind = draw(st.sampled_from((RestrictionListed, RestrictionLifted)))
-            return kind(**common, list="court", reason="unpaid")
+            if draw(st.booleans()):
+                return RestrictionListed(**common, list="court", reason="unpaid")
+            return RestrictionLifted(**common, list="court", reason="paid")
         case 4 | 5:
             return AlertSnoozed(**common, alert_id=alert_id, actor="o", until_ms=until_ms, reason="later")
         case 6:
-            verdict = draw(st.sampled_from(("confirmed", "false_positive")))
+            verdict: Verdict = "false_positive" if draw(st.booleans()) else "confirmed"
             return AlertReviewed(**common, alert_id=alert_id, actor="o", verdict=verdict)
         case 7:
             return AlertAcknowledged(**common, alert_id=alert_id, actor="o")
