@@ -388,7 +388,7 @@ def run(events: Iterable[Event], until: str, override: str = "") -> list[Alert]:
 
 def test_it_opens_rises_and_resolves_when_the_borrower_is_reached() -> None:
     """The fifth call, the tenth, the answer; it ends without a name, for reached is not paid."""
-    events = [LOAN, *calls(10, 10), contact("2025-02-25", "reached")]
+    events: list[Event] = [LOAN, *calls(10, 10), contact("2025-02-25", "reached")]
 
     assert story(run(events, "2025-02-25")) == [
         "2025-02-16 12:04 unreachable opened watch",
@@ -399,7 +399,7 @@ def test_it_opens_rises_and_resolves_when_the_borrower_is_reached() -> None:
 
 def test_it_resolves_as_paid_when_nothing_is_past_due() -> None:
     """Nobody need be found any more."""
-    events = [LOAN, *calls(5, 5), paid("2025-02-20", 100_000)]
+    events: list[Event] = [LOAN, *calls(5, 5), paid("2025-02-20", 100_000)]
 
     assert story(run(events, "2025-02-25"))[-1] == "2025-02-20 12:00 unreachable resolved watch paid"
 
@@ -418,7 +418,7 @@ def test_a_broken_promise_opens_at_its_end_and_passes_with_its_window() -> None:
 def test_a_promise_broken_before_opens_when_a_loan_falls_past_due() -> None:
     """Paid up in between, the word that was broken counts again with the next miss."""
     two = loan("2025-01-01", [(DUE, 100_000), ("2025-03-10", 100_000)])
-    events = [two, promise("2025-02-12", "2025-02-13", 100_000), paid("2025-02-20", 100_000)]
+    events: list[Event] = [two, promise("2025-02-12", "2025-02-13", 100_000), paid("2025-02-20", 100_000)]
 
     assert story(run(events, "2025-03-11")) == [
         "2025-02-15 00:00 unreachable opened watch",
@@ -458,7 +458,7 @@ def test_an_answer_learnt_late_retracts() -> None:
 
 def test_a_cooldown_holds_back_what_is_no_worse() -> None:
     """A row of five within seven days after an answer is no second alert, until the seven days are over."""
-    events = [LOAN, *calls(5, 5), contact("2025-02-17", "reached"), *calls(5, 3, "2025-02-18")]
+    events: list[Event] = [LOAN, *calls(5, 5), contact("2025-02-17", "reached"), *calls(5, 3, "2025-02-18")]
 
     assert story(run(events, "2025-02-28")) == [
         "2025-02-16 12:04 unreachable opened watch",
