@@ -18,7 +18,7 @@ from tests.support.events import end_of, engine, feed_of
 from tests.support.servicing_logs import served_logs, served_logs_in_order
 
 UNTIL = "2025-09-30"
-EXAMPLES = 40
+EXAMPLES = 25
 PLAIN = ""
 COMBINED = """
 combinations = [
