@@ -18,6 +18,7 @@ SignalName = Literal[
     "unreachable",
     "payment_at_risk",
     "over_indebtedness",
+    "asset_flight",
 ]
 Status = Literal["opened", "escalated", "eased", "updated", "resolved", "retracted"]
 Resolution = Literal["paid", "rescheduled", "compensated", "written_off", "sold", "cancelled", "passed"]
@@ -179,6 +180,11 @@ def canonical_bytes(alert: Alert) -> bytes:
     del document["chain"]["hash"]
     # A reader's decoder makes 0 into 0.0; its bytes must come out the same.
     document["risk"]["probability"] = _whole_as_integer(alert.risk.probability)
+    return sorted_bytes(document)
+
+
+def sorted_bytes(document: object) -> bytes:
+    """JSON of plain values with sorted keys, without white space."""
     return _canonical_encoder.encode(document)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from streams.commands.alerts import alerts
+from streams.commands.audit import audit
 from streams.commands.backtest import backtest
 from streams.commands.borrower import borrower
 from streams.commands.convert import convert
@@ -42,6 +43,7 @@ for _command in (
     alerts,
     dead_letters,
     borrower,
+    audit,
     lag,
 ):
     main.add_command(_command)

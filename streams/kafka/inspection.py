@@ -26,6 +26,9 @@ _RETRY_SECONDS: Final = 0.2
 _POLL_MS: Final = 200
 """How long an empty poll waits."""
 _POLL_RECORDS_MAX: Final = 5_000
+_NEAR_END_RECORDS: Final = 2_000
+"""How far before the end the latest record of a key is looked for first: most transactions are smaller."""
+_NEAR_END_GROWTH: Final = 8
 
 T = TypeVar("T")
 
@@ -116,13 +119,23 @@ class Inspector:
             raise InspectionError(f"topic {topic} does not exist: run `forewarn topics apply`")
         return count
 
-    def begin(self, topic: str, partitions: Sequence[int], *, from_beginning: bool = True) -> None:
-        """Stand at the beginning (or the end) of some partitions, for `poll`."""
+    def begin(
+        self,
+        topic: str,
+        partitions: Sequence[int],
+        *,
+        from_beginning: bool = True,
+        from_offset: int | None = None,
+    ) -> None:
+        """Stand at the beginning, the end or an offset of some partitions, for `poll`."""
         consumer = self._consumer
         assigned = [TopicPartition(topic, partition) for partition in partitions]
         self._ends = self._ask(consumer.end_offsets, assigned, REQUEST_TIMEOUT_MS)
         consumer.assign(assigned)
-        if from_beginning:
+        if from_offset is not None:
+            for partition in assigned:
+                consumer.seek(partition, from_offset)
+        elif from_beginning:
             self._ask(consumer.seek_to_beginning, *assigned)
         else:
             for partition, end in self._ends.items():
@@ -133,13 +146,20 @@ class Inspector:
         arrived: dict[Any, list[Any]] = self._ask(self._consumer.poll, wait_ms)
         return [_read(record) for records in arrived.values() for record in records]
 
-    def read(self, topic: str, partitions: Sequence[int]) -> Iterator[Read]:
+    def read(
+        self, topic: str, partitions: Sequence[int], *, from_offset: int | None = None
+    ) -> Iterator[Read]:
         """Yield the committed records of a topic up to where it ended when reading began.
+
+        Args:
+            topic: with prefix.
+            partitions: which of it.
+            from_offset: where to begin in each; what retention deleted is left out.
 
         Raises:
             InspectionError: Kafka does not answer.
         """
-        self.begin(topic, partitions)
+        self.begin(topic, partitions, from_offset=from_offset)
         ends = dict(self._ends)
         left = set(ends)
         while left:
@@ -151,6 +171,33 @@ class Inspector:
                 for partition in left
                 if self._ask(self._consumer.position, partition) < ends[partition]
             }
+
+    def span(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that the log still holds, and the one behind the last that is committed."""
+        asked = TopicPartition(topic, partition)
+        start = self._ask(self._consumer.beginning_offsets, [asked], REQUEST_TIMEOUT_MS)[asked]
+        end = self._ask(self._consumer.end_offsets, [asked], REQUEST_TIMEOUT_MS)[asked]
+        return int(start), int(end)
+
+    def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int | None:
+        """The first offset produced at an instant or later; None where there is none."""
+        asked = TopicPartition(topic, partition)
+        found = self._ask(self._consumer.offsets_for_times, {asked: timestamp_ms})[asked]
+        return None if found is None else int(found.offset)
+
+    def latest_near_end(self, topic: str, partition: int, key: bytes) -> bytes | None:
+        """As `latest`, for a key that is written again and again: looked for from the end, in growing steps."""
+        start, end = self.span(topic, partition)
+        step = _NEAR_END_RECORDS
+        while True:
+            begin = max(start, end - step)
+            value, is_found = None, False
+            for record in self.read(topic, [partition], from_offset=begin):
+                if record.key == key:
+                    value, is_found = record.value, True
+            if is_found or begin == start:
+                return value
+            step *= _NEAR_END_GROWTH
 
     def latest(self, topic: str, partition: int, key: bytes) -> bytes | None:
         """Return the last value written under a key; None where there is none or it was deleted."""

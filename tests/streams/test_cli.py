@@ -50,6 +50,7 @@ def test_the_commands_of_the_blueprint_are_there() -> None:
         "alerts tail",
         "dead-letters list",
         "borrower show",
+        "audit verify",
         "lag",
     }
 
@@ -211,6 +212,7 @@ def test_settings_that_cannot_be_simulated_are_named(tmp_path: Path) -> None:
         ("alerts", "tail"),
         ("dead-letters", "list"),
         ("borrower", "show", "b-1"),
+        ("audit", "verify"),
         ("topics", "apply"),
         ("topics", "check"),
         ("simulate", "--to-kafka"),
