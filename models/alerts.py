@@ -19,6 +19,7 @@ SignalName = Literal[
     "payment_at_risk",
     "over_indebtedness",
     "asset_flight",
+    "relapse",
 ]
 Status = Literal["opened", "escalated", "eased", "updated", "resolved", "retracted"]
 Resolution = Literal["paid", "rescheduled", "compensated", "written_off", "sold", "cancelled", "passed"]

@@ -53,10 +53,11 @@ from models.signal_table import (
     MULTI_PLATFORM_BORROWING,
     OVER_INDEBTEDNESS,
     PAYMENT_AT_RISK,
+    RELAPSE,
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import payment_at_risk
+from models.signals import payment_at_risk, relapse
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -88,6 +89,7 @@ _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
 _PAYMENT_AT_RISK: Final[Touched] = ((PAYMENT_AT_RISK, None),)
 _OVER_INDEBTEDNESS: Final[Touched] = ((OVER_INDEBTEDNESS, None),)
 _UNREACHABLE: Final[Touched] = ((UNREACHABLE, None),)
+_RELAPSE: Final[Touched] = ((RELAPSE, None),)
 _INCOME_AND_LOOK: Final = Noted(touched=((INCOME_DROP, None), *_PAYMENT_AT_RISK))
 _BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
 
@@ -247,7 +249,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
             (MULTI_PLATFORM_BORROWING, None),
             *_touched_by_dues(borrower),
             *(_OVER_INDEBTEDNESS if borrower.income.sources else ()),
-            *_touched_by_payments(borrower),
+            *_touched_by_payments(borrower, rules),
         ),
         entered_up_to_ms=_apply_waiting(borrower, event.loan_id, rules),
     )
@@ -268,7 +270,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
             (MISSED_PAYMENT, event.loan_id),
             *_touched_by_dues(borrower),
             *(() if isinstance(event, Repayment) or not borrower.income.sources else _OVER_INDEBTEDNESS),
-            *_touched_by_payments(borrower),
+            *_touched_by_payments(borrower, rules),
         ),
         rewrites_past=isinstance(event, ScheduleChanged) and event.reason == "correction",
         entered_up_to_ms=entered_up_to_ms,
@@ -292,7 +294,7 @@ def _record_snapshot(borrower: Borrower, event: LoanSnapshot, origin: Origin, ru
         touched=(
             (MISSED_PAYMENT, event.loan_id),
             *_touched_by_dues(borrower),
-            *_touched_by_payments(borrower),
+            *_touched_by_payments(borrower, rules),
         ),
         noticed=f"snapshot.{done}",
         rewrites_past=True,
@@ -306,9 +308,11 @@ def _touched_by_dues(borrower: Borrower) -> Touched:
     return _PAYMENT_AT_RISK if borrower.balances.accounts else ()
 
 
-def _touched_by_payments(borrower: Borrower) -> Touched:
-    """A payment keeps a promise, and ends what a contact was sought for."""
-    return _UNREACHABLE if borrower.servicing.contacts else ()
+def _touched_by_payments(borrower: Borrower, rules: Rules) -> Touched:
+    """A payment keeps a promise, and ends what a contact was sought for; a miss after one that was repaired is a relapse."""
+    touched = _UNREACHABLE if borrower.servicing.contacts else ()
+    is_open = open_episode(borrower.episodes, RELAPSE, None) is not None
+    return touched + _RELAPSE if is_open or relapse.may_matter(borrower.loans, rules) else touched
 
 
 def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:

@@ -132,9 +132,9 @@ class PaymentAtRiskPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 class RelapseCounts(Struct, frozen=True, forbid_unknown_fields=True):
     """Spells past due, the present one included, at which each severity begins."""
 
-    watch: Annotated[int, Meta(ge=2, le=100)]
-    warning: Annotated[int, Meta(ge=2, le=100)]
-    serious: Annotated[int, Meta(ge=2, le=100)]
+    watch: Annotated[int, Meta(ge=1, le=100)]
+    warning: Annotated[int, Meta(ge=1, le=100)]
+    serious: Annotated[int, Meta(ge=1, le=100)]
 
 
 class RelapseWorst(Struct, frozen=True, forbid_unknown_fields=True):

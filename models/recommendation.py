@@ -53,6 +53,13 @@ _STAGES: Final[dict[SignalName, dict[Severity, Stage]]] = {
         Severity.SERIOUS: "assign_agency",
         Severity.CRITICAL: "assign_agency",
     },
+    # A reminder did not hold the last time: speak, and look for a plan that the borrower can keep.
+    "relapse": {
+        Severity.WATCH: "call",
+        Severity.WARNING: "negotiate",
+        Severity.SERIOUS: "negotiate",
+        Severity.CRITICAL: "negotiate",
+    },
 }
 """The steps of the other signals; one that is not listed asks for a look at the limit."""
 _OTHER_STAGE: Final[Stage] = "review_limit"

@@ -12,6 +12,7 @@ from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
 from models.signals.over_indebtedness import OverIndebtedness
 from models.signals.payment_at_risk import PaymentAtRisk
+from models.signals.relapse import Relapse
 from models.signals.unreachable import Unreachable
 
 SIGNALS: Final[tuple[Signal, ...]] = (
@@ -21,6 +22,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     PaymentAtRisk(),
     OverIndebtedness(),
     Unreachable(),
+    Relapse(),
 )
 """In the order of their numbers in the state: append, never reorder."""
 
@@ -35,6 +37,7 @@ MULTI_PLATFORM_BORROWING: Final = _number_of("multi_platform_borrowing")
 PAYMENT_AT_RISK: Final = _number_of("payment_at_risk")
 OVER_INDEBTEDNESS: Final = _number_of("over_indebtedness")
 UNREACHABLE: Final = _number_of("unreachable")
+RELAPSE: Final = _number_of("relapse")
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)
     for clock in range(CLOCKS)

@@ -10,6 +10,7 @@ from models.ledger.entries import bill, change_limit, close, open_loan, pay, res
 from models.ledger.folding import balances_at
 from models.ledger.journal import LINES_PER_LOAN_MAX, NOT_IN_FORCE, Balances, Line, Loan, Payment
 from models.ledger.reconciling import Reconciled, complete, instant_ms, reconcile, take_on
+from models.ledger.spells import Spell, may_have_spells, spells
 from models.ledger.standing import (
     Standing,
     next_entry_ms,
@@ -29,6 +30,7 @@ __all__ = [
     "Loan",
     "Payment",
     "Reconciled",
+    "Spell",
     "Standing",
     "Voided",
     "balances_at",
@@ -37,6 +39,7 @@ __all__ = [
     "close",
     "complete",
     "instant_ms",
+    "may_have_spells",
     "next_entry_ms",
     "oldest_unpaid_day",
     "open_loan",
@@ -44,6 +47,7 @@ __all__ = [
     "reconcile",
     "reschedule",
     "reverse",
+    "spells",
     "standing",
     "take_on",
     "void",

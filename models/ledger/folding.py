@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from models.ledger.journal import ARREARS, NOT_IN_FORCE, Balances, Correction, Line, Loan, Payment
 from models.money import within_int64
@@ -27,9 +28,17 @@ def refold(loan: Loan, entry_ms: int, rules: Rules) -> None:
 
 
 def fold(
-    loan: Loan, upto_ms: int, known_ms: int, rules: Rules, ended: dict[int, list[int]] | None = None
+    loan: Loan,
+    upto_ms: int,
+    known_ms: int,
+    rules: Rules,
+    ended: dict[int, list[int]] | None = None,
+    observe: Callable[[int, Balances], None] | None = None,
 ) -> Balances:
-    """Fold the journal from its base up to `upto_ms`, in order of time; of payments what counts as of `known_ms`."""
+    """Fold the journal from its base up to `upto_ms`, in order of time; of payments what counts as of `known_ms`.
+
+    `observe` is shown the balances of the base, and those after all entries of each instant.
+    """
     balances = loan.base.copy()
     ended = {} if ended is None else ended
     after_ms = balances.upto_ms
@@ -51,7 +60,11 @@ def fold(
     ]
     entries.sort()
     lines_by_number = Counter(line.number for line in loan.lines)
+    observed_ms = after_ms
     for time_ms, kind, _, index in entries:
+        if observe is not None and time_ms > observed_ms:
+            observe(observed_ms, balances)
+            observed_ms = time_ms
         if kind == RESCHEDULE:
             _enter_reschedule(loan, balances, time_ms, known_ms, rules, ended)
         elif kind == PAYMENT:
@@ -62,6 +75,8 @@ def fold(
         else:
             is_alone = lines_by_number[loan.lines[index].number] == 1
             enter_line(loan, balances, index, rules, is_alone=is_alone)
+    if observe is not None:
+        observe(observed_ms, balances)
     balances.upto_ms = max(after_ms, upto_ms)
     return balances
 
