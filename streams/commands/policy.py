@@ -55,8 +55,16 @@ def _as_toml(path: tuple[str, ...], value: object) -> list[str]:
     """Every value under its whole key: what a policy file that leaves nothing to the default would say."""
     if isinstance(value, dict) and value:
         return [line for key, inner in value.items() for line in _as_toml((*path, _toml_key(key)), inner)]
-    # Strings, numbers, lists and the empty table are written alike in JSON and TOML.
-    return [f"{'.'.join(path)} = {msgspec.json.encode(value).decode()}"]
+    return [f"{'.'.join(path)} = {_toml_value(value)}"]
+
+
+def _toml_value(value: object) -> str:
+    """One value in line. Strings, numbers and empty tables are written alike in JSON and TOML."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, dict) and value:
+        return f"{{ {', '.join(f'{_toml_key(key)} = {_toml_value(inner)}' for key, inner in value.items())} }}"
+    return msgspec.json.encode(value).decode()
 
 
 def _toml_key(key: str) -> str:
