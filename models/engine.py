@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from models import combinations, evidence
+from models import combinations, erasure, evidence
 from models.alerts import Alert, ChainHead, link
 from models.borrower import (
     CLOCKS,
@@ -99,7 +99,6 @@ class RiskEngine:
         self.counts: Counter[str] = Counter()
         """What was noticed and not acted on, by name; drained by the caller."""
         self._rules = rules
-        self._has_combinations = bool(rules.policy.combinations)
         self._partition = partition
         self._belongs = belongs
         self._borrowers: dict[str, Borrower | bytes] = {}
@@ -263,7 +262,7 @@ class RiskEngine:
         if acquaintance is Acquaintance.FORGOTTEN:
             return self._refuse(borrower_id, borrower, event, feed, origin, "too-late")
         if isinstance(event, BorrowerErased):
-            self._erase(borrower_id)
+            self._erase(borrower_id, borrower, event.event_time_ms, origin)
             return None
         noted = evidence.record(borrower, event, origin, self._rules)
         if noted.refused is not None:
@@ -273,7 +272,7 @@ class RiskEngine:
             self.counts[noted.noticed] += 1
         for touched in noted.touched:
             self._react(borrower_id, borrower, touched, event.event_time_ms, origin, noted)
-        if self._has_combinations:
+        if noted.touched and self._rules.policy.combinations:
             self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
             self._present_again(borrower_id, borrower, event.event_time_ms, origin)
@@ -305,8 +304,10 @@ class RiskEngine:
             self._mark_incomplete(borrower_id, borrower, event.event_id, event.event_time_ms, origin)
         return reason
 
-    def _erase(self, borrower_id: str) -> None:
-        """Forget everything, as the law may demand; stale deadlines find nobody."""
+    def _erase(self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin) -> None:
+        """Close what is open and forget everything, as the law may demand; stale deadlines find nobody."""
+        at_ms = max(event_time_ms, self._watermarks_ms[HIGHEST])
+        erasure.close_alerts(borrower_id, borrower, Occasion(at_ms, event_time_ms, origin), self._publisher)
         self._borrowers.pop(borrower_id, None)
         self._publisher.forget(borrower_id)
         self.counts["borrowers_erased"] += 1
