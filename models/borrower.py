@@ -20,6 +20,7 @@ from models.events import TOPICS, Origin, RepaymentsEvent
 from models.income import IncomeEvidence
 from models.institutions import InstitutionEvidence
 from models.ledger import Loan
+from models.outflows import OutflowEvidence
 from models.recent_ids import RecentIds
 from models.sealed import Format, UntrustedRecordError, Upgrade
 from models.servicing import ServicingEvidence
@@ -75,6 +76,7 @@ class Borrower(Struct, array_like=True):
     balances: BalanceEvidence = msgspec.field(default_factory=BalanceEvidence)
     servicing: ServicingEvidence = msgspec.field(default_factory=ServicingEvidence)
     debts: DebtEvidence = msgspec.field(default_factory=DebtEvidence)
+    outflows: OutflowEvidence = msgspec.field(default_factory=OutflowEvidence)
     voids: list[AwaitedVoid] = []
     """Voids whose target has not come; the newest."""
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import balances, debts, income, institutions, ledger, servicing
+from models import balances, debts, income, institutions, ledger, outflows, servicing
 from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.episodes import open_episode
@@ -48,6 +48,7 @@ from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.rules import Rules
 from models.signal_table import (
+    ASSET_FLIGHT,
     INCOME_DROP,
     MISSED_PAYMENT,
     MULTI_PLATFORM_BORROWING,
@@ -57,7 +58,7 @@ from models.signal_table import (
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import payment_at_risk, relapse
+from models.signals import asset_flight, payment_at_risk, relapse
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -87,6 +88,7 @@ NOTHING: Final = Noted()
 _INCOME: Final = Noted(touched=((INCOME_DROP, None),))
 _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
 _PAYMENT_AT_RISK: Final[Touched] = ((PAYMENT_AT_RISK, None),)
+_ASSET_FLIGHT: Final[Touched] = ((ASSET_FLIGHT, None),)
 _OVER_INDEBTEDNESS: Final[Touched] = ((OVER_INDEBTEDNESS, None),)
 _UNREACHABLE: Final[Touched] = ((UNREACHABLE, None),)
 _RELAPSE: Final[Touched] = ((RELAPSE, None),)
@@ -117,6 +119,8 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _PAYMENT_AT_RISK
     if _record_debt(borrower, event, rules, touches_income=touches_income):
         touched += _OVER_INDEBTEDNESS
+    if _record_outflow(borrower, event, rules):
+        touched += _ASSET_FLIGHT
     return noted if touched is noted.touched else Noted(touched=touched)
 
 
@@ -149,6 +153,22 @@ def _record_balance(borrower: Borrower, event: FundFlow, rules: Rules, *, touche
     if is_told and is_first:
         return True
     return (is_told or touches_income) and _rewrites_a_look(borrower, event.event_time_ms, rules)
+
+
+def _record_outflow(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
+    """Remember a large transfer; return whether `asset_flight` is to be judged: while past due, or for the past."""
+    outflows.record_flow(borrower.outflows, event, rules)
+    at_ms = event.event_time_ms
+    if borrower.episodes and at_ms < borrower.judged_ms[REPAYMENTS] and _watches(borrower):
+        return True
+    if event.direction != "out" or not borrower.balances.accounts:
+        return False
+    return asset_flight.is_watched(borrower.loans, max(at_ms, borrower.judged_ms[REPAYMENTS]), rules)
+
+
+def _watches(borrower: Borrower) -> bool:
+    """Whether there is an alert about money that went."""
+    return any(episode.signal == ASSET_FLIGHT for episode in borrower.episodes)
 
 
 def _rewrites_a_look(borrower: Borrower, at_ms: int, rules: Rules) -> bool:
@@ -249,6 +269,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
             (MULTI_PLATFORM_BORROWING, None),
             *_touched_by_dues(borrower),
             *(_OVER_INDEBTEDNESS if borrower.income.sources else ()),
+            *(_ASSET_FLIGHT if borrower.outflows.transfers else ()),
             *_touched_by_payments(borrower, rules),
         ),
         entered_up_to_ms=_apply_waiting(borrower, event.loan_id, rules),
@@ -270,6 +291,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
             (MISSED_PAYMENT, event.loan_id),
             *_touched_by_dues(borrower),
             *(() if isinstance(event, Repayment) or not borrower.income.sources else _OVER_INDEBTEDNESS),
+            *(_ASSET_FLIGHT if borrower.outflows.transfers or _watches(borrower) else ()),
             *_touched_by_payments(borrower, rules),
         ),
         rewrites_past=isinstance(event, ScheduleChanged) and event.reason == "correction",
@@ -414,7 +436,8 @@ def _void_repayments(borrower: Borrower, fingerprint: bytes, void_ms: int, rules
 def _void_flows(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
     was_income = income.void(borrower.income, fingerprint, rules)
     was_sighting = institutions.void(borrower.institutions, fingerprint)
-    return "taken_back" if was_income or was_sighting else "unknown"
+    was_transfer = outflows.void(borrower.outflows, fingerprint)
+    return "taken_back" if was_income or was_sighting or was_transfer else "unknown"
 
 
 def _void_queries(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:

@@ -42,7 +42,9 @@ def present(
         hold=hold,
         bucket=circumstances.bucket,
         attempts_used_up=used_up,
-        human_review_required=needs_human_review(stage, finding.severity, is_restricted=is_restricted),
+        human_review_required=needs_human_review(
+            signal, stage, finding.severity, is_restricted=is_restricted
+        ),
     )
 
 

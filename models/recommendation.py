@@ -46,6 +46,12 @@ _STAGES: Final[dict[SignalName, dict[Severity, Stage]]] = {
         Severity.SERIOUS: "call",
         Severity.CRITICAL: "call",
     },
+    "asset_flight": {
+        Severity.WATCH: "call",
+        Severity.WARNING: "call",
+        Severity.SERIOUS: "negotiate",
+        Severity.CRITICAL: "negotiate",
+    },
     # Calls do not get through: write; then look for another way with a person's eye on it; never straight to a visit.
     "unreachable": {
         Severity.WATCH: "remind",
@@ -71,6 +77,8 @@ CONTACT_STAGES: Final[frozenset[Stage]] = frozenset(
 """Steps that end in somebody's contacting the borrower: limits on attempts bind them."""
 _HEAVY_STAGES: Final[frozenset[Stage]] = frozenset({"assign_agency", "legal_notice", "field_visit"})
 """Steps that weigh heavily on a person: nobody takes them on a machine's word alone (GDPR, article 22, in spirit)."""
+_SUSPICIONS: Final[frozenset[SignalName]] = frozenset({"asset_flight"})
+"""Signals that suspect a person of bad faith: a machine may be wrong about why money moves."""
 
 
 class Circumstances(NamedTuple):
@@ -100,13 +108,14 @@ def stage_of(signal: SignalName, finding: Finding, circumstances: Circumstances,
     return _STAGES[signal][finding.severity] if signal in _STAGES else _OTHER_STAGE
 
 
-def needs_human_review(stage: Stage, severity: Severity, *, is_restricted: bool) -> bool:
-    """Whether a person must decide: the step weighs heavily, a limit would be cut for grave reasons, or a list is involved.
+def needs_human_review(signal: SignalName, stage: Stage, severity: Severity, *, is_restricted: bool) -> bool:
+    """Whether a person must decide: the step or the suspicion weighs heavily, a limit would be cut deep, a list is involved.
 
     Lists are wrong at times, and standing on one never makes anything worse here by itself.
     """
     cuts_deep = stage == "review_limit" and severity >= Severity.SERIOUS
-    return stage in _HEAVY_STAGES or cuts_deep or is_restricted
+    suspects = signal in _SUSPICIONS and severity >= Severity.SERIOUS
+    return stage in _HEAVY_STAGES or cuts_deep or suspects or is_restricted
 
 
 def _past_due_stage(severity: Severity, circumstances: Circumstances, rules: Rules) -> Stage:

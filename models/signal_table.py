@@ -6,6 +6,7 @@ from typing import Final
 
 from models.alerts import SignalName
 from models.borrower import CLOCKS
+from models.signals.asset_flight import AssetFlight
 from models.signals.binding import Signal
 from models.signals.income_drop import IncomeDrop
 from models.signals.missed_payment import MissedPayment
@@ -21,6 +22,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     MultiPlatformBorrowing(),
     PaymentAtRisk(),
     OverIndebtedness(),
+    AssetFlight(),
     Unreachable(),
     Relapse(),
 )
@@ -36,6 +38,7 @@ INCOME_DROP: Final = _number_of("income_drop")
 MULTI_PLATFORM_BORROWING: Final = _number_of("multi_platform_borrowing")
 PAYMENT_AT_RISK: Final = _number_of("payment_at_risk")
 OVER_INDEBTEDNESS: Final = _number_of("over_indebtedness")
+ASSET_FLIGHT: Final = _number_of("asset_flight")
 UNREACHABLE: Final = _number_of("unreachable")
 RELAPSE: Final = _number_of("relapse")
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
