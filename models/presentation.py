@@ -43,7 +43,7 @@ def present(
         bucket=circumstances.bucket,
         attempts_used_up=used_up,
         human_review_required=needs_human_review(
-            signal, stage, finding.severity, is_restricted=is_restricted
+            stage, finding.severity, is_restricted=is_restricted, signal=signal
         ),
     )
 

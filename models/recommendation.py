@@ -108,7 +108,9 @@ def stage_of(signal: SignalName, finding: Finding, circumstances: Circumstances,
     return _STAGES[signal][finding.severity] if signal in _STAGES else _OTHER_STAGE
 
 
-def needs_human_review(signal: SignalName, stage: Stage, severity: Severity, *, is_restricted: bool) -> bool:
+def needs_human_review(
+    stage: Stage, severity: Severity, *, is_restricted: bool, signal: SignalName | None = None
+) -> bool:
     """Whether a person must decide: the step or the suspicion weighs heavily, a limit would be cut deep, a list is involved.
 
     Lists are wrong at times, and standing on one never makes anything worse here by itself.

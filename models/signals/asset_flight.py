@@ -95,7 +95,10 @@ def judge(
         return None
     found: list[tuple[Severity, float, Reason]] = []
     for severities, every_gone in (
-        (policy.severity, _to_new_receivers(outflows, balances, first_flow_ms, known_ms, since_day, rules)),
+        (
+            policy.severity,
+            _to_new_receivers(outflows, balances, first_flow_ms, at_ms, known_ms, since_day, rules),
+        ),
         (policy.drained_severity, _drained(balances, day, since_day)),
     ):
         for gone in every_gone:
@@ -161,13 +164,14 @@ def _to_new_receivers(
     outflows: OutflowEvidence,
     balances: BalanceEvidence,
     first_flow_ms: int | None,
+    at_ms: int,
     known_ms: int,
     since_day: int,
     rules: Rules,
 ) -> Iterable[_Gone]:
-    """Transfers to new receivers, by currency."""
+    """Transfers to new receivers in the half-open window that ends at `at_ms`, by currency."""
     window_ms = rules.policy.signals.asset_flight.window_days * DAY_MS
-    after_ms = known_ms - window_ms
+    after_ms = at_ms - window_ms
     since_ms = rules.calendar.midnight_ms(since_day)
     by_currency: dict[str, list[Transfer]] = {}
     for transfer in new_transfers(outflows, after_ms, known_ms, first_flow_ms, rules):
