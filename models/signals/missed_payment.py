@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from models.alerts import Finding, Reason, Resolution, Severity, Text
+from models.alerts import EvidenceValue, Finding, Reason, Resolution, Severity, Text
 from models.borrower import Borrower
 from models.calendars import iso_date
+from models.classification import classify
 from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS, ClosingReason
@@ -58,7 +59,7 @@ def judge(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) -> Fi
         return None
     severity, threshold_days = reached
     now = standing(loan, at_ms, rules, deadline=deadline)
-    reasons = [_past_due_reason(loan, now, threshold_days)]
+    reasons = [_past_due_reason(loan, now, threshold_days, rules)]
     if now.restructured:
         reasons.append(_restructured_reason(now))
     return Finding(severity=severity, reasons=tuple(reasons))
@@ -125,7 +126,7 @@ def _severity_of(days_past_due: int, rules: Rules) -> tuple[Severity, int] | Non
     return None
 
 
-def _past_due_reason(loan: Loan, now: Standing, threshold_days: int) -> Reason:
+def _past_due_reason(loan: Loan, now: Standing, threshold_days: int, rules: Rules) -> Reason:
     amount = format_amount(now.overdue_minor, loan.currency)
     since = iso_date(now.oldest_due_day)
     days = now.days_past_due
@@ -144,8 +145,21 @@ def _past_due_reason(loan: Loan, now: Standing, threshold_days: int) -> Reason:
             "oldest_due_date": since,
             "instalments_past_due": now.instalments_past_due,
             "bucket": bucket_of(days),
+            **_classified(now, rules),
         },
     )
+
+
+def _classified(now: Standing, rules: Rules) -> dict[str, EvidenceValue]:
+    """The regulatory class, where the policy selects a pack; its days are days at which the bucket changes too."""
+    found = classify(now, rules.policy.classification.pack)
+    if found is None:
+        return {}
+    return {
+        "classification": found.name,
+        "classification_pack": found.pack,
+        "classification_rule": found.rule,
+    }
 
 
 def _restructured_reason(now: Standing) -> Reason:

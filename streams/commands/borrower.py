@@ -96,9 +96,21 @@ def _print(found: dict[str, Any]) -> None:
     click.echo(f"\nopen alerts: {len(found['open_alerts'])}")
     for alert in found["open_alerts"]:
         click.echo(f"  {one_line(alert)}")
+        for classified in _classes_of(alert):
+            click.echo(f"    class: {classified}")
     click.echo(f"\nstate ({found['state_bytes'] or 0:,} bytes)")
     if found["state"] is not None:
         click.echo(_indented(found["state"]))
+
+
+def _classes_of(alert: Alert) -> list[str]:
+    """The regulatory classes that an alert shows, each with its pack and the rule that set it."""
+    return [
+        f"{reason.evidence['classification']} "
+        f"({reason.evidence.get('classification_pack')}, by {reason.evidence.get('classification_rule')})"
+        for reason in alert.reasons
+        if "classification" in reason.evidence
+    ]
 
 
 def _indented(value: object) -> str:

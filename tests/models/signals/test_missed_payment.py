@@ -362,6 +362,9 @@ def test_several_instalments_past_due_add_up_from_the_oldest() -> None:
         "oldest_due_date": "2025-01-10",
         "instalments_past_due": 2,
         "bucket": "31-60",
+        "classification": "special_mention",
+        "classification_pack": "cn-2023",
+        "classification_rule": "days_past_due",
     }
     assert finding is not None
     assert finding.reasons[0].text.en == (
