@@ -39,6 +39,8 @@ from models.events import (
     Event,
     EventVoided,
     Heartbeat,
+    LoanClosed,
+    LoanOpened,
     Origin,
 )
 from models.evidence import NOTHING, Noted
@@ -52,10 +54,13 @@ from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
 from models.rejects import StateReason
 from models.risk.scorecard import Scorecard
+from models.rulebook import MINUTE_MS, REVIEW_MINUTES, Adopted, Rulebook, review_minute
 from models.rules import Rules
 from models.signal_table import SIGNALS, SIGNALS_BY_CLOCK
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
+_REVIEW: Final = ""
+"""Stands in the queue of deadlines for the borrowers whose minute of a review it is: no borrower's id is empty."""
 _FAIL_CLOSED_TOPICS: Final = frozenset({REPAYMENTS, SERVICING})
 """A rejected record of these topics may be the payment or the hold that forbids to act."""
 
@@ -89,16 +94,19 @@ class RiskEngine:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: Rules | Rulebook,
         card: Scorecard,
         *,
         partition: int = 0,
         belongs: Callable[[str], bool] = _anyone,
     ) -> None:
-        """`belongs` tells whether a borrower's key falls on this partition."""
+        """`rules`: of one policy, or what a task has adopted so far; `belongs`: whether a key falls on this partition."""
         self.counts: Counter[str] = Counter()
         """What was noticed and not acted on, by name; drained by the caller."""
-        self._rules = rules
+        self._book = rules if isinstance(rules, Rulebook) else Rulebook(rules)
+        self._reviews: dict[int, list[list[str]]] = {}
+        """By the start of the policy: the borrowers of each minute of its review. Empty but for a day after a change."""
+        self._reviewed_ms = [-1] * CLOCKS
         self._partition = partition
         self._belongs = belongs
         self._borrowers: dict[str, Borrower | bytes] = {}
@@ -108,8 +116,9 @@ class RiskEngine:
         self._head = ChainHead()
         self._alerts: list[Alert] = []
         self._changed: set[str] = set()
-        self._publisher = Publisher(rules, card, self._alerts)
-        self._lifecycle = Lifecycle(rules, self._publisher)
+        self._publisher = Publisher(self._book, card, self._alerts)
+        self._lifecycle = Lifecycle(self._book, self._publisher)
+        self._follow_rules()
 
     # ---- what comes in -------------------------------------------------------------------------------------------
 
@@ -129,7 +138,7 @@ class RiskEngine:
         borrower_id = event.borrower_id
         if borrower_id not in self._borrowers and not self._belongs(borrower_id):
             return "wrong-partition"
-        watermark_ms = event_time_ms - self._rules.lateness_ms[feed]
+        watermark_ms = event_time_ms - self._lateness_ms[feed]
         watermarks_ms = self._watermarks_ms
         if watermark_ms > watermarks_ms[feed]:
             if watermark_ms < self._deadlines.earliest_ms:
@@ -150,7 +159,7 @@ class RiskEngine:
         if borrower_id not in self._borrowers and not self._belongs(borrower_id):
             return
         time_ms = max(self._watermarks_ms[HIGHEST], 0) if event_time_ms is None else event_time_ms
-        time_ms = min(time_ms, max(self._watermarks_ms[HIGHEST], 0) + self._rules.lateness_ms[feed])
+        time_ms = min(time_ms, max(self._watermarks_ms[HIGHEST], 0) + self._lateness_ms[feed])
         borrower = self._touch(borrower_id, time_ms)
         self._mark_incomplete(borrower_id, borrower, event_id, time_ms, self._origin(feed, offset, event_id))
 
@@ -172,7 +181,10 @@ class RiskEngine:
             targets[HIGHEST] = highest_ms
         while (clock := self._deadlines.next_due_clock(targets)) is not None:
             due_ms, borrower_id = self._deadlines.pop(clock)
-            self._judge_deadline(clock, due_ms, borrower_id)
+            if borrower_id == _REVIEW:
+                self._review(clock, due_ms)
+            else:
+                self._judge_deadline(clock, due_ms, borrower_id)
         for clock, target_ms in targets.items():
             self._watermarks_ms[clock] = target_ms
 
@@ -245,6 +257,108 @@ class RiskEngine:
         self._watermarks_ms = list(progress.watermarks_ms)
         self._offsets = list(progress.offsets)
         self._head = progress.chain
+        for from_ms in self._book.starts_ms:
+            self._plan_review(from_ms)
+        self._follow_rules()
+
+    # ---- policies ------------------------------------------------------------------------------------------------
+
+    @property
+    def adopted(self) -> Adopted:
+        """The policies taken up, to be remembered with `progress`; the engine of a restart is made with them."""
+        return self._book.adopted
+
+    @property
+    def policy_version(self) -> str:
+        """Of the policy in force as of the task's highest watermark."""
+        return self._book.at(self._watermarks_ms[HIGHEST]).policy_version
+
+    def adopt(self, publication: int, rules: Rules, effective_from_ms: int) -> None:
+        """Take up a policy: it judges everything as of `effective_from_ms` and later.
+
+        What was judged already stays: where that instant may lie in it, the policy holds from the first one that no event
+        has reached. Whatever stands by then is found within a day of event time, a borrower at a time. A policy that is in
+        force anyway changes nothing.
+        """
+        book = self._book
+        book.publication = publication
+        highest_ms = self._watermarks_ms[HIGHEST]
+        not_before_ms = -1 if highest_ms < 0 else highest_ms + book.lateness_ms_max + 1
+        from_ms = book.adopt(rules, effective_from_ms, not_before_ms=not_before_ms)
+        for start_ms in self._reviews.keys() - set(book.starts_ms):
+            del self._reviews[start_ms]
+        if from_ms is not None:
+            self._plan_review(from_ms)
+        self._follow_rules()
+
+    def _follow_rules(self) -> None:
+        """Take over what is asked for with every event."""
+        self._lateness_ms = self._book.at(self._watermarks_ms[HIGHEST]).lateness_ms
+        self._has_combinations = self._book.has_combinations
+        self._has_segments = self._book.has_segments
+
+    def _plan_review(self, from_ms: int) -> None:
+        """Have every borrower judged once more within a day after a policy takes effect, each at its minute."""
+        last_ms = from_ms + (REVIEW_MINUTES - 1) * MINUTE_MS
+        if min(self._watermarks_ms) >= last_ms:
+            return
+        minutes: list[list[str]] = [[] for _ in range(REVIEW_MINUTES)]
+        for borrower_id in self._borrowers:
+            minutes[review_minute(borrower_id)].append(borrower_id)
+        self._reviews[from_ms] = minutes
+        for clock in range(CLOCKS):
+            self._expect_review(clock)
+
+    def _next_review_ms(self, clock: int) -> int:
+        """The next minute of any review on a clock, or `NEVER`."""
+        after_ms = max(self._watermarks_ms[clock], self._reviewed_ms[clock])
+        due_ms = NEVER
+        for from_ms in self._reviews:
+            minute = max(0, (after_ms - from_ms) // MINUTE_MS + 1)
+            if minute < REVIEW_MINUTES:
+                due_ms = min(due_ms, from_ms + minute * MINUTE_MS)
+        return due_ms
+
+    def _expect_review(self, clock: int) -> None:
+        due_ms = self._next_review_ms(clock)
+        if due_ms != NEVER:
+            self._deadlines.push(clock, due_ms, _REVIEW)
+
+    def _review(self, clock: int, due_ms: int) -> None:
+        """Judge the borrowers whose minute it is. It comes before the other deadlines of the same instant."""
+        if due_ms <= self._reviewed_ms[clock]:
+            return
+        self._reviewed_ms[clock] = due_ms
+        whose_turn: set[str] = set()
+        for from_ms, minutes in self._reviews.items():
+            minute, rest_ms = divmod(due_ms - from_ms, MINUTE_MS)
+            if rest_ms == 0 and 0 <= minute < REVIEW_MINUTES:
+                whose_turn.update(minutes[minute])
+        self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
+        for borrower_id in sorted(whose_turn):
+            borrower = self._known(borrower_id)
+            if borrower is not None:
+                self._judge_all(clock, due_ms, borrower_id, borrower)
+        if clock == HIGHEST:
+            self._follow_rules()
+        self._expect_review(clock)
+        if self._next_review_ms(clock) == NEVER:
+            self._end_reviews()
+
+    def _end_reviews(self) -> None:
+        """Let go of the reviews that every clock has passed."""
+        passed_ms = min(max(pair) for pair in zip(self._watermarks_ms, self._reviewed_ms, strict=True))
+        for from_ms in list(self._reviews):
+            if from_ms + (REVIEW_MINUTES - 1) * MINUTE_MS <= passed_ms:
+                del self._reviews[from_ms]
+
+    def _await_review(self, borrower_id: str, borrower: Borrower) -> None:
+        """Let a borrower's deadlines show the review, now that somebody asks for them."""
+        for clock in range(CLOCKS):
+            due_ms = self._book.review_ms(borrower_id, self._watermarks_ms[clock])
+            if due_ms < borrower.deadlines_ms[clock]:
+                borrower.deadlines_ms[clock] = due_ms
+                self._push_deadline(clock, due_ms, borrower_id)
 
     # ---- one event -----------------------------------------------------------------------------------------------
 
@@ -264,7 +378,7 @@ class RiskEngine:
         if isinstance(event, BorrowerErased):
             self._erase(borrower_id, borrower, event.event_time_ms, origin)
             return None
-        noted = evidence.record(borrower, event, origin, self._rules)
+        noted = evidence.record(borrower, event, origin, self._rules_of_event(borrower, event))
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
         remember(ids, fingerprint, event.event_time_ms, _IDS_PER_GENERATION[feed])
@@ -272,8 +386,10 @@ class RiskEngine:
             self.counts[noted.noticed] += 1
         for touched in noted.touched:
             self._react(borrower_id, borrower, touched, event.event_time_ms, origin, noted)
-        if noted.touched and self._rules.policy.combinations:
+        if noted.touched and self._has_combinations:
             self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
+        if self._has_segments and isinstance(event, LoanOpened | LoanClosed | EventVoided):
+            self._react_to_segment(borrower_id, borrower, event.event_time_ms, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
             self._present_again(borrower_id, borrower, event.event_time_ms, origin)
         return None
@@ -282,14 +398,33 @@ class RiskEngine:
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
     ) -> None:
         """What was touched may confirm other alerts that are open, or are about to be."""
+        rules = self._book.at(event_time_ms)
         confirmed = {
-            number for signal, _ in noted.touched for number in combinations.confirmed_by(signal, self._rules)
+            number for signal, _ in noted.touched for number in combinations.confirmed_by(signal, rules)
         }
         if not confirmed:
             return
         for subject in evidence.unsettled(borrower, event_time_ms):
             if subject[0] in confirmed and subject not in noted.touched:
                 self._react(borrower_id, borrower, subject, event_time_ms, origin)
+
+    def _rules_of_event(self, borrower: Borrower, event: BorrowerEvent) -> Rules:
+        """The rules by which an event is written down: those of its time, and of its loan."""
+        if not self._has_segments:
+            return self._book.at(event.event_time_ms)
+        loan_id: str | None = getattr(event, "loan_id", None)
+        if loan_id is None:
+            return self._book.at(event.event_time_ms)
+        return self._book.of(borrower, loan_id, event.event_time_ms)
+
+    def _react_to_segment(
+        self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
+    ) -> None:
+        """Which loans are open says which segment the borrower as a whole belongs to, and so what is to be found."""
+        for signal, kind in enumerate(SIGNALS):
+            for subject in kind.subjects(borrower):
+                if subject is None and (signal, subject) not in noted.touched:
+                    self._react(borrower_id, borrower, (signal, subject), event_time_ms, origin)
 
     def _refuse(
         self,
@@ -306,8 +441,8 @@ class RiskEngine:
 
     def _erase(self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin) -> None:
         """Close what is open and forget everything, as the law may demand; stale deadlines find nobody."""
-        at_ms = max(event_time_ms, self._watermarks_ms[HIGHEST])
-        erasure.close_alerts(borrower_id, borrower, Occasion(at_ms, event_time_ms, origin), self._publisher)
+        occasion = Occasion(event_time_ms, event_time_ms, origin)
+        erasure.close_alerts(borrower_id, borrower, occasion, self._publisher)
         self._borrowers.pop(borrower_id, None)
         self._publisher.forget(borrower_id)
         self.counts["borrowers_erased"] += 1
@@ -373,6 +508,10 @@ class RiskEngine:
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
+        self._judge_all(clock, due_ms, borrower_id, borrower)
+
+    def _judge_all(self, clock: int, due_ms: int, borrower_id: str, borrower: Borrower) -> None:
+        """Judge all signals of a clock as of a deadline."""
         self._changed.add(borrower_id)
         for signal in SIGNALS_BY_CLOCK[clock]:
             feed = SIGNALS[signal].feed
@@ -406,13 +545,16 @@ class RiskEngine:
             kind = SIGNALS[signal]
             for subject in kind.subjects(borrower):
                 episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
-                due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, self._rules))
+                rules = self._book.of(borrower, subject, after_ms)
+                due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, rules))
                 if episode is not None:
                     change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
                     due_ms = min(due_ms, change_ms)
                 elif borrower.episodes:
                     end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
                     due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
+        if self._reviews:
+            due_ms = min(due_ms, self._book.review_ms(borrower_id, self._watermarks_ms[clock]))
         if due_ms != borrower.deadlines_ms[clock]:
             borrower.deadlines_ms[clock] = due_ms
             if due_ms != NEVER:
@@ -426,6 +568,8 @@ class RiskEngine:
                 for known_id, known in self._borrowers.items()
                 if (due := _deadlines_of(known_id, known)[clock]) != NEVER
             ]
+            if (review_ms := self._next_review_ms(clock)) != NEVER:
+                standing.append((review_ms, _REVIEW))
             self._deadlines.rebuild(clock, standing)
 
     # ---- borrowers -----------------------------------------------------------------------------------------------
@@ -441,6 +585,10 @@ class RiskEngine:
         known = self._known(borrower_id)
         if known is None:
             known = self._borrowers[borrower_id] = new_borrower(event_time_ms)
+            for minutes in self._reviews.values():
+                minutes[review_minute(borrower_id)].append(borrower_id)
+        if self._reviews:
+            self._await_review(borrower_id, known)
         return known
 
     def _origin(self, feed: int, offset: int, event_id: str | None) -> Origin:

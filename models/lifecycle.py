@@ -21,6 +21,7 @@ from models.holds import attend
 from models.limits import CLOSED_EPISODES_MAX, CLOSED_REMEMBERED_DAYS
 from models.presentation import next_change_ms, present
 from models.publication import Publisher, Revision
+from models.rulebook import Rulebook
 from models.rules import Rules
 from models.signal_table import MISSED_PAYMENT, SIGNALS
 from models.signals.binding import known_of
@@ -47,9 +48,9 @@ class Occasion:
 class Lifecycle:
     """Judges signals and moves the episodes of their alerts on; every revision goes to the publisher."""
 
-    def __init__(self, rules: Rules, publisher: Publisher) -> None:
+    def __init__(self, book: Rulebook, publisher: Publisher) -> None:
         """`publisher` takes the revisions."""
-        self._rules = rules
+        self._book = book
         self._publisher = publisher
 
     def judge(
@@ -57,11 +58,12 @@ class Lifecycle:
     ) -> None:
         """Judge a signal as of the occasion."""
         kind = SIGNALS[signal]
+        rules = self._book.of(borrower, subject, occasion.at_ms)
         episode = open_episode(borrower.episodes, signal, subject)
-        finding = self._find(borrower, signal, subject, episode, occasion)
+        finding = self._find(borrower, signal, subject, episode, occasion, rules)
         if finding is None:
             if episode is not None:
-                resolution = kind.resolution(borrower, subject, occasion.at_ms, episode, self._rules)
+                resolution = kind.resolution(borrower, subject, occasion.at_ms, episode, rules)
                 self._resolve(borrower_id, borrower, episode, resolution, occasion)
         elif episode is None:
             if self._cooldown_end_ms(borrower, signal, subject, finding, occasion.at_ms) is None:
@@ -94,9 +96,8 @@ class Lifecycle:
             opened_ms = episode.opened_as_of_ms
             if opened_ms <= since_ms:
                 continue
-            if kind.judge(
-                borrower, subject, opened_ms, None, self._rules, deadline=episode.opened_by_deadline
-            ):
+            rules = self._book.of(borrower, subject, opened_ms)
+            if kind.judge(borrower, subject, opened_ms, None, rules, deadline=episode.opened_by_deadline):
                 continue
             episode.retracted = True
             episode.closed_ms = occasion.at_ms if episode.closed_ms is None else episode.closed_ms
@@ -106,7 +107,7 @@ class Lifecycle:
         self, borrower: Borrower, signal: int, subject: str | None, after_ms: int
     ) -> int | None:
         """When a cooldown ends that may be holding an alert back."""
-        if not SIGNALS[signal].cooldown_days(self._rules):
+        if not SIGNALS[signal].cooldown_days(self._book.of(borrower, subject, after_ms)):
             return None
         if open_episode(borrower.episodes, signal, subject) is not None:
             return None
@@ -115,8 +116,9 @@ class Lifecycle:
 
     def presentation_deadline_ms(self, borrower: Borrower, episode: Episode, after_ms: int) -> int:
         """When time alone changes what an open alert shows, or what confirms it."""
-        change_ms = next_change_ms(borrower, episode, after_ms, self._rules)
-        return min(change_ms, next_confirmation_ms(borrower, episode, after_ms, self._rules))
+        rules = self._book.of(borrower, episode.loan_id, after_ms)
+        change_ms = next_change_ms(borrower, episode, after_ms, rules)
+        return min(change_ms, next_confirmation_ms(borrower, episode, after_ms, rules))
 
     def _find(
         self,
@@ -125,18 +127,19 @@ class Lifecycle:
         subject: str | None,
         episode: Episode | None,
         occasion: Occasion,
+        rules: Rules,
     ) -> Finding | None:
         """What a signal says, with what confirms it."""
         at_ms, deadline = occasion.at_ms, occasion.deadline
-        finding = SIGNALS[signal].judge(borrower, subject, at_ms, episode, self._rules, deadline=deadline)
+        finding = SIGNALS[signal].judge(borrower, subject, at_ms, episode, rules, deadline=deadline)
         if finding is None:
             return None
-        return confirmed(borrower, signal, finding, episode, at_ms, self._rules, deadline=deadline)
+        return confirmed(borrower, signal, finding, episode, at_ms, rules, deadline=deadline)
 
     def _cooldown_end_ms(
         self, borrower: Borrower, signal: int, subject: str | None, finding: Finding | None, at_ms: int
     ) -> int | None:
-        days = SIGNALS[signal].cooldown_days(self._rules)
+        days = SIGNALS[signal].cooldown_days(self._book.of(borrower, subject, at_ms))
         severity = Severity.WATCH if finding is None else finding.severity
         return cooldown_end_ms(borrower.episodes, signal, subject, days, severity, at_ms) if days else None
 
@@ -186,7 +189,7 @@ class Lifecycle:
                     continue
                 episode = open_episode(borrower.episodes, signal, subject)
                 if episode is None:
-                    due_ms = self._opened_by_deadline_ms(borrower, signal, subject, occasion)
+                    due_ms = self._opened_by_deadline_ms(borrower_id, borrower, signal, subject, occasion)
                     if due_ms is not None:
                         standing_ms.append((due_ms, case_id(borrower_id, due_ms)))
                 elif episode.opened_ms <= occasion.event_time_ms and self._is_found(
@@ -203,7 +206,7 @@ class Lifecycle:
         return min(standing_ms)[1] if standing_ms else case_id(borrower_id, occasion.event_time_ms)
 
     def _opened_by_deadline_ms(
-        self, borrower: Borrower, signal: int, subject: str | None, occasion: Occasion
+        self, borrower_id: str, borrower: Borrower, signal: int, subject: str | None, occasion: Occasion
     ) -> int | None:
         """The deadline, not passed by its watermark yet, that will open an alert which stands as of the occasion."""
         kind = SIGNALS[signal]
@@ -214,7 +217,11 @@ class Lifecycle:
                     borrower, signal, subject, occasion.at_ms, None, deadline=occasion.deadline
                 )
                 return due_ms if stands else None
-            due_ms = kind.next_deadline_ms(borrower, subject, due_ms, None, self._rules)
+            rules = self._book.of(borrower, subject, due_ms)
+            due_ms = min(
+                kind.next_deadline_ms(borrower, subject, due_ms, None, rules),
+                self._book.review_ms(borrower_id, due_ms),
+            )
         return None
 
     def _is_found(
@@ -227,10 +234,8 @@ class Lifecycle:
         *,
         deadline: bool,
     ) -> bool:
-        return (
-            SIGNALS[signal].judge(borrower, subject, at_ms, episode, self._rules, deadline=deadline)
-            is not None
-        )
+        rules = self._book.of(borrower, subject, at_ms)
+        return SIGNALS[signal].judge(borrower, subject, at_ms, episode, rules, deadline=deadline) is not None
 
     def _resolve(
         self,
@@ -255,7 +260,7 @@ class Lifecycle:
             episode,
             earlier_episodes(borrower.episodes, MISSED_PAYMENT, occasion.at_ms),
             occasion.at_ms,
-            self._rules,
+            self._book.of(borrower, episode.loan_id if episode is not None else None, occasion.at_ms),
             deadline=occasion.deadline,
         )
 

@@ -49,6 +49,12 @@ CONTACTS_MAX = 100
 COMBINATIONS_MAX = 32
 """Combination rules in one policy: each is asked at every judgement of its signal."""
 
+SEGMENTS_MAX = 64
+"""Segments in one policy: each is held against a loan in turn when it is judged."""
+
+POLICIES_REMEMBERED_MAX = 16
+"""Policies whose times a task remembers, the present one included: what older ones judged is judged again by the oldest."""
+
 REMEMBERED_IDS_PER_GENERATION = {"repayments": 24, "fund-flows": 32, "credit-queries": 12, "servicing": 12}
 """Event ids remembered for one borrower and topic, twice this number at most (two generations)."""
 

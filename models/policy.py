@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Final, Literal
@@ -21,7 +21,7 @@ from models.alerts import SeverityName, SignalName
 from models.business_days import BusinessCalendarName
 from models.calendars import zone_names
 from models.events import TOPICS
-from models.limits import CLOSED_EPISODES_MAX, COMBINATIONS_MAX, CONTACTS_MAX
+from models.limits import CLOSED_EPISODES_MAX, COMBINATIONS_MAX, CONTACTS_MAX, SEGMENTS_MAX
 
 PositiveDays = Annotated[int, Meta(ge=1, le=3660)]
 Fraction = Annotated[float, Meta(gt=0, le=1)]
@@ -153,6 +153,18 @@ class RelapsePolicy(Struct, frozen=True, forbid_unknown_fields=True):
     worst_days_past_due: RelapseWorst
 
 
+class BorrowingToRepayPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `borrowing_to_repay`: `severity` counts pairs of a disbursement and repayments elsewhere."""
+
+    pair_days: Annotated[int, Meta(ge=1, le=31)]
+    pair_fraction: Fraction
+    amount_minor_min: Annotated[int, Meta(ge=1, le=10**15)]
+    window_days: Annotated[int, Meta(ge=1, le=366)]
+    agreed_purposes: tuple[str, ...]
+    severity: CountSeverity
+    cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
+
+
 class RatioSeverity(Struct, frozen=True, forbid_unknown_fields=True):
     """Ratio at which each severity begins."""
 
@@ -193,6 +205,7 @@ class SignalsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     income_drop: IncomeDropPolicy
     multi_platform_borrowing: MultiPlatformBorrowingPolicy
     payment_at_risk: PaymentAtRiskPolicy
+    borrowing_to_repay: BorrowingToRepayPolicy
     over_indebtedness: OverIndebtednessPolicy
     asset_flight: AssetFlightPolicy
     relapse: RelapsePolicy
@@ -259,6 +272,26 @@ class CombinationPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     confirmed_severity_min: SeverityName
 
 
+Names = str | tuple[str, ...]
+"""One name, or several of which any will do."""
+
+
+class SegmentMatch(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which loans belong to a segment: those that every key given here fits, as `loan_opened` said."""
+
+    product: Names | None = None
+    segment: Names | None = None
+    borrower_kind: Names | None = None
+    platform: Names | None = None
+
+
+class SegmentPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """A group of loans with thresholds of its own: `signals` holds those keys alone that differ."""
+
+    match: SegmentMatch
+    signals: dict[str, dict[str, Any]]
+
+
 class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Every threshold of the engine."""
 
@@ -273,6 +306,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     contact: ContactPolicy
     recommendation: RecommendationPolicy
     combinations: Annotated[tuple[CombinationPolicy, ...], Meta(max_length=COMBINATIONS_MAX)]
+    segments: Annotated[dict[str, SegmentPolicy], Meta(max_length=SEGMENTS_MAX)]
+    """By name; the first one by name that a loan fits is the loan's."""
 
     @property
     def version(self) -> str:
@@ -314,7 +349,43 @@ def parse_policy(text: str, name: str) -> Policy:
     return _validate(_overlay(tomllib.loads(default_policy_text()), override, (), name), name)
 
 
-_OPEN_TABLES: Final = {("institution_aliases",)}
+def check_policy(policy: Policy, name: str) -> None:
+    """Make sure of a policy that was read in its own form: types say whether it decodes, not whether it makes sense.
+
+    Raises:
+        PolicyError: as `parse_policy`.
+    """
+    _validate(msgspec.to_builtins(policy), name)
+
+
+def policy_of_segment(policy: Policy, segment: str, name: str = "policy") -> Policy:
+    """The policy with the thresholds of one of its segments in the place of its own.
+
+    Raises:
+        PolicyError: the segment's keys or values do not fit.
+    """
+    where = f"{name}: segments.{segment}"
+    path = ("segments", segment, "signals")
+    signals = _overlay(msgspec.to_builtins(policy.signals), policy.segments[segment].signals, path, name)
+    try:
+        own = msgspec.convert(signals, SignalsPolicy)
+    except msgspec.ValidationError as error:
+        what, _, key = str(error).partition(" - at `$.")
+        msg = f"{where}.signals.{key.rstrip('`')}: {what[0].lower()}{what[1:]}"
+        raise PolicyError(msg) from error
+    if own.missed_payment.tolerance_minor != policy.signals.missed_payment.tolerance_minor:
+        msg = (
+            f"{where}.signals.missed_payment.tolerance_minor: the ledger counts every loan by the same tolerance; "
+            f"set it for all"
+        )
+        raise PolicyError(msg)
+    overridden = msgspec.structs.replace(policy, signals=own, segments={})
+    _check_order(overridden, where)
+    _check_unreachable(overridden, where)
+    return overridden
+
+
+_OPEN_TABLES: Final = {("institution_aliases",), ("segments",)}
 """Tables whose keys are data of the lender's."""
 
 
@@ -369,6 +440,7 @@ def _dotted_keys(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _validate(document: dict[str, Any], name: str) -> Policy:
+    _check_segment_keys(document.get("segments"), name)
     try:
         policy = msgspec.convert(document, Policy)
     except msgspec.ValidationError as error:
@@ -382,7 +454,34 @@ def _validate(document: dict[str, Any], name: str) -> Policy:
     _check_order(policy, name)
     _check_unreachable(policy, name)
     _check_combinations(policy, name)
+    for segment in policy.segments:
+        policy_of_segment(policy, segment, name)
     return policy
+
+
+def _check_segment_keys(segments: object, name: str) -> None:
+    """Name the nearest known key, which a decoder does not; what is no table at all is left to it."""
+    for segment, table in segments.items() if isinstance(segments, dict) else ():
+        path = ("segments", segment)
+        if not isinstance(table, dict):
+            raise PolicyError(
+                f"{name}: segments.{segment} is a table, not {table!r}; its keys: match, signals"
+            )
+        _check_keys(table, (*path,), ("match", "signals"), name)
+        match = table.get("match")
+        if not isinstance(match, dict) or not match:
+            fields = ", ".join(SegmentMatch.__struct_fields__)
+            raise PolicyError(
+                f"{name}: segments.{segment}.match: says which loans, by one of {fields} or more"
+            )
+        _check_keys(match, (*path, "match"), SegmentMatch.__struct_fields__, name)
+        table.setdefault("signals", {})
+
+
+def _check_keys(table: dict[str, Any], path: tuple[str, ...], known: Sequence[str], name: str) -> None:
+    for key in table:
+        if key not in known:
+            raise PolicyError(_unknown_key_message((*path, key), list(known), name))
 
 
 def _check_time_zone(policy: Policy, name: str) -> None:
@@ -421,6 +520,7 @@ def _check_order(policy: Policy, name: str) -> None:
         "signals.relapse.severity": signals.relapse.severity,
         "signals.relapse.worst_days_past_due": signals.relapse.worst_days_past_due,
         "signals.over_indebtedness.severity": signals.over_indebtedness.severity,
+        "signals.borrowing_to_repay.severity": signals.borrowing_to_repay.severity,
         "signals.asset_flight.severity": signals.asset_flight.severity,
         "signals.asset_flight.drained_severity": signals.asset_flight.drained_severity,
         "risk.tiers": policy.risk.tiers,

@@ -31,6 +31,7 @@ from models.exposure import exposure_of
 from models.recommendation import recommend
 from models.risk.observation import observe
 from models.risk.scorecard import Scorecard, priority, tier_of
+from models.rulebook import Rulebook
 from models.rules import Rules
 from models.signal_table import SIGNALS
 from models.signals.binding import known_of
@@ -49,6 +50,8 @@ class Revision(Struct, frozen=True):
     origin: Origin
     deadline: bool
     """Time alone caused it, at the midnight `at_ms`."""
+    is_erasure: bool = False
+    """The borrower is erased: nothing is said of them but that."""
 
 
 class OpenAlert(Struct, frozen=True, gc=False):
@@ -87,16 +90,17 @@ class _Moved(NamedTuple):
 class Publisher:
     """Turns revisions into alerts, in the order in which they come."""
 
-    def __init__(self, rules: Rules, card: Scorecard, alerts: list[Alert]) -> None:
+    def __init__(self, book: Rulebook, card: Scorecard, alerts: list[Alert]) -> None:
         """`alerts` takes what is published, not yet stamped or chained."""
-        self._rules = rules
+        self._book = book
         self._card = card
         self._alerts = alerts
         self._moved: dict[str, _Moved | None] = {}
 
     def publish(self, borrower_id: str, borrower: Borrower, episode: Episode, revision: Revision) -> None:
         """Publish one revision."""
-        rules, at_ms = self._rules, revision.at_ms
+        at_ms = revision.at_ms
+        rules = self._book.at(at_ms)
         signal = SIGNALS[episode.signal].name
         is_over = revision.finding is None
         probability = self.probability(borrower, at_ms, deadline=revision.deadline)
@@ -107,10 +111,11 @@ class Publisher:
             target=f"{rules.policy.risk.target_days_late}+ DPD",
             horizon_days=rules.policy.risk.horizon_days,
         )
-        exposure = exposure_of(borrower, episode.loan_id, at_ms, rules, deadline=revision.deadline)
+        loan_id = None if revision.is_erasure else episode.loan_id
+        exposure = exposure_of(borrower, loan_id, at_ms, rules, deadline=revision.deadline)
         shown = episode.presentation
         reasons = (
-            (_closing_reason(revision.step, episode, rules),)
+            (_closing_reason(revision, episode, rules),)
             if revision.finding is None
             else revision.finding.reasons
         )
@@ -151,7 +156,7 @@ class Publisher:
 
     def probability(self, borrower: Borrower, at_ms: int, *, deadline: bool = False) -> float:
         """The card's probability for a borrower as of an instant."""
-        return self._card.score(observe(borrower, at_ms, self._rules, deadline=deadline))
+        return self._card.score(observe(borrower, at_ms, self._book.at(at_ms), deadline=deadline))
 
     def take_risks(self) -> dict[str, BorrowerRisk | None]:
         """Hand over the latest view of each borrower whose alerts moved, None of those erased, and forget it."""
@@ -173,7 +178,7 @@ class Publisher:
             probability=risk.probability,
             tier=risk.tier,
             model_version=risk.model_version,
-            exposure=exposure_of(latest.borrower, None, latest.at_ms, self._rules),
+            exposure=exposure_of(latest.borrower, None, latest.at_ms, self._book.at(latest.at_ms)),
             open_alerts=tuple(
                 OpenAlert(
                     alert_id=episode.alert_id,
@@ -212,8 +217,17 @@ _RETRACTED_TEXT: Final = Text(
 )
 
 
-def _closing_reason(step: Step, episode: Episode, rules: Rules) -> Reason:
+_ERASED_TEXT: Final = Text(
+    "The borrower's data was erased as the law demands: stop, and delete what was kept of this alert.",
+    "已依法删除该借款人的数据：请停止处理，并删除所保留的此预警信息。",
+)
+
+
+def _closing_reason(revision: Revision, episode: Episode, rules: Rules) -> Reason:
     """Why an alert is over, with the day on which it opened."""
+    step = revision.step
+    if revision.is_erasure:
+        return Reason("ERASED", _ERASED_TEXT, {})
     opened_date = iso_date(rules.calendar.day_of(episode.opened_ms))
     if step.status == "retracted":
         return Reason("RETRACTED", _RETRACTED_TEXT, {"opened_date": opened_date})

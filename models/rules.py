@@ -9,7 +9,8 @@ import msgspec
 from models.business_days import business_days
 from models.calendars import Calendar
 from models.events import TOPICS
-from models.policy import Policy
+from models.policy import Policy, policy_of_segment
+from models.segments import accepted_by
 
 BUCKET_STARTS_DAYS: Final = (1, 31, 61, 91, 271, 361)
 """Days past due at which a bucket begins (blueprint, section 5)."""
@@ -18,10 +19,18 @@ BUCKET_STARTS_DAYS: Final = (1, 31, 61, 91, 271, 361)
 class Rules:
     """A policy with its calendar and look-ups. Immutable but for the calendar's caches."""
 
-    def __init__(self, policy: Policy) -> None:
-        """Derive all that is asked for per event."""
+    def __init__(self, policy: Policy, policy_version: str | None = None) -> None:
+        """Derive all that is asked for per event. `policy_version`: of the whole policy, where this is a segment of it."""
         self.policy = policy
-        self.policy_version = policy.version
+        self.policy_version = policy_version or policy.version
+        self.segments = tuple(
+            (
+                accepted_by(policy.segments[name].match),
+                Rules(policy_of_segment(policy, name), self.policy_version),
+            )
+            for name in sorted(policy.segments)
+        )
+        """What a loan must be to belong to a segment, and the rules of that segment; in order of their names."""
         self.calendar = Calendar(policy.time_zone)
         self.lateness_ms = tuple(policy.lateness_ms(topic) for topic in TOPICS)
         """Allowed lateness by feed, in the order of `TOPICS`."""
