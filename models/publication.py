@@ -202,8 +202,8 @@ _CLOSING_TEXTS: Final[dict[Resolution | None, Text]] = {
     "paid": Text("Paid up: nothing is past due any more.", "已结清逾期：不再有逾期款项。"),
     "rescheduled": Text("A new schedule was agreed.", "已约定新的还款计划。"),
     "compensated": Text(
-        "Paid by a guarantor, an insurer or the lender: the borrower did not cure.",
-        "由担保人、保险人或贷款人代偿：并非借款人自行还清。",
+        "Paid by a guarantor, an insurer or the lender, or forgiven: the borrower did not cure.",
+        "由担保人、保险人或贷款人代偿，或已获减免：并非借款人自行还清。",
     ),
     "written_off": Text("The loan was written off.", "贷款已核销。"),
     "sold": Text("The loan was sold.", "贷款已转让。"),

@@ -18,6 +18,7 @@ from models.ledger.standing import (
     standing,
     was_compensated,
     was_rescheduled_last,
+    was_settled_for_less,
 )
 from models.ledger.voiding import Voided, void
 
@@ -53,4 +54,5 @@ __all__ = [
     "void",
     "was_compensated",
     "was_rescheduled_last",
+    "was_settled_for_less",
 ]

@@ -101,7 +101,8 @@ def pay(loan: Loan, event: Repayment, rules: Rules) -> None:
         fingerprint=fingerprint_of(event.event_id),
         amount_minor=event.amount_minor,
         number=event.instalment_number,
-        compensates=event.payer in _COMPENSATING_PAYERS,
+        compensates=event.payer in _COMPENSATING_PAYERS or event.kind == "collateral",
+        is_waiver=event.kind == "waiver",
     )
     if payment.time_ms > loan.now.upto_ms or is_last(loan, payment):
         loan.payments.append(payment)

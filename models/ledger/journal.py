@@ -73,6 +73,8 @@ class Payment(Struct, array_like=True, gc=False):
     number: int | None = None
     compensates: bool = False
     reversals: tuple[Reversal, ...] = ()
+    is_waiver: bool = False
+    """The lender forgave it: nobody paid."""
 
     def counted_minor(self, known_ms: int) -> int:
         """What of it counts, on what is known up to `known_ms`."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from models.ledger.folding import fold, oldest_unpaid, tolerance_minor_of
 from models.ledger.journal import Balances, Loan
-from models.ledger.standing import was_compensated
+from models.ledger.standing import was_compensated, was_settled_for_less
 from models.rules import Rules
 
 SpellEnd = Literal["paid", "rescheduled", "compensated", "closed", "corrected"]
@@ -53,7 +53,7 @@ def spells(loan: Loan, at_ms: int, known_ms: int, opens_after_days: int, rules: 
         next_ms = at_ms if is_last else points[place + 1][0]
         opening_ms = None if due_day is None else rules.calendar.midnight_ms(due_day + opens_after_days)
         if begun_ms is not None and (opening_ms is None or opening_ms > time_ms):
-            found.append(Spell(begun_ms, time_ms, worst_days, _end_of(loan, begun_ms, time_ms)))
+            found.append(Spell(begun_ms, time_ms, worst_days, _end_of(loan, begun_ms, time_ms, rules)))
             begun_ms, worst_days = None, 0
         if due_day is not None and opening_ms is not None and opening_ms <= next_ms:
             begun_ms = max(opening_ms, time_ms) if begun_ms is None else begun_ms
@@ -81,7 +81,7 @@ def _oldest_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int,
     return points
 
 
-def _end_of(loan: Loan, from_ms: int, until_ms: int) -> SpellEnd:
+def _end_of(loan: Loan, from_ms: int, until_ms: int, rules: Rules) -> SpellEnd:
     if loan.closed_ms is not None and loan.closed_ms <= until_ms:
         if loan.closing_reason == "refinanced":
             return "rescheduled"
@@ -91,4 +91,5 @@ def _end_of(loan: Loan, from_ms: int, until_ms: int) -> SpellEnd:
         return "corrected"
     elif until_ms in loan.reschedules_ms:
         return "rescheduled"
-    return "compensated" if was_compensated(loan, from_ms, until_ms) else "paid"
+    is_forgiven = was_compensated(loan, from_ms, until_ms) or was_settled_for_less(loan, from_ms, rules)
+    return "compensated" if is_forgiven else "paid"

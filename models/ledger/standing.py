@@ -107,12 +107,36 @@ def next_entry_ms(loan: Loan, after_ms: int) -> int | None:
 
 
 def was_compensated(loan: Loan, since_ms: int, known_ms: int) -> bool:
-    """Whether a guarantor, an insurer or the lender paid after `since_ms`, on what is known up to `known_ms`."""
-    return any(
-        payment.compensates and payment.counted_minor(known_ms) > 0
-        for payment in loan.payments
-        if since_ms <= payment.time_ms <= known_ms
-    )
+    """Whether others than the borrower made it good after `since_ms`, on what is known up to `known_ms`.
+
+    A guarantor, an insurer or the lender paid, or collateral was taken; or more was waived than paid: a small waiver, of a
+    fee, takes nothing from who paid the rest.
+    """
+    paid_minor = waived_minor = 0
+    for payment in loan.payments:
+        if since_ms <= payment.time_ms <= known_ms and (counted_minor := payment.counted_minor(known_ms)) > 0:
+            if payment.compensates:
+                return True
+            if payment.is_waiver:
+                waived_minor += counted_minor
+            else:
+                paid_minor += counted_minor
+    return waived_minor > paid_minor
+
+
+def was_settled_for_less(loan: Loan, since_ms: int, rules: Rules) -> bool:
+    """Whether a settled loan was paid since then, and was short of what was past due all the same when it ended.
+
+    One that was not paid at all since then was settled in full: many systems send the end without the last payment. What
+    was not yet due says nothing: who pays early is spared the interest.
+    """
+    if loan.closed_ms is None or loan.closing_reason != "settled":
+        return False
+    balances = balances_at(loan, loan.closed_ms, rules)
+    oldest = oldest_unpaid(balances, tolerance_minor_of(rules))
+    if oldest is None or days_past_due_of(loan, loan.lines[oldest], loan.closed_ms, rules) <= 0:
+        return False
+    return any(since_ms <= payment.time_ms <= loan.closed_ms for payment in loan.payments)
 
 
 def was_rescheduled_last(loan: Loan, known_ms: int) -> bool:

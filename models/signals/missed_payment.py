@@ -25,6 +25,7 @@ from models.ledger import (
     standing,
     was_compensated,
     was_rescheduled_last,
+    was_settled_for_less,
 )
 from models.money import format_amount
 from models.rules import BUCKET_STARTS_DAYS, Rules
@@ -89,7 +90,10 @@ def resolution(loan: Loan, opened_ms: int, at_ms: int, rules: Rules) -> Resoluti
         how = _RESOLUTIONS[loan.closing_reason]
     elif was_rescheduled_last(loan, at_ms):
         how = "rescheduled"
-    return "compensated" if how == "paid" and was_compensated(loan, opened_ms, at_ms) else how
+    if how != "paid":
+        return how
+    is_forgiven = was_compensated(loan, opened_ms, at_ms) or was_settled_for_less(loan, opened_ms, rules)
+    return "compensated" if is_forgiven else "paid"
 
 
 def bucket_of(days_past_due: int) -> str:
