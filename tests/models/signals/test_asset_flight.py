@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, HOUR_MS
-from models.events import Event, EventVoided, FundFlow, LoanOpened, Repayment
+from models.events import FUND_FLOWS, Event, EventVoided, FundFlow, LoanOpened, Repayment
 from models.outflows import (
     LATE_DAYS,
     TRACKS_MAX,
@@ -25,7 +25,19 @@ from models.outflows import (
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
 from models.signals.asset_flight import is_watched, judge, next_deadline_ms, resolution
-from tests.support.events import at, ended, event_id, flow, paid, rules, run, story
+from tests.support.events import (
+    at,
+    end_of,
+    ended,
+    engine,
+    event_id,
+    feed_of,
+    flow,
+    paid,
+    rules,
+    run,
+    story,
+)
 from tests.support.means import (
     balances_of,
     by_time,
@@ -369,7 +381,7 @@ def lines_of(*events: Event, until: str = "2025-06-25") -> list[str]:
     return [line for line in story(run(by_time(events), until=until)) if "asset_flight" in line]
 
 
-KNOWN = [one_loan(DUE), sent("2025-01-01", 60_000, "landlord"), *RICH]
+KNOWN: list[Event] = [one_loan(DUE), sent("2025-01-01", 60_000, "landlord"), *RICH]
 
 
 def test_a_transfer_opens_at_once_and_passes_with_the_window() -> None:
@@ -421,9 +433,14 @@ def test_a_returned_transfer_retracts() -> None:
         event_time_ms=at("2025-06-15"),
         target_event_id=transfer.event_id,
     )
-    events: list[Event] = [*by_time([*KNOWN, transfer])]
-    alerts = run(events, until="2025-06-15")
-    assert any(alert.signal == "asset_flight" for alert in alerts)
+    risk_engine = engine()
+    for offset, event in enumerate([*by_time([*KNOWN, transfer]), back]):
+        risk_engine.process(event, FUND_FLOWS if event is back else feed_of(event), offset)
+    risk_engine.advance_together(end_of("2025-06-15"))
+    assert [line for line in story(risk_engine.take_alerts(detected_at_ms=0)) if "asset" in line] == [
+        "2025-06-14 12:00 asset_flight opened serious",
+        "2025-06-15 12:00 asset_flight retracted serious",
+    ]
     evidence = outflows_of(transfer)
     assert void(evidence, fingerprint_of(back.target_event_id))
     assert not evidence.transfers
