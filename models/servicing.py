@@ -270,9 +270,10 @@ def _holds(entry: HoldEntry, at_ms: int) -> bool:
 def newest_note(
     evidence: ServicingEvidence, alert_id: str, kind: NoteKind, known_ms: int
 ) -> AlertNote | None:
-    """The newest note of a kind on an alert."""
+    """The newest note of a kind on an alert. A verdict that nobody could tell takes none back: it fails closed."""
     for note in reversed(evidence.notes):
-        if note.time_ms <= known_ms and note.kind == kind and note.alert_id == alert_id:
+        is_clear = note.verdict != "other"
+        if note.time_ms <= known_ms and note.kind == kind and note.alert_id == alert_id and is_clear:
             return note
     return None
 

@@ -9,6 +9,7 @@ import pytest
 from models.alerts import Alert
 from models.engine import RiskEngine
 from models.events import REPAYMENTS, SERVICING, AccountUnlinked, Event
+from models.limits import INT64_MAX
 from models.servicing import HOLD_ENTRIES_MAX
 from tests.support.events import (
     at,
@@ -319,6 +320,18 @@ def test_a_later_verdict_takes_the_earlier_back() -> None:
     ]
 
 
+def test_a_verdict_that_nobody_could_tell_frees_nothing() -> None:
+    """An unknown word is no confirmation, and no false positive either."""
+    risk_engine, opened = past_due_since("2025-02-10", "2025-02-11")
+    events = [
+        reviewed("2025-02-12", opened.alert_id, "other"),
+        reviewed("2025-02-13", opened.alert_id),
+        reviewed("2025-02-14", opened.alert_id, "other"),
+    ]
+
+    assert told(feed(risk_engine, events)) == ["2025-02-13 12:00 updated watch reviewed_false_positive"]
+
+
 def test_a_new_episode_is_not_what_was_reviewed() -> None:
     """A verdict is on one alert; the next one of the same loan is another."""
     risk_engine, opened = past_due_since("2025-02-10", "2025-02-11")
@@ -471,6 +484,31 @@ def test_the_contact_window_of_a_late_event_is_not_over_already() -> None:
 
     assert local(alert.event_time_ms) == "2025-02-12 12:00"
     assert local(alert.recommendation.not_before_ms) == "2025-02-16 08:00"
+
+
+@pytest.mark.parametrize("until", [0, 1, INT64_MAX - 1, INT64_MAX])
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31"])
+def test_absurd_instants_and_dates_never_stop_the_engine(until: int, day: str) -> None:
+    """What the codec lets through is judged, kept and read back."""
+    risk_engine, opened = past_due_since("2025-02-10", "2025-02-11")
+    events: list[Event] = [
+        hold("2025-02-12", until=until),
+        hold("2025-02-12", hold_id="old", event_time_ms=0, until=until),
+        snoozed("2025-02-13", opened.alert_id, until),
+        promise("2025-02-14", day, INT64_MAX),
+        promise("2025-02-15", day, INT64_MAX, event_time_ms=0),
+        *[contact("2025-02-15", event_time_ms=number) for number in range(9)],
+    ]
+    for offset, event in enumerate(events):
+        risk_engine.process(event, SERVICING, offset)
+    restored = engine()
+    restored.resume(risk_engine.progress())
+    for borrower_id, record in risk_engine.take_output(0).changed.items():
+        assert record is not None
+        restored.restore(borrower_id, record)
+    restored.advance_together(end_of("9990-01-01"))
+
+    assert restored.borrower_count == 1
 
 
 def test_the_policy_is_what_the_tests_take_it_for() -> None:
