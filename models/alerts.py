@@ -17,6 +17,7 @@ SignalName = Literal[
     "multi_platform_borrowing",
     "unreachable",
     "payment_at_risk",
+    "borrowing_to_repay",
     "over_indebtedness",
     "asset_flight",
     "relapse",

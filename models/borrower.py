@@ -22,6 +22,7 @@ from models.institutions import InstitutionEvidence
 from models.ledger import Loan
 from models.outflows import OutflowEvidence
 from models.recent_ids import RecentIds
+from models.rollovers import RolloverEvidence
 from models.sealed import Format, UntrustedRecordError, Upgrade
 from models.servicing import ServicingEvidence
 
@@ -79,6 +80,7 @@ class Borrower(Struct, array_like=True):
     outflows: OutflowEvidence = msgspec.field(default_factory=OutflowEvidence)
     voids: list[AwaitedVoid] = []
     """Voids whose target has not come; the newest."""
+    rollovers: RolloverEvidence = msgspec.field(default_factory=RolloverEvidence)
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import balances, debts, income, institutions, ledger, outflows, servicing
+from models import balances, debts, income, institutions, ledger, outflows, rollovers, servicing
 from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.episodes import open_episode
@@ -49,6 +49,7 @@ from models.rejects import StateReason
 from models.rules import Rules
 from models.signal_table import (
     ASSET_FLIGHT,
+    BORROWING_TO_REPAY,
     INCOME_DROP,
     MISSED_PAYMENT,
     MULTI_PLATFORM_BORROWING,
@@ -89,6 +90,7 @@ _INCOME: Final = Noted(touched=((INCOME_DROP, None),))
 _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
 _PAYMENT_AT_RISK: Final[Touched] = ((PAYMENT_AT_RISK, None),)
 _ASSET_FLIGHT: Final[Touched] = ((ASSET_FLIGHT, None),)
+_BORROWING_TO_REPAY: Final[Touched] = ((BORROWING_TO_REPAY, None),)
 _OVER_INDEBTEDNESS: Final[Touched] = ((OVER_INDEBTEDNESS, None),)
 _UNREACHABLE: Final[Touched] = ((UNREACHABLE, None),)
 _RELAPSE: Final[Touched] = ((RELAPSE, None),)
@@ -119,6 +121,8 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _PAYMENT_AT_RISK
     if _record_debt(borrower, event, rules, touches_income=touches_income):
         touched += _OVER_INDEBTEDNESS
+    if rollovers.record_flow(borrower.rollovers, event, borrower.loans, rules):
+        touched += _BORROWING_TO_REPAY
     if _record_outflow(borrower, event, rules):
         touched += _ASSET_FLIGHT
     return noted if touched is noted.touched else Noted(touched=touched)
@@ -269,6 +273,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
             (MULTI_PLATFORM_BORROWING, None),
             *_touched_by_dues(borrower),
             *(_OVER_INDEBTEDNESS if borrower.income.sources else ()),
+            *_touched_by_borrowing(borrower, event),
             *(_ASSET_FLIGHT if borrower.outflows.transfers else ()),
             *_touched_by_payments(borrower, rules),
         ),
@@ -291,6 +296,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
             (MISSED_PAYMENT, event.loan_id),
             *_touched_by_dues(borrower),
             *(() if isinstance(event, Repayment) or not borrower.income.sources else _OVER_INDEBTEDNESS),
+            *_touched_by_borrowing(borrower, event),
             *(_ASSET_FLIGHT if borrower.outflows.transfers or _watches(borrower) else ()),
             *_touched_by_payments(borrower, rules),
         ),
@@ -323,6 +329,13 @@ def _record_snapshot(borrower: Borrower, event: LoanSnapshot, origin: Origin, ru
         rewrites_from_ms=ledger.instant_ms(event, rules) - 1,
         entered_up_to_ms=entered_up_to_ms,
     )
+
+
+def _touched_by_borrowing(borrower: Borrower, event: RepaymentsEvent) -> Touched:
+    """An own loan that begins has lent, and one that ends may have been refinanced: what was repaid meanwhile is asked again."""
+    if isinstance(event, LoanOpened | LoanClosed) and borrower.rollovers.repayments:
+        return _BORROWING_TO_REPAY
+    return ()
 
 
 def _touched_by_dues(borrower: Borrower) -> Touched:
@@ -436,8 +449,9 @@ def _void_repayments(borrower: Borrower, fingerprint: bytes, void_ms: int, rules
 def _void_flows(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
     was_income = income.void(borrower.income, fingerprint, rules)
     was_sighting = institutions.void(borrower.institutions, fingerprint)
+    was_movement = rollovers.void(borrower.rollovers, fingerprint)
     was_transfer = outflows.void(borrower.outflows, fingerprint)
-    return "taken_back" if was_income or was_sighting or was_transfer else "unknown"
+    return "taken_back" if was_income or was_sighting or was_movement or was_transfer else "unknown"
 
 
 def _void_queries(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:

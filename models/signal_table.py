@@ -8,6 +8,7 @@ from models.alerts import SignalName
 from models.borrower import CLOCKS
 from models.signals.asset_flight import AssetFlight
 from models.signals.binding import Signal
+from models.signals.borrowing_to_repay import BorrowingToRepay
 from models.signals.income_drop import IncomeDrop
 from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
@@ -21,6 +22,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     IncomeDrop(),
     MultiPlatformBorrowing(),
     PaymentAtRisk(),
+    BorrowingToRepay(),
     OverIndebtedness(),
     AssetFlight(),
     Unreachable(),
@@ -37,6 +39,7 @@ MISSED_PAYMENT: Final = _number_of("missed_payment")
 INCOME_DROP: Final = _number_of("income_drop")
 MULTI_PLATFORM_BORROWING: Final = _number_of("multi_platform_borrowing")
 PAYMENT_AT_RISK: Final = _number_of("payment_at_risk")
+BORROWING_TO_REPAY: Final = _number_of("borrowing_to_repay")
 OVER_INDEBTEDNESS: Final = _number_of("over_indebtedness")
 ASSET_FLIGHT: Final = _number_of("asset_flight")
 UNREACHABLE: Final = _number_of("unreachable")

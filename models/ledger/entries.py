@@ -67,6 +67,7 @@ def open_loan(event: LoanOpened, rules: Rules) -> Loan:
         base=Balances(-1, []),
         now=Balances(-1, []),
         opened_by=fingerprint_of(event.event_id),
+        purpose=event.purpose,
     )
     add_schedule(loan, event.instalments, ALWAYS_MS)
     refold(loan, event.event_time_ms, rules)

@@ -169,6 +169,8 @@ class Loan(Struct, array_like=True):
     corrections: list[Correction] = []
     schedule_ids: list[ScheduleId] = []
     closings: list[Closing] = []
+    purpose: str | None = None
+    """What the money is for, as agreed."""
 
 
 def payment_order(payment: Payment) -> tuple[int, bytes]:

@@ -73,6 +73,7 @@ def complete(loan: Loan, event: LoanOpened, rules: Rules) -> None:
     loan.principal_minor, loan.opened_ms = event.principal_minor, event.event_time_ms
     loan.product, loan.segment, loan.borrower_kind = event.product, event.segment, event.borrower_kind
     loan.opened_by, loan.is_taken_on = fingerprint_of(event.event_id), False
+    loan.purpose = event.purpose
     if event.credit_limit_minor is not None:
         insort(loan.limits_minor, (event.event_time_ms, event.credit_limit_minor))
     add_schedule(loan, event.instalments, entry_ms_of(loan, ALWAYS_MS))
