@@ -67,10 +67,10 @@ class Decoder:
             mended = self._mend_words(payload)
             if mended is None:
                 reason = _reason_of(error, payload) if _is_json(payload) else "not-json"
-                return self._reject(reason, str(error), payload, key)
+                return self._reject(reason, _unquoted(error), payload, key)
             event = mended
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return self._reject("not-json", str(error), payload, key)
+            return self._reject("not-json", _unquoted(error), payload, key)
         ingested_at_ms = event.ingested_at_ms
         if ingested_at_ms is None:
             if event.event_time_ms > known_by_ms + FUTURE_TOLERANCE_MS:
@@ -151,6 +151,24 @@ def _is_too_deep(payload: bytes) -> bool:
 
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 """Strings are matched whole, so that brackets inside them do not count."""
+
+
+def _unquoted(error: Exception) -> str:
+    """What the decoder says and where, without the words of the payload that it quotes: they may be anybody's secret.
+
+    Reasons travel further than payloads: into headers, lists, tickets.
+    """
+    said = str(error)
+    quote = _QUOTE.search(said)
+    if quote is None:
+        return said
+    where = _PATH.search(said)
+    return said[: quote.start()].rstrip() + ("" if where is None else where.group())
+
+
+_QUOTE: Final = re.compile("['\"]")
+_PATH: Final = re.compile(r" - at `\$[.A-Za-z0-9_\[\]]*`\Z")
+"""Where in the payload; names of the contract's fields only, for it names no other."""
 
 
 def _reason_of(error: msgspec.ValidationError, payload: bytes) -> PayloadReason:

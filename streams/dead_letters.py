@@ -41,7 +41,7 @@ _PLACE_BYTES: Final = 40
 _HEADERS_BYTES_MAX: Final = 16 * 1024
 """Own headers of a refused record are kept up to this size: the output's headroom must hold them and ours."""
 _MESSAGE_CHARACTERS_MAX: Final = 1_000
-"""Of a decoder's message: it may quote the payload."""
+"""Of a decoder's message. It quotes nothing of the payload (`streams.codec`); the bytes are in the value, and only there."""
 
 
 def dead_letter(
