@@ -46,7 +46,7 @@ def judge(loans: dict[str, Loan], at_ms: int, rules: Rules, *, deadline: bool = 
         (loan_id, spell)
         for loan_id, spell in earlier
         if any(
-            spell.until_ms is not None and 0 <= miss.from_ms - spell.until_ms <= memory_ms for miss in present
+            spell.until_ms is not None and 0 < miss.from_ms - spell.until_ms <= memory_ms for miss in present
         )
     ]
     if not before:

@@ -89,6 +89,16 @@ def test_a_restructured_loan_is_in_stage_2_at_best(days: int, stage: str) -> Non
     assert class_of("ifrs9", days, restructured=True) == stage
 
 
+@pytest.mark.parametrize(("days", "rule"), [(0, "restructured"), (1, "days_past_due"), (91, "days_past_due")])
+def test_the_rule_that_set_the_class_is_named(days: int, rule: str) -> None:
+    """Where both ask for the same class, days past due do."""
+    now = msgspec.structs.replace(GOOD, days_past_due=days, worst_days_past_due=days, restructured=True)
+    found = classify(now, "cn-2023")
+
+    assert found is not None
+    assert found.rule == rule
+
+
 def test_the_watch_of_a_restructured_loan_lasts_a_year() -> None:
     """365 days after the new schedule the class follows days past due alone."""
     held = ledger_of(

@@ -133,6 +133,18 @@ def test_two_loans_in_trouble_at_one_time_are_one_trouble() -> None:
     assert judge({"l-1": first, "l-2": second}, at("2025-05-25"), RULES) is None
 
 
+@pytest.mark.parametrize(("paid_at", "is_relapse"), [("23:59:59.999", True), ("00:00", False)])
+def test_a_spell_that_lasts_to_the_very_midnight_is_the_same_trouble(
+    paid_at: str, *, is_relapse: bool
+) -> None:
+    """A payment at the midnight of the new miss came after it began; one just before ended the spell in time."""
+    day = SECOND if is_relapse else later(SECOND, 1)
+    first = ledger_of(loan("2025-01-01", [(FIRST, 100_000)]), paid(day, 100_000, time=paid_at), rules=RULES)
+    second = ledger_of(loan("2025-03-01", [(SECOND, 100_000)]), rules=RULES)
+
+    assert (judge({"l-1": first, "l-2": second}, SECOND_MISS, RULES) is not None) == is_relapse
+
+
 def test_a_spell_that_was_the_ledgers_own_mistake_does_not_count() -> None:
     """The book says that nothing was overdue."""
     events: list[Event] = [
@@ -219,6 +231,20 @@ def test_it_opens_with_the_second_miss_and_ends_with_it() -> None:
     assert of_relapse(run(events, until="2025-06-30")) == [
         "2025-05-11 00:00 relapse opened watch",
         "2025-05-20 12:00 relapse resolved watch paid",
+    ]
+
+
+def test_a_miss_that_is_paid_at_its_very_midnight_ends_the_relapse_as_paid() -> None:
+    """Opened by the deadline, resolved by the payment of the same instant."""
+    events: list[Event] = [
+        loan("2025-01-01", [(FIRST, 100_000), (SECOND, 100_000)]),
+        paid("2025-01-20", 100_000),
+        paid("2025-05-11", 100_000, time="00:00"),
+    ]
+
+    assert of_relapse(run(events, until="2025-06-30")) == [
+        "2025-05-11 00:00 relapse opened watch",
+        "2025-05-11 00:00 relapse resolved watch paid",
     ]
 
 
