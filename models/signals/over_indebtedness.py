@@ -18,6 +18,7 @@ it is pay and repayments that may not have been learnt yet.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
@@ -102,21 +103,24 @@ def next_deadline_ms(
     """The next local midnight at which an instalment enters or leaves the month, or other evidence changes by time."""
     if not income.sources:
         return None
+    policy = rules.policy.signals.over_indebtedness
     today = rules.calendar.day_of(after_ms)
-    days: list[int | None] = []
-    currencies: set[str] = set()
+    by_currency: dict[str, list[Loan]] = {}
     for loan in loans.values():
         if is_open(loan, after_ms):
-            days += _own_change_days(loan, today)
-            currencies.add(loan.currency)
-    if not currencies:
-        return None
-    days.append(next_change_day(debts, today, rules.policy.signals.over_indebtedness.summary_days))
-    days.append(next_pay_counts_day(income, today))
-    for currency in currencies:
+            by_currency.setdefault(loan.currency, []).append(loan)
+    days: list[int | None] = []
+    for currency, own in by_currency.items():
         known = monthly_income(income, currency, today, rules)
         if known is not None:
             days.append(known.until_day)
+            if known.history_days >= policy.history_days_min:
+                enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
+                if _most_minor(own, debts, today) < enough_minor:
+                    continue  # neither a schedule nor a payment can make it found: only a loss of income
+        days += (day for loan in own for day in _own_change_days(loan, today))
+        days.append(next_change_day(debts, today, policy.summary_days))
+        days.append(next_pay_counts_day(income, today))
     next_day = min((day for day in days if day is not None and day > today), default=None)
     return None if next_day is None else rules.calendar.midnight_ms(next_day)
 
@@ -162,6 +166,20 @@ def _burden(
         return Burden(currency, own_minor, told_minor, "summary", 0)
     elsewhere_minor, lenders = regular_repayments(debts, currency, day, own, rules)
     return Burden(currency, own_minor, elsewhere_minor, "repayments" if lenders else "none", lenders)
+
+
+def _most_minor(own: list[Loan], debts: DebtEvidence, today: int) -> int:
+    """More than can fall due within a month, on what is known."""
+    most_minor = sum(
+        lender.paid[index] for lender in debts.lenders for index in range(1, len(lender.paid), 2)
+    )
+    most_minor += sum(summary.monthly_due_minor for summary in debts.summaries)
+    for loan in own:
+        dues = [(line.due_day, line.due_minor) for line in loan.lines if line.due_day >= today]
+        if dues:
+            shortest_gap = min((later[0] - one[0] for one, later in pairwise(dues)), default=31)
+            most_minor += max(amount for _, amount in dues) * (31 // max(shortest_gap, 1) + 1)
+    return most_minor
 
 
 def _own_change_days(loan: Loan, today: int) -> list[int | None]:

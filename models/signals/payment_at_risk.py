@@ -2,7 +2,7 @@
 
 **Found** where an instalment falls due within `ahead_days` and the money in sight at the last local midnight, with the pay that
 is awaited by its due date, is less than all that falls due up to it. That fraction is the *coverage*; of several
-instalments the worst is told. `serious` needs a due date within `serious_days` as well. Money is looked at once a day:
+instalments the worst is told. `serious` needs a due date within `serious_days` as well. Money is looked at at midnights (`next_deadline_ms` says which):
 what a day does to an account and undoes again is no risk. Payments count at once. An open alert eases only when
 coverage is `ease_margin` above the threshold that it fell below.
 
@@ -105,18 +105,29 @@ def judge(
 
 
 def next_deadline_ms(
-    loans: dict[str, Loan], balances: BalanceEvidence, after_ms: int, rules: Rules
+    loans: dict[str, Loan],
+    balances: BalanceEvidence,
+    after_ms: int,
+    open_severity: Severity | None,
+    rules: Rules,
 ) -> int | None:
-    """The next local midnight at which an instalment is near enough, and each one after it until its due date has ended."""
+    """The next local midnight at which money is looked at: `ahead_days` before, `serious_days` before, and on the due date.
+
+    While an alert is open, each midnight until the one that ends the due date. Looking every day at those who have
+    enough would cost more than it finds.
+    """
     if not balances.accounts:
         return None
-    ahead_days = rules.policy.signals.payment_at_risk.ahead_days
+    policy = rules.policy.signals.payment_at_risk
     day = rules.calendar.day_of(after_ms)
     next_day: int | None = None
     for loan in loans.values():
         due_day = next_unpaid_day(loan, after_ms, rules)
         if due_day is not None and due_day >= day:
-            look_day = max(due_day - ahead_days, day + 1)
+            look_day = max(due_day - policy.ahead_days, day + 1)
+            if open_severity is None:
+                looks = (due_day - policy.ahead_days, due_day - policy.serious_days, due_day, due_day + 1)
+                look_day = min(one for one in looks if one > day)
             next_day = look_day if next_day is None else min(next_day, look_day)
     return None if next_day is None else rules.calendar.midnight_ms(next_day)
 
@@ -287,7 +298,8 @@ class PaymentAtRisk:
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
         """The next local midnight at which an instalment is near."""
-        due_ms = next_deadline_ms(borrower.loans, borrower.balances, after_ms, rules)
+        severity, _ = open_state(episode)
+        due_ms = next_deadline_ms(borrower.loans, borrower.balances, after_ms, severity, rules)
         return NEVER if due_ms is None else due_ms
 
     def resolution(

@@ -21,12 +21,13 @@ from models.balances import (
     sight,
     totals,
 )
-from models.calendars import DAY_MS, HOUR_MS
+from models.calendars import DAY_MS, HOUR_MS, date_of_day
 from models.events import AccountUnlinked, FundFlow, LoanOpened, Repayment
 from models.income import IncomeEvidence
 from models.income_level import PAY_SLACK_DAYS, awaited_pays
+from models.ledger import close
 from models.rules import Rules
-from models.signals.payment_at_risk import judge, next_deadline_ms, resolution
+from models.signals.payment_at_risk import is_near, judge, next_deadline_ms, resolution
 from tests.support.events import at, ended, flow, loan, paid, rescheduled, rules, run, story
 from tests.support.means import (
     balances_of,
@@ -46,6 +47,7 @@ RULES = rules()
 DUE = "2025-06-20"
 NOW_MS = at("2025-06-18", "00:00")
 NOBODY = IncomeEvidence()
+OPEN = Severity.WATCH
 
 
 def found(
@@ -474,11 +476,33 @@ def test_the_next_instalment_may_be_warned_of_again() -> None:
 def test_the_deadlines_are_the_midnights_while_an_instalment_is_near() -> None:
     """From the day it comes near to the midnight that ends its due date; without balances there are none."""
     loans, evidence = loans_of(one_loan(DUE)), balances_of(told("2025-05-01", 0))
-    assert next_deadline_ms(loans, evidence, at("2025-05-02"), RULES) == at("2025-06-15", "00:00")
-    assert next_deadline_ms(loans, evidence, at("2025-06-15", "00:00"), RULES) == at("2025-06-16", "00:00")
-    assert next_deadline_ms(loans, evidence, at("2025-06-20", "08:00"), RULES) == at("2025-06-21", "00:00")
-    assert next_deadline_ms(loans, evidence, at("2025-06-21", "00:00"), RULES) is None
-    assert next_deadline_ms(loans, BalanceEvidence(), at("2025-05-02"), RULES) is None
+    assert next_deadline_ms(loans, evidence, at("2025-05-02"), OPEN, RULES) == at("2025-06-15", "00:00")
+    assert next_deadline_ms(loans, evidence, at("2025-06-15", "00:00"), OPEN, RULES) == at(
+        "2025-06-16", "00:00"
+    )
+    assert next_deadline_ms(loans, evidence, at("2025-06-20", "08:00"), OPEN, RULES) == at(
+        "2025-06-21", "00:00"
+    )
+    assert next_deadline_ms(loans, evidence, at("2025-06-21", "00:00"), OPEN, RULES) is None
+    assert next_deadline_ms(loans, BalanceEvidence(), at("2025-05-02"), OPEN, RULES) is None
+
+
+def test_who_has_enough_is_looked_at_three_times() -> None:
+    """Five days before, two days before, and on the due date; then it is over."""
+    loans, evidence = loans_of(one_loan(DUE)), balances_of(told("2025-05-01", 0))
+    days = ["2025-05-02"]
+    while (due_ms := next_deadline_ms(loans, evidence, at(days[-1]), None, RULES)) is not None:
+        days.append(date_of_day(RULES.calendar.day_of(due_ms)).isoformat())
+    assert days[1:] == ["2025-06-15", "2025-06-18", "2025-06-20", "2025-06-21"]
+
+
+@pytest.mark.parametrize(
+    ("now", "near"),
+    [("2025-06-14", False), ("2025-06-15", True), ("2025-06-20", True), ("2025-06-21", False)],
+)
+def test_late_balances_matter_while_an_instalment_is_near(now: str, near: bool) -> None:
+    """From five days before to the due date."""
+    assert is_near(loans_of(one_loan(DUE)), at(now), RULES) == near
 
 
 def test_at_a_midnight_what_happens_then_belongs_to_the_day_that_begins() -> None:
@@ -494,6 +518,14 @@ def test_a_resolution_names_what_ended_it() -> None:
     opened_ms = at("2025-06-15", "00:00")
     assert resolution(loans_of(one_loan(DUE)), poor, opened_ms, at("2025-06-21"), RULES) == "passed"
     assert resolution(loans_of(one_loan(DUE)), poor, opened_ms, at("2025-06-18"), RULES) is None
+    assert resolution(loans_of(one_loan(DUE)), poor, at(DUE, "00:00"), at("2025-06-21"), RULES) == "passed"
+    assert resolution(loans_of(one_loan(DUE)), poor, opened_ms, at(DUE), RULES) is None
+    sold_loan = loans_of(one_loan("2025-06-15"))
+    close(sold_loan["l-1"], ended("2025-06-15", "sold"), RULES)
+    assert resolution(sold_loan, poor, opened_ms, at("2025-06-15", "13:00"), RULES) == "sold"
+    far = loans_of(one_loan("2025-06-20"))
+    close(far["l-1"], ended("2025-06-15", "sold"), RULES)
+    assert resolution(far, poor, opened_ms, at("2025-06-15", "13:00"), RULES) == "sold"
     both = loans_of(one_loan(DUE), paid("2025-06-18", 100_000))
     assert resolution(both, poor, opened_ms, at("2025-06-18"), RULES) == "paid"
 
@@ -570,7 +602,7 @@ def test_time_alone_changes_no_judgement_between_deadlines(
     """From one announced midnight to the next the judgement stays as it is."""
     evidence = balances_of(told("2025-05-01", 50_000), *log)
     now_ms = at("2025-05-21", "00:00")
-    while (due_ms := next_deadline_ms(LOANS, evidence, now_ms, RULES)) is not None:
+    while (due_ms := next_deadline_ms(LOANS, evidence, now_ms, OPEN, RULES)) is not None:
         expected = judge(LOANS, evidence, NOBODY, now_ms, opened, RULES)
         for between_ms in {now_ms + HOUR_MS, (now_ms + due_ms) // 2, due_ms - 1}:
             assert judge(LOANS, evidence, NOBODY, between_ms, opened, RULES) == expected
