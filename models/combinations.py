@@ -61,7 +61,16 @@ def is_raised(finding: Finding) -> bool:
 
 
 def next_confirmation_ms(borrower: Borrower, episode: Episode, after_ms: int, rules: Rules) -> int:
-    """The first instant after `after_ms` at which time alone may change what confirms an open alert, or `NEVER`."""
+    """The first instant after `after_ms` at which time alone may change what confirms an open alert, or `NEVER`.
+
+    Evidence that is known already for later than `after_ms` is a deadline to some signals. Where a judgement of this
+    alert waits for that very instant, an event brought it: the event is the cause, and no deadline.
+    """
+    waiting_ms = {
+        waiting.at_ms
+        for waiting in borrower.pending
+        if (waiting.signal, waiting.loan_id) == (episode.signal, episode.loan_id)
+    }
     due_ms = NEVER
     for rule in _rules_of(episode.signal, rules):
         number = _NUMBERS.get(rule.confirmed_by)
@@ -69,7 +78,9 @@ def next_confirmation_ms(borrower: Borrower, episode: Episode, after_ms: int, ru
             continue
         kind = SIGNALS[number]
         for subject in kind.subjects(borrower):
-            due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, None, rules))
+            change_ms = kind.next_deadline_ms(borrower, subject, after_ms, None, rules)
+            if change_ms not in waiting_ms:
+                due_ms = min(due_ms, change_ms)
     return due_ms
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from models.alerts import Alert
 from models.engine import RiskEngine
-from models.events import Event
+from models.events import CreditQuery, Event
 from models.policy import PolicyError, parse_policy
 from tests.support.events import at, end_of, engine, feed_of, in_order, loan, local, paid, query, run
 
@@ -25,7 +25,7 @@ def combined(most: str = "watch", least: str = "warning") -> str:
     return RULE.format(most=most, least=least)
 
 
-def queries(count: int, day: str = "2025-02-12", first: int = 0) -> list[Event]:
+def queries(count: int, day: str = "2025-02-12", first: int = 0) -> list[CreditQuery]:
     """Applications at so many institutions, one a minute."""
     return [
         query(day, f"i-{number}", event_time_ms=at(day) + number * 60_000)
@@ -64,6 +64,18 @@ def test_the_other_signal_must_be_severe_enough(count: int, least: str, *, is_ra
     assert len(alerts) == 1 + is_raised
     assert alerts[0] == "02-11 00:00 opened watch"
     assert not is_raised or alerts[1].endswith("escalated warning")
+
+
+def test_the_event_that_confirms_is_named() -> None:
+    """The alert rises at once, caused by what made the other signal severe enough, and by nothing earlier or later."""
+    confirming = queries(5)
+    alerts = missed([LOAN, *confirming, *queries(1, "2025-02-13", first=5)], combined(), "2025-02-13")
+
+    assert [alert.status for alert in alerts] == ["opened", "escalated"]
+    assert (alerts[1].caused_by.topic, alerts[1].caused_by.event_id) == (
+        "credit-queries",
+        confirming[-1].event_id,
+    )
 
 
 def test_what_is_found_before_raises_from_the_opening_on() -> None:
