@@ -273,6 +273,10 @@ class RiskEngine:
         """Of the policy in force as of the task's highest watermark."""
         return self._book.at(self._watermarks_ms[HIGHEST]).policy_version
 
+    def rules_at(self, at_ms: int) -> Rules:
+        """What judges as of an instant, whatever the segment."""
+        return self._book.at(at_ms)
+
     def adopt(self, publication: int, rules: Rules, effective_from_ms: int) -> None:
         """Take up a policy: it judges everything as of `effective_from_ms` and later.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -54,6 +54,7 @@ class BacktestSummary(Struct, frozen=True, kw_only=True):
     alerts: dict[str, dict[str, int]]
     """Revisions by signal and status."""
     policy_version: str
+    """Of the last policy, where there were several."""
     model_version: str
     judgement: Report | None
     """How good the alerts were, where the folder has `outcomes.jsonl`."""
@@ -85,6 +86,7 @@ def run(
     now_ms: int,
     scores: bool = False,
     until: date | None = None,
+    switches: Sequence[tuple[int, Policy]] = (),
     progress: Progress | None = None,
 ) -> BacktestSummary:
     """Run the engine over `folder`; write alerts, rejects, report and maybe scores to `out`.
@@ -92,10 +94,11 @@ def run(
     Args:
         folder: event files as the contract describes them.
         out: created where it is missing; files of an earlier run are replaced.
-        policy: judges all of it.
+        policy: judges all of it, up to the first of `switches`.
         now_ms: the time of the run: what lies a day beyond it is rejected, and alerts are stamped with it.
         scores: write `scores.jsonl`, a line an accepted event.
         until: set every feed's watermark at the end to the local midnight that ends this date.
+        switches: policies that take its place, each from an instant (event time) on, as if published in this order.
         progress: told now and then.
 
     Raises:
@@ -108,6 +111,8 @@ def run(
         rejected = files.enter_context((out / REJECTED_FILE).open("wb"))
         score_lines = files.enter_context((out / SCORES_FILE).open("wb")) if scores else None
         backtest = _Backtest(folder, policy, now_ms, alerts, rejected, score_lines)
+        for number, (effective_from_ms, following) in enumerate(switches, start=1):
+            backtest.switch(number, following, effective_from_ms)
         for done, line in enumerate(lines, start=1):
             backtest.take(line)
             if done % _LINES_PER_FLUSH == 0:
@@ -150,6 +155,11 @@ class _Backtest:
         self._truth = read_truth(folder)
         self._outcomes = outcomes
         self._published: list[JudgedAlert] = []
+
+    def switch(self, number: int, policy: Policy, effective_from_ms: int) -> None:
+        """Have another policy judge from an instant on."""
+        self._rules = Rules(policy)
+        self._engine.adopt(number, self._rules, effective_from_ms)
 
     def take(self, line: Line) -> None:
         """Feed one delivered line to the engine."""
@@ -237,7 +247,7 @@ class _Backtest:
             borrower_id,
             event_time_ms,
             probability,
-            tier_of(probability, self._rules),
+            tier_of(probability, self._engine.rules_at(event_time_ms)),
             self._card.version,
         )
         self._scores.write(_encode(score) + b"\n")

@@ -20,6 +20,7 @@ CounterName = Literal[
     "state_records",
     "noticed",
     "rebalances",
+    "policies",
 ]
 GaugeName = Literal[
     "tasks",
@@ -29,6 +30,8 @@ GaugeName = Literal[
     "restored_records",
     "restore_remaining_records",
     "restore_seconds_left",
+    "policy_tasks",
+    "policies_age_seconds",
 ]
 HistogramName = Literal["commit_seconds", "restore_seconds"]
 
@@ -49,6 +52,9 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "state_records": Described("Borrower states written to the changelog"),
     "noticed": Described("What the engine noticed and did not act on", ("what",)),
     "rebalances": Described("Assignments received"),
+    "policies": Described(
+        "Policies published: taken, refused as not valid, or not readable for now", ("outcome",)
+    ),
 }
 GAUGES: Final[dict[GaugeName, Described]] = {
     "tasks": Described("Tasks by phase", ("phase",)),
@@ -64,6 +70,8 @@ GAUGES: Final[dict[GaugeName, Described]] = {
         "Changelog records left to read, at most; 0 when it is done", ("task",)
     ),
     "restore_seconds_left": Described("How long a restore still takes if it goes on like this", ("task",)),
+    "policy_tasks": Described("Tasks that judge by a policy", ("version",)),
+    "policies_age_seconds": Described("Since the published policies were last read without failure"),
 }
 HISTOGRAMS: Final[dict[HistogramName, Described]] = {
     "commit_seconds": Described("From the start of a transaction to its commit"),

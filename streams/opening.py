@@ -47,9 +47,8 @@ class TaskOpener:
         self._names = TopicNames(settings.topic_prefix)
         self._decoders = [Decoder(topic) for topic in TOPICS]
         self._restores = asyncio.Semaphore(settings.restores_at_once_max)
-        policy_version, card_version = engines.versions
         self._identity = Identity(
-            partition_count, policy_version, card_version, f"{self._names.prefix}{settings.group_id}"
+            partition_count, engines.card_version, f"{self._names.prefix}{settings.group_id}"
         )
 
     async def open(self, number: int) -> Task:
@@ -76,7 +75,8 @@ class TaskOpener:
                     clock=self._clock,
                     partition_count=self._partition_count,
                 )
-                engine = self._engines(number, self._belongs_to(number))
+                adopted = None if changelog.progress is None else changelog.progress.policies
+                engine = self._engines(number, self._belongs_to(number), adopted)
                 await fill_engine(engine, changelog, position, self._logs)
             except BaseException:
                 await sink.close()

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from models.events import TOPICS
@@ -25,6 +26,7 @@ from streams.commits import Commits
 from streams.feeds import LiveFeeds
 from streams.metrics import Metrics
 from streams.opening import TaskOpener
+from streams.policies import PolicyFollower
 from streams.ports import Assignment, EngineMaker, Fetched, Logs, Ports
 from streams.probe import Ends, EndsProbe
 from streams.settings import Settings
@@ -71,7 +73,7 @@ class Pipeline:
         self._ports = ports
         self._prepare = prepare
         self._opener: TaskOpener | None = None
-        self._lateness_ms: Sequence[int] = ()
+        self._engines: EngineMaker | None = None
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
@@ -80,6 +82,8 @@ class Pipeline:
         self._logs = ports.logs()
         self._feeds = LiveFeeds(settings, clock, metrics)
         self._probe = EndsProbe(self._read_ends, settings.feed_probe_interval_ms)
+        self._follower = PolicyFollower(self._refresh, settings.policy_poll_interval_ms, metrics)
+        self._policies_shown: set[str] = set()
         self._watchdog = Watchdog()
         self._next_watch_ms = 0
         self._partition_count = 0
@@ -133,7 +137,7 @@ class Pipeline:
             )
         self._partition_count = next(iter(counts.values()))
         engines = await self._prepare(self._logs)
-        self._lateness_ms = engines.lateness_ms
+        self._engines = engines
         self._opener = TaskOpener(
             self._ports,
             self._source,
@@ -159,6 +163,7 @@ class Pipeline:
         self._look()
         # The awaits above are where tasks may have been taken away; from here on nothing can come between.
         if not self._handing_over:
+            self._follow_policies()
             self._process()
             self._commits.begin_due(self.tasks.values())
             self._stop_at_end()
@@ -286,6 +291,7 @@ class Pipeline:
             return
         for number in [number for number, opening in self._openings.items() if opening.done()]:
             task = self._openings.pop(number).result()
+            self._engines_known.bring_up_to_date(task.engine)
             self.tasks[number] = task
             self._source.open(number, task.offsets)
             self._show_tasks()
@@ -331,6 +337,12 @@ class Pipeline:
             return
         self._next_figures_ms = now_ms + _FIGURES_EVERY_MS
         self._metrics.set("borrowers", sum(task.engine.borrower_count for task in self.tasks.values()))
+        versions = Counter(task.engine.policy_version for task in self.tasks.values())
+        for version in self._policies_shown - versions.keys():
+            self._metrics.set("policy_tasks", 0, version)
+        for version, tasks in versions.items():
+            self._metrics.set("policy_tasks", tasks, version)
+        self._policies_shown.update(versions)
         for feed, topic in enumerate(TOPICS):
             waiting = sum(task.queue.buffered(feed) for task in self.tasks.values())
             self._metrics.set("buffered_records", waiting, topic)
@@ -359,9 +371,23 @@ class Pipeline:
             self._watchdog.look(self._concerns(), now_ms)
             self._end_if_stuck()
 
+    async def _refresh(self) -> bool:
+        return await self._engines_known.refresh(self._logs)
+
+    @property
+    def _engines_known(self) -> EngineMaker:
+        assert self._engines is not None, "asked for before started"
+        return self._engines
+
+    def _follow_policies(self) -> None:
+        """Let every open task take up what was published; one that is being opened does when its gate opens."""
+        if self._follower.look(self._clock.monotonic_ms()):
+            for task in self.tasks.values():
+                self._engines_known.bring_up_to_date(task.engine)
+
     def _follow_time_of_day(self, ends: Ends) -> None:
         """Move the watermarks of idle partitions of living feeds."""
-        following = self._feeds.watermarks_ms(ends, self._lateness_ms)
+        following = self._feeds.watermarks_ms(ends, self._engines_known.lateness_ms)
         for task in self.tasks.values():
             if self._commits.is_full(task):
                 continue
@@ -473,6 +499,7 @@ class Pipeline:
     async def _shut(self) -> None:
         """Let go of everything, in whatever state it is."""
         await self._probe.stop()
+        await self._follower.stop()
         for number in list(self._openings):
             self._discard_opening(number)
         await self._source.stop()

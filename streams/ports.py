@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 from models.engine import EngineOutput, EngineProgress
 from models.events import Event
 from models.rejects import StateReason
+from models.rulebook import Adopted
+from models.rules import Rules
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -287,6 +289,20 @@ class Engine(Protocol):
         """What `resume` needs; complete right after `take_output`."""
         ...
 
+    @property
+    def adopted(self) -> Adopted:
+        """The policies taken up; the engine of a restart is made with them."""
+        ...
+
+    @property
+    def policy_version(self) -> str:
+        """Of the policy in force as of the highest watermark."""
+        ...
+
+    def adopt(self, publication: int, rules: Rules, effective_from_ms: int) -> None:
+        """Take up a policy: it judges everything as of that instant and later, nothing judged already."""
+        ...
+
     def restore(self, borrower_id: str, record: bytes) -> None:
         """Take a state record back."""
         ...
@@ -300,15 +316,27 @@ class EngineMaker(Protocol):
     """Makes the engine of one task."""
 
     @property
-    def versions(self) -> tuple[str, str]:
-        """Of policy and scorecard."""
+    def card_version(self) -> str:
+        """Of the scorecard."""
         ...
 
     @property
     def lateness_ms(self) -> Sequence[int]:
-        """Allowed lateness by feed."""
+        """Allowed lateness by feed, as of the policies known by now."""
         ...
 
-    def __call__(self, task: int, belongs: Callable[[str], bool]) -> Engine:
-        """An engine without any borrower."""
+    def __call__(self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None) -> Engine:
+        """An engine without any borrower, with the policies that its task has adopted."""
+        ...
+
+    async def refresh(self, logs: Logs) -> bool:
+        """Read what was published; return whether anything is new.
+
+        Raises:
+            PortError, ReferenceError: it could not be read. Those known stay.
+        """
+        ...
+
+    def bring_up_to_date(self, engine: Engine) -> None:
+        """Have an engine adopt what was published since it last did."""
         ...

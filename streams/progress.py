@@ -6,16 +6,26 @@ ever be it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from models.engine import EngineProgress
 from models.events import TOPICS
+from models.rulebook import SINCE_EVER_MS, Adopted
 from models.sealed import Format, UntrustedRecordError, Upgrade
 
-_UPGRADES: Final[tuple[Upgrade, ...]] = ()
+_POLICY_VERSION_OF_1: Final = 5
+"""Where a body of version 1 keeps the version of the policy."""
+
+
+def _to_2(body: list[Any]) -> list[Any]:
+    """Policies have a time from which on they judge: there was one, since ever, and nobody had numbered it."""
+    return [*body, [0, [[SINCE_EVER_MS, body[_POLICY_VERSION_OF_1]]]]]
+
+
+_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2,)
 """Each from the body of one version to that of the next, as plain lists. Whoever changes the shape of `Progress`, or what a
 field means, adds a step here and keeps bytes of the new version: `python -m tests.streams.keep_progress`."""
 
@@ -39,7 +49,10 @@ class Progress(Struct, frozen=True, array_like=True):
     """The merge key of the last record processed, by feed."""
     engine: EngineProgress
     policy_version: str
+    """In force as of the highest watermark."""
     card_version: str
+    policies: Adopted
+    """What was taken up, and from when on each judges: a restart, here or elsewhere, judges by the same."""
 
 
 def progress_key(task: int) -> bytes:

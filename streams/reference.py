@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from models.policy import Policy, default_policy, parse_policy
 from models.risk.scorecard import Scorecard, expert_prior
+from models.rulebook import SINCE_EVER_MS
 from streams.ports import Logs
 from streams.settings import Settings
 from streams.topics import TopicNames
@@ -25,10 +26,15 @@ class ReferenceError(Exception):  # noqa: A001 - Python's own, about weak refere
     """A policy or scorecard that cannot be used: the message says which and what to do."""
 
 
-class Pointer(Struct, frozen=True):
-    """Which version is in force."""
+class Pointer(Struct, frozen=True, omit_defaults=True):
+    """Which version is in force. A policy's says more: `streams/policies.py`."""
 
     version: str
+    effective_from_ms: int = SINCE_EVER_MS
+    """Event time; without it, since ever."""
+    number: int = 0
+    """Of the publication, counted from 1; 0 where it was not numbered."""
+    published_at_ms: int = 0
 
 
 class _Versioned(Protocol):
@@ -58,6 +64,16 @@ async def policy_in_force(logs: Logs, settings: Settings) -> Policy:
     published = await _current(logs, TopicNames(settings.topic_prefix).policies, Policy)
     if published is not None:
         return published
+    return fallback_policy(settings)
+
+
+def fallback_policy(settings: Settings) -> Policy:
+    """What holds while the topic names none: the file that the settings name, or the packaged default.
+
+    Raises:
+        PolicyError: the file is not valid.
+        OSError: the file cannot be read.
+    """
     if settings.policy_file is not None:
         return _policy_of_file(Path(settings.policy_file))
     return default_policy()

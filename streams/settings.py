@@ -42,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Replicas of each topic; -1 leaves it to the broker's default."""
     policy_file: str | None = None
     """Policy to use while the `policies` topic names no current one."""
+    policy_poll_interval_ms: Annotated[int, Meta(ge=10)] = 5_000
+    """How often is looked for a policy published since: one question to the broker."""
     until_end: bool = False
     """Stop when everything that was in the input topics at the start is consumed and committed."""
     web_port: Port | None = None

@@ -31,7 +31,6 @@ class Identity(Struct, frozen=True):
     """What a task says of itself in what it writes."""
 
     partition_count: int
-    policy_version: str
     card_version: str
     connector: str
 
@@ -182,8 +181,9 @@ class Task:
             offsets=tuple(self.offsets),
             merge_keys_ms=tuple(self._merge_keys_ms),
             engine=self.engine.progress(),
-            policy_version=self._identity.policy_version,
+            policy_version=self.engine.policy_version,
             card_version=self._identity.card_version,
+            policies=self.engine.adopted,
         )
 
     async def commit(self, transaction: Transaction) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from models.alerts import ChainHead
 from models.engine import EngineProgress
 from models.events import TOPICS
+from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from streams.progress import PROGRESS_VERSION, Progress, encode_progress
 from tests.support.kept import keep
 from tests.support.shapes import shape_of
@@ -33,6 +34,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
                 ),
                 policy_version="0f" * 32,
                 card_version="prior",
+                policies=Adopted(0, (Span(SINCE_EVER_MS, "0f" * 32),)),
             ),
         ),
         "busy": (
@@ -55,6 +57,9 @@ def positions() -> dict[str, tuple[str, Progress]]:
                 ),
                 policy_version="c0ffee" * 10,
                 card_version="2025-06-15",
+                policies=Adopted(
+                    3, (Span(SINCE_EVER_MS, "bad" * 21), Span(1_749_000_000_000, "c0ffee" * 10))
+                ),
             ),
         ),
         "vast": (
@@ -67,6 +72,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
                 engine=EngineProgress((2**63 - 1,) * 5, (2**62,) * 4, ChainHead(2**53, "0" * 64)),
                 policy_version="",
                 card_version="版本",
+                policies=Adopted(2**62, tuple(Span(2**63 - 1, "策略") for _ in range(16))),
             ),
         ),
     }

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.alerts import ChainHead
 from models.engine import EngineProgress
+from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from streams.progress import (
     CorruptProgressError,
     Progress,
@@ -26,6 +27,7 @@ PROGRESS = Progress(
     engine=EngineProgress((-1, 5, 6, 7, 8), (-1, 1, 2, 3), ChainHead(17, "ab" * 32)),
     policy_version="p",
     card_version="c",
+    policies=Adopted(0, (Span(SINCE_EVER_MS, "p"),)),
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 from models.alerts import ChainHead
 from models.borrower import encode_borrower, new_borrower
 from models.engine import EngineProgress
+from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from streams.memory.broker import MemoryRecord
 from streams.memory.virtual_time import VirtualClock, run_virtual
 from streams.metrics import GaugeName, PlainMetrics
@@ -31,6 +32,7 @@ PROGRESS = Progress(
     engine=ENGINE_PROGRESS,
     policy_version="p",
     card_version="c",
+    policies=Adopted(0, (Span(SINCE_EVER_MS, "p"),)),
 )
 POSITION = Position((0,) * 4, (0,) * 4, ENGINE_PROGRESS)
 

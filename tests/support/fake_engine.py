@@ -26,6 +26,9 @@ from models.alerts import (
 from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event, Heartbeat
 from models.rejects import StateReason
+from models.rulebook import SINCE_EVER_MS, Adopted, Span
+from models.rules import Rules
+from streams.ports import Engine, Logs
 
 
 class FakeEngine:
@@ -98,6 +101,12 @@ class FakeEngine:
         self._offsets = list(progress.offsets)
         self._head = progress.chain
 
+    adopted = Adopted(0, (Span(SINCE_EVER_MS, "fake-policy"),))
+    policy_version = "fake-policy"
+
+    def adopt(self, publication: int, rules: Rules, effective_from_ms: int) -> None:
+        self.adopted = Adopted(publication, (Span(effective_from_ms, rules.policy_version),))
+
     def _append(self, borrower_id: str, what: str) -> int:
         state = self.states.get(borrower_id, bytes(8))
         count = int.from_bytes(state[:4], "big") + 1
@@ -145,14 +154,22 @@ class FakeEngine:
 class FakeEngineMaker:
     """Makes fake engines, and keeps the last of each task for the test to look at."""
 
-    versions = ("fake-policy", "fake-card")
+    card_version = "fake-card"
     lateness_ms: Sequence[int] = (0,) * len(TOPICS)
 
     def __init__(self, *, alert_every: int = 5) -> None:
         self.engines: dict[int, FakeEngine] = {}
         self._alert_every = alert_every
 
-    def __call__(self, task: int, belongs: Callable[[str], bool]) -> FakeEngine:
+    def __call__(
+        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+    ) -> FakeEngine:
         engine = FakeEngine(task, belongs, alert_every=self._alert_every)
         self.engines[task] = engine
         return engine
+
+    async def refresh(self, logs: Logs) -> bool:
+        return False
+
+    def bring_up_to_date(self, engine: Engine) -> None:
+        """Nothing is ever published."""
