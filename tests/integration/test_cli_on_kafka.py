@@ -18,6 +18,7 @@ from streams.cli import main
 from streams.kafka.local import Broker
 from streams.partitioner import partition_of
 from tests.support.equality import by_borrower
+from tests.support.events import at
 from tests.support.kafka import unique
 
 pytestmark = pytest.mark.kafka
@@ -193,6 +194,45 @@ def test_a_borrower_is_found_in_its_partition(installation: Installation) -> Non
     assert set(told["state"]) >= {"loans", "income", "institutions", "episodes"}
     assert told["risk"] is not None
     assert still_open.borrower_id in installation.run("borrower", "show", still_open.borrower_id).stdout
+
+
+def test_the_timeline_tells_events_and_every_revision(installation: Installation) -> None:
+    """What came in and what went out of one borrower, in order of event time; a span of dates keeps its own."""
+    chosen = installation.alerts[-1].borrower_id
+    revisions = [alert for alert in installation.alerts if alert.borrower_id == chosen]
+    lines = [
+        json.loads(line)
+        for file in installation.book.glob("*.jsonl")
+        for line in file.read_text(errors="replace").splitlines()
+        if f'"{chosen}"' in line and "event_id" in line
+    ]
+
+    told = installation.json("borrower", "show", chosen)["timeline"]
+    events = [entry for entry in told if entry["kind"] == "event"]
+    assert {entry["id"] for entry in events} == {line["event_id"] for line in lines}
+    assert [entry["at_ms"] for entry in told] == sorted(entry["at_ms"] for entry in told)
+    assert [(entry["id"], entry["details"]["revision"]) for entry in told if entry["kind"] == "alert"] == [
+        (alert.alert_id, alert.revision) for alert in sorted(revisions, key=lambda one: one.event_time_ms)
+    ]
+    since = "2025-03-01"
+    later = installation.json("borrower", "show", chosen, "--since", since)["timeline"]
+    assert later == [entry for entry in told if entry["at_ms"] >= at(since, "00:00")]
+    until = installation.json("borrower", "show", chosen, "--until", since)["timeline"]
+    assert until == [entry for entry in told if entry["at_ms"] < at("2025-03-02", "00:00")]
+    few = installation.json("borrower", "show", chosen, "--records", "3")
+    assert few["timeline_cut"]
+    assert len(few["timeline"]) < len(told)
+    chinese = installation.run("borrower", "show", chosen, "--lang", "zh").stdout
+    assert "时间线" in chinese
+    assert revisions[-1].reasons[0].text.zh in chinese
+
+
+def test_a_chain_of_a_run_is_whole(installation: Installation) -> None:
+    """What a worker published is proved against what it left in the changelog."""
+    told = installation.json("audit", "verify")
+    assert told["whole"]
+    assert sum(chain["report"]["records"] for chain in told["chains"]) == len(installation.alerts)
+    assert all(chain["report"]["head_compared"] for chain in told["chains"])
 
 
 def test_an_unknown_borrower_is_an_error(installation: Installation) -> None:
