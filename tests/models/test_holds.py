@@ -407,6 +407,17 @@ def test_a_refusal_makes_for_negotiating_early() -> None:
     ]
 
 
+def test_a_refusal_before_the_alert_is_no_answer_to_it() -> None:
+    """One at the very instant of its opening is."""
+    before = contact("2025-02-11", "refused", event_time_ms=at("2025-02-11", "00:00") - 1)
+
+    assert stages([LOAN, before], "2025-02-12") == ["02-11 00:00 opened remind"]
+    assert stages([LOAN, contact("2025-02-11", "refused", time="00:00")], "2025-02-12") == [
+        "02-11 00:00 opened remind",
+        "02-11 00:00 updated negotiate",
+    ]
+
+
 def test_attempts_that_are_used_up_are_told_and_come_back_at_midnight() -> None:
     """The third of a day leaves none; the window is the next day's, and the midnight tells that there are some again."""
     calls = [contact("2025-02-12", time=time) for time in ("09:00", "10:00", "11:00")]
