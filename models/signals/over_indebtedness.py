@@ -112,12 +112,13 @@ def next_deadline_ms(
     days: list[int | None] = []
     for currency, own in by_currency.items():
         known = monthly_income(income, currency, today, rules)
-        if known is not None:
-            days.append(known.until_day)
-            if known.history_days >= policy.history_days_min:
-                enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
-                if _most_minor(own, debts, today) < enough_minor:
-                    continue  # neither a schedule nor a payment can make it found: only a loss of income
+        if known is None or known.history_days < policy.history_days_min:
+            days.append(next_pay_counts_day(income, today))  # before more pay nothing is found
+            continue
+        days.append(known.until_day)
+        enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
+        if _most_minor(own, debts, today) < enough_minor:
+            continue  # neither a schedule nor a payment can make it found: only a loss of income
         days += (day for loan in own for day in _own_change_days(loan, today))
         days.append(next_change_day(debts, today, policy.summary_days))
         days.append(next_pay_counts_day(income, today))

@@ -434,7 +434,7 @@ def test_a_returned_transfer_retracts() -> None:
         target_event_id=transfer.event_id,
     )
     risk_engine = engine()
-    for offset, event in enumerate([*by_time([*KNOWN, transfer]), back]):
+    for offset, event in enumerate([*by_time([*KNOWN, transfer, paid("2025-06-14", 1, "18:00")]), back]):
         risk_engine.process(event, FUND_FLOWS if event is back else feed_of(event), offset)
     risk_engine.advance_together(end_of("2025-06-15"))
     assert [line for line in story(risk_engine.take_alerts(detected_at_ms=0)) if "asset" in line] == [
