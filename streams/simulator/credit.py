@@ -8,67 +8,35 @@ from __future__ import annotations
 
 from typing import Final
 
-from models.calendars import DAY_MS
+from streams.simulator.debts import Debt
 from streams.simulator.dice import Dice
 from streams.simulator.persons import Person
+from streams.simulator.sightings import PLATFORMS, Sightings
 from streams.simulator.story import Story
 
-WINDOW_MS: Final = 30 * DAY_MS
-MEMORY_MS: Final = 180 * DAY_MS
-FLOW_HISTORY_MS: Final = 90 * DAY_MS
-THRESHOLD: Final = 3
-"""The packaged policy's window, memory, flow history and `watch` threshold of `multi_platform_borrowing`."""
 _BANKS: Final = tuple(f"bank-{number:02d}" for number in range(1, 21))
-_PLATFORMS: Final = tuple(f"platform-{number:02d}" for number in range(1, 61))
 _FUNDERS: Final = tuple(f"funder-{number}" for number in range(1, 10))
 _APPLICATIONS_A_MONTH: Final = 0.09
 _REVIEWS_A_MONTH: Final = 0.15
 _SELF_QUERIES_A_MONTH: Final = 0.04
 _AGGREGATOR_A_MONTH: Final = 0.003
+_INSTALMENT: Final = 0.19
+"""Of what a platform paid out: each of six monthly instalments."""
 _RATE_SHOPPING: Final = 0.01
 """Of all borrowers: compare four or five banks within three weeks (a mortgage), and are fine afterwards."""
 
 
-class Sightings:
-    """The institutions that show up, as `multi_platform_borrowing` counts them."""
-
-    def __init__(self) -> None:
-        self._seen: list[tuple[int, str, bool]] = []
-
-    def add(self, at_ms: int, institution_id: str, *, is_flow: bool = False) -> None:
-        """An application, a new account, or (`is_flow`) a disbursement."""
-        self._seen.append((at_ms, institution_id, is_flow))
-
-    def crowded(self, flows_known_from_ms: int, end_ms: int) -> list[tuple[int, int]]:
-        """From when until when three or more institutions were new within 30 days."""
-        last_ms: dict[str, int] = {}
-        changes: list[tuple[int, int]] = []
-        for at_ms, institution_id, is_flow in sorted(self._seen):
-            seen_ms = last_ms.get(institution_id)
-            new = (seen_ms is None or at_ms - seen_ms > MEMORY_MS) and at_ms < end_ms
-            if new and not (is_flow and at_ms < flows_known_from_ms + FLOW_HISTORY_MS):
-                changes += [(at_ms, 1), (at_ms + WINDOW_MS, -1)]
-            last_ms[institution_id] = at_ms
-        crowds: list[tuple[int, int]] = []
-        count = from_ms = 0
-        for at_ms, change in sorted(changes):
-            count += change
-            if count == THRESHOLD and change > 0:
-                from_ms = at_ms
-            elif count == THRESHOLD - 1 and change < 0:
-                crowds.append((from_ms, at_ms))
-        return crowds
-
-
-def ask_bureau(person: Person, platform_id: str, story: Story) -> None:
-    """Put all credit queries and accounts elsewhere into the story, and what `multi_platform_borrowing` should tell."""
-    sightings = Sightings()
+def ask_bureau(person: Person, platform_id: str, story: Story, sightings: Sightings) -> list[Debt]:
+    """Put all credit queries and accounts elsewhere into the story; return the debts that stacking leaves."""
     _background(platform_id, story, sightings)
     if story.dice.chance(_RATE_SHOPPING):
         _shop_for_rates(story, sightings)
-    if person.cause == "stacking":
-        _stack(person, story, sightings)
-    cause = "stacking" if person.cause == "stacking" else "rate_shopping"
+    return _stack(person, story, sightings) if person.cause == "stacking" else []
+
+
+def note_crowds(person: Person, story: Story, sightings: Sightings) -> None:
+    """Tell what `multi_platform_borrowing` should have told."""
+    cause = person.cause if person.cause in ("stacking", "overreaching", "rolling") else "rate_shopping"
     for from_ms, until_ms in sightings.crowded(story.horizon.begin_ms, story.horizon.end_ms):
         story.should_tell("multi_platform_borrowing", from_ms, until_ms, cause)
 
@@ -122,13 +90,14 @@ def _shop_for_rates(story: Story, sightings: Sightings) -> None:
         _query(story, sightings, at_ms, f"bank-{90 + number}", "loan_application")
 
 
-def _stack(person: Person, story: Story, sightings: Sightings) -> None:
+def _stack(person: Person, story: Story, sightings: Sightings) -> list[Debt]:
     """Four to ten new platforms within eight to thirty-five days; most pay out, and then want their instalments."""
     dice, horizon = story.dice, story.horizon
-    first = dice.whole(0, len(_PLATFORMS) - 1)
+    first = dice.whole(0, len(PLATFORMS) - 1)
     span_days = dice.whole(8, 35)
+    debts: list[Debt] = []
     for number in range(dice.whole(4, 10)):
-        platform = _PLATFORMS[(first + number * 7) % len(_PLATFORMS)]
+        platform = PLATFORMS[(first + number * 7) % len(PLATFORMS)]
         day = person.cause_day + dice.whole(0, span_days)
         at_ms = horizon.waking_ms(day, dice.roll())
         unseen = dice.chance(0.1)
@@ -136,7 +105,11 @@ def _stack(person: Person, story: Story, sightings: Sightings) -> None:
             _query(story, sightings, at_ms, platform, "loan_application")
         if unseen or dice.chance(0.6):
             amount_minor = int(person.income_minor * dice.between(0.3, 1.2))
-            _borrow_elsewhere(person, story, sightings, platform, day + dice.whole(1, 3), amount_minor)
+            paid_out_day = day + dice.whole(1, 3)
+            _borrow_elsewhere(person, story, sightings, platform, paid_out_day, amount_minor)
+            if paid_out_day < horizon.end_day:
+                debts.append(Debt(paid_out_day, paid_out_day + 190, int(amount_minor * _INSTALMENT)))
+    return debts
 
 
 def _borrow_elsewhere(
@@ -159,5 +132,9 @@ def _borrow_elsewhere(
     for due_day in range(day + 30, min(stops_day, day + 190), 30):
         at_ms = horizon.waking_ms(due_day, dice.roll())
         story.flow(
-            at_ms, "out", int(amount_minor * 0.19), {"category": "loan_repayment", **fields}, optional=True
+            at_ms,
+            "out",
+            int(amount_minor * _INSTALMENT),
+            {"category": "loan_repayment", **fields},
+            optional=True,
         )

@@ -12,9 +12,10 @@ Option = TypeVar("Option")
 class Dice:
     """Draws built on `random.Random.random` alone, whose sequence Python keeps the same between versions."""
 
-    def __init__(self, seed: int, borrower: int) -> None:
-        """Begin the rolls of one borrower."""
-        self.roll = random.Random(f"{seed}/{borrower}").random  # noqa: S311 - a simulation must be repeatable
+    def __init__(self, seed: int, borrower: int, purpose: str = "") -> None:
+        """Begin the rolls of one borrower; a process with dice of its own (`purpose`) changes no other's rolls."""
+        name = f"{seed}/{borrower}/{purpose}" if purpose else f"{seed}/{borrower}"
+        self.roll = random.Random(name).random  # noqa: S311 - a simulation must be repeatable
         """A number from 0 up to, not including, 1."""
 
     def chance(self, probability: float) -> bool:

@@ -10,6 +10,8 @@ from streams.simulator.persons import Person
 from streams.simulator.story import Fields, Story
 
 WEEKS_A_MONTH = 365.25 / 12 / 7
+BENEFIT_MINOR = 160_000
+"""Unemployment benefit a month."""
 
 
 def earn(person: Person, story: Story) -> None:
@@ -89,6 +91,7 @@ def _employer(counterparty_id: str) -> Fields:
 def _put(story: Story, day: int, amount_minor: int, fields: Fields) -> int:
     at_ms = story.horizon.waking_ms(day, story.dice.roll() * 0.5)  # payroll runs in the first half of the day
     story.flow(at_ms, "in", amount_minor, fields)
+    story.pay_days.append(day)
     return at_ms
 
 
@@ -146,5 +149,8 @@ def _draw_benefits(person: Person, story: Story) -> None:
     """Unemployment benefit, beginning a month after the loss, for half a year at most."""
     fields = {"category": "benefit", "counterparty_id": "social-security", "counterparty_kind": "government"}
     until = min(person.recovers_day or story.horizon.end_day, person.cause_day + 210)
-    for day in range(person.cause_day + 30, until, 30):
-        _put(story, day, 160_000, fields)
+    days = range(person.cause_day + 30, until, 30)
+    for day in days:
+        _put(story, day, BENEFIT_MINOR, fields)
+    if days:
+        story.benefit_days = range(days[0], days[-1] + 30)

@@ -1,4 +1,4 @@
-"""A borrower's own loans: how they are opened and billed, when they are paid, and what servicing does about it."""
+"""A borrower's own loans: how they are opened and billed, and when they are paid."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from models.calendars import DAY_MS
+from msgspec import Struct
+
 from streams.simulator.persons import Person
+from streams.simulator.shortage import LATE_DAYS_MOST, is_squeezed, squeeze_before
 from streams.simulator.story import CURRENCY, Story
 
 BAD_DAYS_PAST_DUE: Final = 90
 """Reaching it makes a borrower `bad`: the usual definition of default (Basel; see the packaged policy)."""
 TOLERANCE_MINOR: Final = 100
 """An instalment short by no more is paid (packaged policy)."""
-LATE_DAYS_MOST: Final = 22
-"""A late instalment is paid before the next one can be (28 days later, at most 5 early): payments never overtake."""
 EARLY_DAYS_MOST: Final = 5
 _CARD_DUE_AFTER_DAYS: Final = 20
 _CARD_MINIMUM: Final = 0.10
 """Of the statement balance, as cards in China have it."""
-_CONTACT_AFTER_DAYS: Final = (3, 8, 15, 25, 40, 60)
-"""Days past due on which servicing tries to reach the borrower."""
+_RELAPSE_DAYS: Final = 70
+"""Who relapses is late with the two or three instalments of so many days."""
 
 
 class Due(NamedTuple):
@@ -40,24 +40,53 @@ class Payment(NamedTuple):
     counted_minor: int
 
 
-def borrow_and_repay(person: Person, platform_id: str, story: Story) -> int | None:
-    """Put all own loans into the story, and what `missed_payment` should have told.
+class LoanRecord(Struct, frozen=True):
+    """What became of one own loan, for the processes that follow from it."""
 
-    Returns:
-        When the borrower went bad: the local midnight at which some loan reached 90 days past due. None if not.
-    """
+    loan_id: str
+    opened_day: int
+    opened_ms: int
+    principal_minor: int
+    """0 for a card."""
+    monthly_minor: int
+    """The instalment; of a card the mean minimum."""
+    dues: list[Due]
+    paid: list[Payment]
+    """What lies beyond the observed time has an instant after its end."""
+    spells: list[tuple[int, int]]
+    """First day and end instant of each time past due."""
+    unpaid_from: int | None
+    """The due day from which on nothing was paid any more."""
+    rescues_ms: dict[int, int]
+    """By due day: when others sent the money for an instalment at the last moment."""
+
+
+class Borrowing(Struct, frozen=True):
+    """All own loans of a borrower."""
+
+    loans: list[LoanRecord]
+    bad_ms: int | None
+    """When the borrower went bad: the local midnight at which some loan reached 90 days past due. None if not."""
+
+
+def borrow_and_repay(person: Person, platform_id: str, story: Story) -> Borrowing:
+    """Put all own loans into the story, and what `missed_payment` should have told."""
     dice = story.dice
     roll = dice.roll()
-    loans = 0 if roll < 0.10 else 2 if roll < 0.22 else 1
-    bad_ms: list[int] = []
-    for number in range(loans):
+    count = 0 if roll < 0.10 else 2 if roll < 0.22 else 1
+    loans: list[_Loan] = []
+    for number in range(count):
         first = 3 if number == 0 else 25
-        loan = _Loan(person, f"{person.borrower_id}-l{number + 1}", platform_id, story)
-        bad_ms += loan.instalment_loan(story.horizon.start_day + dice.whole(first, first + 65), 1 / loans)
-    if loans == 0 or dice.chance(0.06):
-        card = _Loan(person, f"{person.borrower_id}-card", platform_id, story)
-        bad_ms += card.credit_card(story.horizon.start_day + dice.whole(2, 40))
-    return min(bad_ms, default=None)
+        loans.append(_Loan(person, f"{person.borrower_id}-l{number + 1}", platform_id, story))
+        loans[-1].instalment_loan(story.horizon.start_day + dice.whole(first, first + 65), 1 / count)
+    if count == 0 or dice.chance(0.06):
+        loans.append(_Loan(person, f"{person.borrower_id}-card", platform_id, story))
+        loans[-1].credit_card(story.horizon.start_day + dice.whole(2, 40))
+    if person.cause == "misusing" and person.cause_day < story.horizon.end_day:
+        loans.append(_Loan(person, f"{person.borrower_id}-l9", platform_id, story))
+        loans[-1].instalment_loan(person.cause_day, 0.6)
+    bad_ms = [loan.bad_ms for loan in loans if loan.bad_ms is not None]
+    return Borrowing([loan.record() for loan in loans], min(bad_ms, default=None))
 
 
 class _Loan:
@@ -69,8 +98,30 @@ class _Loan:
         self._forgotten: set[int] = set()
         self._unpaid_from: int | None = None
         self._paid: list[Payment] = []
+        self._dues: list[Due] = []
+        self._spells: list[tuple[int, int]] = []
+        self._rescues_ms: dict[int, int] = {}
+        self._opened_day = self._opened_ms = self._principal_minor = 0
+        self.bad_ms: int | None = None
+        """When it reached 90 days past due."""
 
-    def instalment_loan(self, open_day: int, part: float) -> list[int]:
+    def record(self) -> LoanRecord:
+        """What became of it."""
+        monthly_minor = sum(due.minimum_minor for due in self._dues) // max(1, len(self._dues))
+        return LoanRecord(
+            loan_id=self._loan_id,
+            opened_day=self._opened_day,
+            opened_ms=self._opened_ms,
+            principal_minor=self._principal_minor,
+            monthly_minor=monthly_minor,
+            dues=self._dues,
+            paid=self._paid,
+            spells=self._spells,
+            unpaid_from=self._unpaid_from,
+            rescues_ms=self._rescues_ms,
+        )
+
+    def instalment_loan(self, open_day: int, part: float) -> None:
         """Equal monthly instalments over 6 to 24 months; `part` of what the borrower can afford."""
         story, dice = self._story, self._story.dice
         number = dice.pick((6, 9, 12, 12, 12, 18, 24))
@@ -93,9 +144,9 @@ class _Loan:
         if sum(payment.counted_minor for payment in self._paid) >= number * instalment_minor:
             closed = {"loan_id": self._loan_id, "reason": "settled"}
             story.repayments(max(payment.at_ms for payment in self._paid) + 60_000, "loan_closed", closed)
-        return self._judge(dues)
+        self._judge(dues)
 
-    def credit_card(self, open_day: int) -> list[int]:
+    def credit_card(self, open_day: int) -> None:
         """A card, billed monthly, due twenty days later; most pay the whole balance, others the minimum and a bit."""
         story, dice, person = self._story, self._story.dice, self._person
         opened_ms = self._open(open_day, 0)
@@ -124,7 +175,7 @@ class _Loan:
             dues.append(Due(day, minimum_minor, min(wanted_minor, balance_minor)))
             carried_minor = balance_minor - (0 if stopped else dues[-1].balance_minor)
         self._settle(dues)
-        return self._judge(dues)
+        self._judge(dues)
 
     def _opening(self, product: str, principal_minor: int) -> dict[str, object]:
         return {
@@ -140,6 +191,7 @@ class _Loan:
         """The lender's own query comes first; it never counts as a new platform."""
         story = self._story
         at_ms = story.horizon.waking_ms(open_day, story.dice.roll())
+        self._opened_day, self._opened_ms, self._principal_minor = open_day, at_ms, amount_minor
         query = {
             "institution_id": self._platform_id,
             "purpose": "loan_application",
@@ -192,7 +244,7 @@ class _Loan:
         unpaid_minor = 0
         for due in dues:
             if stops is None or due.day < stops:
-                self._pay_in_parts(due, self._plan(due.day))
+                self._pay_in_parts(due, self._squeezed_plan(due) or self._plan(due.day))
             elif resumes is not None and due.day >= resumes:
                 self._pay_in_parts(due, [(max(day, resumes + 1), part) for day, part in self._plan(due.day)])
             else:
@@ -210,6 +262,15 @@ class _Loan:
             )
             self._forgotten = {due.day for due in forgotten}
 
+    def _squeezed_plan(self, due: Due) -> list[tuple[int, float]] | None:
+        """How an instalment is paid whose money an expense has just taken; None where none has."""
+        if not is_squeezed(self._person, due.day):
+            return None
+        squeeze = squeeze_before(due.day, due.minimum_minor, self._story)
+        if squeeze is not None and squeeze.rescue_ms is not None:
+            self._rescues_ms[due.day] = squeeze.rescue_ms
+        return None if squeeze is None else [(day, 1 / len(squeeze.pay_days)) for day in squeeze.pay_days]
+
     def _plan(self, due_day: int) -> list[tuple[int, float]]:
         """On which days what part of an instalment is paid."""
         person, dice = self._person, self._story.dice
@@ -220,6 +281,8 @@ class _Loan:
             if dice.chance(0.2):
                 return [(due_day - dice.whole(0, 2), 0.5), (late_day, 0.5)]
             return [(late_day, 1)]
+        if person.relapse_day is not None and 0 <= due_day - person.relapse_day < _RELAPSE_DAYS:
+            return [(due_day + dice.whole(8, LATE_DAYS_MOST), 1)]
         match person.habit:
             case "late":
                 return [(due_day + (dice.whole(1, 6) if dice.chance(0.5) else 0), 1)]
@@ -257,36 +320,19 @@ class _Loan:
         # Optional: where this account does not hold it, it came from one that we do not see.
         story.flow(at_ms - 60_000, "out", amount_minor, fields, optional=True)
 
-    def _judge(self, dues: list[Due]) -> list[int]:
-        """Note when the loan was past due; return the instant at which it went bad, if it did."""
+    def _judge(self, dues: list[Due]) -> None:
+        """Note when the loan was past due, and the instant at which it went bad, if it did."""
         story, person = self._story, self._person
-        for from_day, until_ms in past_due_spells(dues, self._paid, story):
+        self._dues = dues
+        self._spells = past_due_spells(dues, self._paid, story)
+        for from_day, until_ms in self._spells:
             from_ms = story.horizon.midnight_ms(from_day)
             caused = person.cause != "none" and from_day > person.cause_day
             story.should_tell("missed_payment", from_ms, until_ms, person.cause if caused else "habit")
-            self._contact(from_day, until_ms)
-        if self._unpaid_from is None:
-            return []
-        bad_day = self._unpaid_from + BAD_DAYS_PAST_DUE
-        return [story.horizon.midnight_ms(bad_day)] if bad_day < story.horizon.end_day else []
-
-    def _contact(self, from_day: int, until_ms: int) -> None:
-        """What servicing does while a loan is past due: it calls, and it may learn of hardship."""
-        story, dice = self._story, self._story.dice
-        reached = 0.25 if self._unpaid_from is not None else 0.75
-        for days in _CONTACT_AFTER_DAYS:
-            day = from_day + days
-            if day >= story.horizon.end_day or story.horizon.midnight_ms(day + 1) > until_ms:
-                return
-            at_ms = story.horizon.waking_ms(day, dice.roll())
-            contact: dict[str, object] = {"channel": "call", "outcome": "unreached", "party": "borrower"}
-            if dice.chance(reached):
-                contact |= {"outcome": "promised", "promise_date": story.horizon.iso(day + dice.whole(1, 5))}
-            story.servicing(at_ms, "contact_attempted", contact)
-            if days == 15 and dice.chance(0.1):
-                hold = {"hold_id": f"{self._loan_id}-h{from_day}", "reason": "hardship"}
-                story.servicing(at_ms + 1_000, "hold_placed", hold)
-                story.servicing(at_ms + 30 * DAY_MS, "hold_released", hold)
+        if self._unpaid_from is not None:
+            bad_day = self._unpaid_from + BAD_DAYS_PAST_DUE
+            if bad_day < story.horizon.end_day:
+                self.bad_ms = story.horizon.midnight_ms(bad_day)
 
 
 def past_due_spells(dues: Iterable[Due], paid: Iterable[Payment], story: Story) -> list[tuple[int, int]]:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streams.simulator.dice import Dice
 from streams.simulator.horizon import Horizon
 from streams.simulator.settings import SimulationSettings
 
 Job = Literal["monthly", "weekly", "gig", "pension"]
-Cause = Literal["none", "job_loss", "income_cut", "stacking", "forgetful", "silent"]
+Cause = Literal[
+    "none",
+    "job_loss",
+    "income_cut",
+    "stacking",
+    "forgetful",
+    "silent",
+    "squeezed",
+    "rolling",
+    "overreaching",
+    "misusing",
+    "absconding",
+    "linked",
+]
 Habit = Literal["early", "on the day", "late"]
 
 _PAY_DAYS: Final = (5, 8, 10, 10, 15, 15, 15, 20, 25, 28, 31)
@@ -24,12 +38,25 @@ _STOP_PAYING: Final[dict[Cause, tuple[float, int, int]]] = {
     "income_cut": (0.30, 30, 90),
     "stacking": (0.60, 30, 100),
     "silent": (1.0, 0, 0),
+    "squeezed": (0.15, 60, 150),
+    "rolling": (0.50, 120, 220),
+    "overreaching": (0.40, 120, 260),
+    "misusing": (0.35, 60, 150),
+    "absconding": (1.0, 0, 0),
 }
 """Probability that the cause ends in no more payments, and after how many days (least, most)."""
 _RESUME: Final = 0.15
 """Of those who stop paying: find the money after all, before 90 days past due."""
 _STRUGGLE: Final = 0.6
 """Of those who keep paying: late for some months."""
+_RELAPSE: Final = 0.4
+"""Of those who resume or struggle: in trouble once more within the year. An assumption."""
+_BUFFER: Final = (0.15, 2.1)
+"""Kept on the account, in monthly incomes. Six weeks' income is what a family needs, and about two thirds have less: JPMorgan
+Chase Institute, "Weathering Volatility 2.0" (2019). Here 63 % have less."""
+_MORTGAGE: Final = 0.35
+"""Of those who pay no rent: repay a mortgage to a bank. An assumption, as is the amount."""
+_MORTGAGE_PART: Final = (0.10, 0.22)
 
 
 class Person(Struct, frozen=True, kw_only=True):
@@ -61,6 +88,17 @@ class Person(Struct, frozen=True, kw_only=True):
     resumes_paying_day: int | None
     struggles_until_day: int
     """Until then instalments are often late; before `cause_day` where it does not come to that."""
+    relapse_day: int | None
+    """When those who paid again miss once more."""
+    buffer_minor: int
+    """What the account is meant to hold: what is above goes to savings that the lender does not see."""
+    mortgage_minor: int
+    """Due each month to a bank; 0 for most."""
+
+    def is_hard_on(self, day: int) -> bool:
+        """Whether a cause has taken income on a day."""
+        recovered = self.recovers_day is not None and day >= self.recovers_day
+        return self.cause in ("job_loss", "income_cut") and day >= self.cause_day and not recovered
 
 
 def draw_person(number: int, settings: SimulationSettings, horizon: Horizon, dice: Dice) -> Person:
@@ -73,7 +111,8 @@ def draw_person(number: int, settings: SimulationSettings, horizon: Horizon, dic
     second = cause != "income_cut" and job == "monthly" and dice.chance(0.05)
     cause_day = _draw_cause_day(cause, horizon, dice)
     stops, resumes, struggles_until = _draw_consequences(cause, cause_day, dice)
-    return Person(
+    more = Dice(settings.seed, number, "means")
+    person = Person(
         number=number,
         borrower_id=f"s{number:08d}",
         job=job,
@@ -97,7 +136,13 @@ def draw_person(number: int, settings: SimulationSettings, horizon: Horizon, dic
         stops_paying_day=stops,
         resumes_paying_day=resumes,
         struggles_until_day=struggles_until,
+        relapse_day=_draw_relapse(cause_day, resumes, struggles_until, more),
+        buffer_minor=int(income_minor * more.between(*_BUFFER)),
+        mortgage_minor=0,
     )
+    has_mortgage = more.chance(_MORTGAGE) and not person.rents
+    mortgage_minor = int(income_minor * more.between(*_MORTGAGE_PART)) if has_mortgage else 0
+    return replace(person, mortgage_minor=mortgage_minor)
 
 
 def _draw_job(dice: Dice) -> Job:
@@ -115,6 +160,11 @@ def _draw_cause(job: Job, settings: SimulationSettings, dice: Dice) -> Cause:
         ("stacking", settings.stacking_share),
         ("forgetful", settings.forgetful_share),
         ("silent", settings.silent_share),
+        ("squeezed", settings.squeezed_share),
+        ("rolling", settings.rolling_share),
+        ("overreaching", settings.overreaching_share),
+        ("misusing", settings.misusing_share),
+        ("absconding", settings.absconding_share),
     )
     for cause, share in causes:
         if roll < share:
@@ -143,6 +193,16 @@ def _draw_consequences(cause: Cause, cause_day: int, dice: Dice) -> tuple[int | 
     if probability > 0 and dice.chance(_STRUGGLE):
         return None, None, cause_day + dice.whole(60, 150)
     return None, None, cause_day - 1
+
+
+def _draw_relapse(
+    cause_day: int, resumes_day: int | None, struggles_until_day: int, dice: Dice
+) -> int | None:
+    """When one who paid again misses once more: two to seven months later."""
+    relapses, days = dice.chance(_RELAPSE), dice.whole(60, 210)
+    if resumes_day is None and struggles_until_day < cause_day:
+        return None
+    return (resumes_day or struggles_until_day) + days if relapses else None
 
 
 def _draw_recovery(cause: Cause, cause_day: int, dice: Dice) -> int | None:

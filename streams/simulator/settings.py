@@ -43,6 +43,18 @@ class SimulationSettings(Struct, frozen=True, kw_only=True):
     """Of borrowers who forget an instalment or two, and pay it days later."""
     silent_share: float = 0.008
     """Of borrowers who stop paying without anything that could be seen before."""
+    squeezed_share: float = 0.02
+    """Of borrowers whom expenses leave, for some months, without the money for the next instalment."""
+    rolling_share: float = 0.01
+    """Of borrowers who repay one platform with money borrowed from another, again and again."""
+    overreaching_share: float = 0.012
+    """Of borrowers who take on instalments elsewhere until they exceed their means."""
+    misusing_share: float = 0.01
+    """Of borrowers who put a loan into securities, property or gambling."""
+    absconding_share: float = 0.005
+    """Of borrowers who stop paying and take their money away."""
+    linked_share: float = 0.03
+    """Of borrowers for whom another borrower of the book vouches, signs or owns."""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for settings that cannot be simulated."""
@@ -57,10 +69,16 @@ class SimulationSettings(Struct, frozen=True, kw_only=True):
             "stacking_share": self.stacking_share,
             "forgetful_share": self.forgetful_share,
             "silent_share": self.silent_share,
+            "squeezed_share": self.squeezed_share,
+            "rolling_share": self.rolling_share,
+            "overreaching_share": self.overreaching_share,
+            "misusing_share": self.misusing_share,
+            "absconding_share": self.absconding_share,
         }
         for name, share in shares.items():
             _check(name, share, 0, 1)
         _check("the sum of the causes' shares", sum(shares.values()), 0, 1)
+        _check("linked_share", self.linked_share, 0, 0.5)
         if not 1 <= len(self.platform_id) <= 64:
             raise ValueError("platform_id must have 1 to 64 characters")
         if not 1971 <= self.start.year <= 2200:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.simulator.dice import Dice
 from streams.simulator.persons import Person
 from streams.simulator.story import Fields, Story
 
@@ -15,6 +14,9 @@ _RENT: Final = 0.22
 _LIVING: Final = (0.10, 0.16)
 _SHOPPING: Final = (0.02, 0.12)
 _MERCHANTS: Final = 400
+_MOVES_SAVINGS: Final = 0.35
+"""Of the months. Part of the time money comes back; else what exceeds the buffer leaves. Assumptions."""
+_FROM_SAVINGS: Final = 0.25
 
 
 def spend(person: Person, story: Story) -> None:
@@ -23,9 +25,7 @@ def spend(person: Person, story: Story) -> None:
     rent_day = dice.whole(1, 28)
     for month in range(story.horizon.months_observed):
         day = story.horizon.day_in_month(month, 1)
-        hard = person.cause in ("job_loss", "income_cut") and _between(
-            day, person.cause_day, person.recovers_day
-        )
+        hard = person.is_hard_on(day)
         budget_minor = int(person.income_minor * (_HARD_TIMES if hard else 1))
         if person.rents:
             _spend(story, day + rent_day - 1, _RENT * person.income_minor, "rent", "landlord")
@@ -35,8 +35,8 @@ def spend(person: Person, story: Story) -> None:
             _spend_somewhere(story, day, budget_minor * dice.between(*_SHOPPING), "shopping")
         if dice.chance(0.25):
             _spend(story, day + dice.whole(0, 27), budget_minor * 0.05, "cash", None)
-        if dice.chance(0.2):
-            _move_savings(story, day + dice.whole(0, 27), int(budget_minor * 0.15), dice)
+        if dice.chance(_MOVES_SAVINGS):
+            _move_savings(person, story, day + dice.whole(0, 27), int(budget_minor * 0.15))
         if dice.chance(0.05):
             fields: Fields = {
                 "category": "refund",
@@ -47,8 +47,9 @@ def spend(person: Person, story: Story) -> None:
             story.flow(at_ms, "in", int(budget_minor * 0.03), fields)
 
 
-def _between(day: int, first: int, after: int | None) -> bool:
-    return first <= day and (after is None or day < after)
+def needs_part(person: Person) -> float:
+    """What rent and daily living usually take of the income."""
+    return (_RENT if person.rents else 0) + sum(_LIVING)
 
 
 def _spend_somewhere(story: Story, month_day: int, amount_minor: float, category: str) -> None:
@@ -64,9 +65,12 @@ def _spend(story: Story, day: int, amount_minor: float, category: str, merchant:
     story.flow(at_ms, "out", int(amount_minor), fields, optional=True)
 
 
-def _move_savings(story: Story, day: int, amount_minor: int, dice: Dice) -> None:
+def _move_savings(person: Person, story: Story, day: int, amount_minor: int) -> None:
     """To and from an account of one's own that we do not see: no income, though it comes in."""
-    direction = "in" if dice.chance(0.4) else "out"
+    dice = story.dice
     fields = {"category": "own_transfer", "counterparty_id": "own", "counterparty_kind": "self"}
     at_ms = story.horizon.waking_ms(day, dice.roll())
-    story.flow(at_ms, direction, amount_minor, fields, optional=True)
+    if dice.chance(_FROM_SAVINGS):
+        story.flow(at_ms, "in", amount_minor, fields, optional=True)
+    else:
+        story.sweep(at_ms, dice.between(0.6, 1.0), person.buffer_minor, fields)

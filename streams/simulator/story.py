@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +13,7 @@ from models.calendars import DAY_MS
 from models.events import CREDIT_QUERIES, FUND_FLOWS, REPAYMENTS, SERVICING, TOPICS, TYPES_BY_TOPIC
 from models.judging import Outcome, Truth
 from streams.codec import tag_of
+from streams.simulator.account import Account, Sweep
 from streams.simulator.dice import Dice
 from streams.simulator.horizon import Horizon
 
@@ -52,13 +53,36 @@ class Life(Struct, frozen=True):
 class Story:
     """One borrower's events while they are made up; what lies outside the observed time is left out."""
 
-    def __init__(self, borrower_id: str, horizon: Horizon, dice: Dice) -> None:
-        """Begin an empty story."""
+    def __init__(
+        self, borrower_id: str, horizon: Horizon, dice: Dice, dice_for: Callable[[str], Dice]
+    ) -> None:
+        """Begin an empty story.
+
+        Args:
+            borrower_id: whose.
+            horizon: the observed time.
+            dice: of the processes that everybody goes through.
+            dice_for: makes the dice of a process of its own, by its name; called again, they roll on.
+        """
         self.borrower_id = borrower_id
         self.horizon = horizon
         self.dice = dice
+        self._dice_for = dice_for
+        self._named_dice: dict[str, Dice] = {}
         self.truths: list[Truth] = []
-        self._events: list[tuple[int, int, str, Fields, bool]] = []
+        self.pay_days: list[int] = []
+        """Days on which income came, of each source in order."""
+        self.benefit_days: range | None = None
+        """While unemployment benefit is drawn."""
+        self._events: list[tuple[int, int, str, Fields, bool | Sweep]] = []
+        self._settled: list[tuple[int, int, str, Fields]] = []
+
+    def dice_for(self, purpose: str) -> Dice:
+        """The dice of one process: what it rolls changes nothing elsewhere."""
+        dice = self._named_dice.get(purpose)
+        if dice is None:
+            dice = self._named_dice[purpose] = self._dice_for(purpose)
+        return dice
 
     def repayments(self, at_ms: int, type_: str, fields: Fields) -> None:
         """Something about an own loan."""
@@ -70,6 +94,13 @@ class Story:
         """Money in or out; an `optional` outflow stays away when the account does not hold that much."""
         body = {"direction": direction, "amount_minor": amount_minor, "currency": CURRENCY, **fields}
         self._events.append((at_ms, FUND_FLOWS, "fund_flow", body, optional))
+
+    def sweep(self, at_ms: int, part: float, leave_minor: int, fields: Fields) -> Sweep:
+        """Money out: `part` of what the account then holds above `leave_minor`; how much is known once settled."""
+        sweep = Sweep(part, leave_minor)
+        body = {"direction": "out", "amount_minor": 0, "currency": CURRENCY, **fields}
+        self._events.append((at_ms, FUND_FLOWS, "fund_flow", body, sweep))
+        return sweep
 
     def account_linked(self, at_ms: int) -> None:
         """The lender begins to see the borrower's account."""
@@ -97,31 +128,39 @@ class Story:
                 )
             )
 
-    def lines(self, balance_minor: int, late_share: float, late_days_max: int) -> Iterator[Line]:
-        """The events in order of event time, numbered, with the account's balance, some learnt late.
+    def settle(self, balance_minor: int) -> Account:
+        """Decide which flows happen: everything is told, the account says what it could pay.
 
         Args:
             balance_minor: what the account holds at the beginning.
-            late_share: part of the events that are learnt late.
-            late_days_max: the longest delay.
         """
-        begin_ms, end_ms, dice, name = self.horizon.begin_ms, self.horizon.end_ms, self.dice, self.borrower_id
-        account = {"account_id": f"{name}-acc"}
+        begin_ms, end_ms = self.horizon.begin_ms, self.horizon.end_ms
+        account = Account(balance_minor)
+        named = {"account_id": f"{self.borrower_id}-acc"}
         self._events.sort(key=itemgetter(0))
-        number = 0
-        for at_ms, topic_index, type_, body, optional in self._events:
+        for at_ms, topic_index, type_, body, claim in self._events:
             if not begin_ms <= at_ms < end_ms:
                 continue
             fields = body
             if type_ == "fund_flow":
-                change = body["amount_minor"] if body["direction"] == "in" else -body["amount_minor"]
-                if optional and balance_minor + change < 0:
+                left_minor = account.settle(at_ms, body, claim)
+                if left_minor is None:
                     continue
-                balance_minor += change
-                fields = account | body | {"balance_after_minor": balance_minor}
+                fields = named | body | {"balance_after_minor": left_minor}
             elif topic_index == FUND_FLOWS:
-                fields = account
-            number += 1
+                fields = named
+            self._settled.append((at_ms, topic_index, type_, fields))
+        return account
+
+    def lines(self, late_share: float, late_days_max: int) -> Iterator[Line]:
+        """What was settled in order of event time, numbered, some learnt late.
+
+        Args:
+            late_share: part of the events that are learnt late.
+            late_days_max: the longest delay.
+        """
+        end_ms, dice, name = self.horizon.end_ms, self.dice, self.borrower_id
+        for number, (at_ms, topic_index, type_, fields) in enumerate(self._settled, start=1):
             event_id = f"{name}-{number:05d}"
             event: Fields = {
                 "type": type_,

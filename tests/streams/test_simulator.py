@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ from streams.simulator.dice import Dice
 from streams.simulator.horizon import Horizon
 from streams.simulator.income import _around_the_calendar
 from streams.simulator.lives import live
-from streams.simulator.persons import draw_person
+from streams.simulator.persons import Cause, draw_person
 
 LATER_MS = 1_893_456_000_000
 """2030: everything simulated lies in its past."""
@@ -328,14 +328,23 @@ def test_the_truth_of_income_drop_is_what_the_events_say(book: Book) -> None:
 
 def test_every_cause_befalls_somebody_and_explains_the_defaults(book: Book) -> None:
     """Two to six borrowers in a hundred go bad, nearly all of them after a cause with a truth of its own."""
-    causes = {t.cause for truths in book.truths.values() for t in truths}
+    befell = {t.cause for truths in book.truths.values() for t in truths}
     bad = [borrower_id for borrower_id, outcome in book.outcomes.items() if outcome.outcome == "bad"]
     told = sum(
-        any(book.truths[borrower_id, signal] for signal in ("income_drop", "multi_platform_borrowing"))
+        any(
+            book.truths[borrower_id, signal]
+            for signal in ("income_drop", "multi_platform_borrowing", "borrowing_to_repay", "fund_misuse")
+        )
         for borrower_id in bad
     )
 
-    assert causes == {"job_loss", "income_cut", "stacking", "forgetful", "silent", "habit", "rate_shopping"}
+    assert befell == (set(get_args(Cause)) - {"none"}) | {
+        "habit",
+        "rate_shopping",
+        "evading",
+        "broken_promise",
+        "empty_promise",
+    }
     assert 0.02 <= len(bad) / len(book.outcomes) <= 0.06
     assert 0.6 <= told / len(bad) < 1
 
@@ -401,6 +410,7 @@ def test_pay_near_the_spring_festival_comes_early_late_or_small() -> None:
         ({"borrowers": 0}, "borrowers must lie between 1"),
         ({"months": 0}, "months must lie between 1"),
         ({"seed": -1}, "seed must lie between 0"),
+        ({"linked_share": 0.6}, "linked_share must lie between 0 and 0.5"),
         ({"late_share": 1.5}, "late_share must lie between 0 and 1"),
         ({"job_loss_share": 0.7, "stacking_share": 0.7}, "the sum of the causes' shares"),
         ({"time_zone": "Mars/Olympus"}, "is no time zone"),
