@@ -69,8 +69,7 @@ def _oldest_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int,
     tolerance_minor = tolerance_minor_of(rules)
 
     def observe(time_ms: int, balances: Balances) -> None:
-        is_over = loan.closed_ms is not None and loan.closed_ms <= time_ms
-        oldest = None if is_over else oldest_unpaid(balances, tolerance_minor)
+        oldest = oldest_unpaid(balances, tolerance_minor)
         day = None if oldest is None else rules.last_day_to_pay(loan.lines[oldest].due_day)
         points.append((time_ms, day))
 

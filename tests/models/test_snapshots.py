@@ -314,14 +314,47 @@ def test_a_loan_that_has_ended_is_left_alone() -> None:
     assert ledger.reconcile(held, snapshot("2025-01-14", 0, 0, 200_000), RULES) == "overdue"
 
 
-def test_a_snapshot_older_than_the_base_is_counted_and_changes_nothing() -> None:
-    """The past before the base is settled."""
+@pytest.mark.parametrize(("base_before_ms", "done"), [(0, "too_old"), (1, "overdue")])
+def test_a_snapshot_not_later_than_the_base_changes_nothing(base_before_ms: int, done: str) -> None:
+    """The past up to the base is settled; right behind it the book still holds."""
+    book = snapshot("2025-02-20", 5_000, 1, 300_000)
     held = three()
-    held.base = held.now
-    held.now = held.base.copy()
-    held.now.upto_ms = held.base.upto_ms = at("2025-03-01")
+    held.base = held.now.copy()
+    held.now.upto_ms = held.base.upto_ms = book.event_time_ms - base_before_ms
 
-    assert ledger.reconcile(held, snapshot("2025-02-20", 5, 1), RULES) == "too_old"
+    assert ledger.reconcile(held, book, RULES) == done
+
+
+def test_a_loan_that_ends_at_the_very_instant_of_the_book_has_ended() -> None:
+    """One millisecond earlier it had not."""
+    held = three(ended("2025-01-20", "sold", time="23:30"))
+
+    assert ledger.reconcile(held, snapshot("2025-01-20", 0, 0, 0), RULES) == "closed"
+    assert ledger.reconcile(held, snapshot("2025-01-20", 0, 0, 0, time="23:29:59.999"), RULES) == "overdue"
+
+
+@pytest.mark.parametrize(("overdue", "done"), [(100, "agreed"), (101, "overdue")])
+def test_arrears_of_the_tolerance_are_none(overdue: int, done: str) -> None:
+    """A book with 1.00 overdue says that nothing is: on the first day that may still be so."""
+    assert ledger.reconcile(three(), snapshot("2025-01-11", overdue, 0, 300_000), RULES) == done
+
+
+def test_a_book_with_arrears_of_the_tolerance_leaves_no_line_for_them() -> None:
+    """They are paid, as an instalment would be."""
+    held = three()
+    ledger.reconcile(held, snapshot("2025-01-20", 100, 10, 300_000), RULES)
+
+    assert len(held.lines) == 3
+    assert numbers(held, "2025-01-20")[:2] == (0, 0)
+
+
+@pytest.mark.parametrize(("tolerance", "done"), [(100_000, "agreed"), (99_999, "overdue")])
+def test_a_book_without_arrears_agrees_within_the_tolerance(tolerance: int, done: str) -> None:
+    """What the ledger holds overdue is compared as well where the book has nothing."""
+    wide = rules(f"[ledger]\nreconcile_tolerance_minor = {tolerance}")
+    held = ledger_of(loan("2025-01-01", DUES), rules=wide)
+
+    assert ledger.reconcile(held, snapshot("2025-01-20", 0, 0, 300_000), wide) == done
 
 
 def test_a_ledger_that_is_corrected_daily_stays_small() -> None:

@@ -293,6 +293,24 @@ def test_the_void_of_the_payment_that_repaired_retracts_it() -> None:
     ]
 
 
+def test_a_spell_goes_on_where_the_next_miss_begins_as_the_first_is_paid() -> None:
+    """At the very midnight: there was no instant without a miss."""
+    dues = [("2025-01-10", 100_000), ("2025-01-20", 100_000)]
+    held = ledger_of(loan("2025-01-01", dues), paid("2025-01-21", 100_000, time="00:00"), rules=RULES)
+    known = spells(held, at("2025-01-25"), at("2025-01-25"), 1, RULES)
+
+    assert [(spell.from_ms, spell.until_ms) for spell in known] == [(at("2025-01-11", "00:00"), None)]
+
+
+def test_a_spell_ends_at_the_instant_at_which_the_loan_does() -> None:
+    """As of that very instant it is over."""
+    held = ledger_of(loan("2025-01-01", [(FIRST, 100_000)]), ended("2025-01-20", "sold"), rules=RULES)
+    closed_ms = at("2025-01-20")
+
+    assert [spell.until_ms for spell in spells(held, closed_ms, closed_ms, 1, RULES)] == [closed_ms]
+    assert [spell.until_ms for spell in spells(held, closed_ms, closed_ms - 1, 1, RULES)] == [None]
+
+
 # ---- laws --------------------------------------------------------------------------------------------------------
 
 
