@@ -12,6 +12,7 @@ from streams.codec import Decoder
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.ports import EngineMaker, Logs, Ports, Source
+from streams.pseudonym import decoders_of, pseudonyms_from, refuse_other_ids
 from streams.restore import decide_position, fill_engine, read_changelog
 from streams.settings import Settings
 from streams.task import Identity, Task
@@ -35,7 +36,11 @@ class TaskOpener:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """`engines` knows the policy and the scorecard; `partition_count` is that of the input topics."""
+        """`engines` knows the policy and the scorecard; `partition_count` is that of the input topics.
+
+        Raises:
+            PseudonymError: the key of the pseudonyms cannot be used.
+        """
         self._ports = ports
         self._source = source
         self._logs = logs
@@ -46,6 +51,7 @@ class TaskOpener:
         self._metrics = metrics
         self._names = TopicNames(settings.topic_prefix)
         self._decoders = [Decoder(topic) for topic in TOPICS]
+        self._pseudonyms = pseudonyms_from(settings.pseudonym_key_file)
         self._restores = asyncio.Semaphore(settings.restores_at_once_max)
         self._identity = Identity(
             partition_count, engines.card_version, f"{self._names.prefix}{settings.group_id}"
@@ -56,6 +62,7 @@ class TaskOpener:
 
         Raises:
             RestoreError, PositionLostError: what the log holds does not fit together, or is gone.
+            PseudonymError: its borrowers were written under other ids.
             PortError: the broker did not do as asked, within the limits.
         """
         began_ms = self._clock.monotonic_ms()
@@ -65,6 +72,7 @@ class TaskOpener:
                 # First of all: from here on nobody else can write what is read next.
                 await sink.open()
                 changelog = await read_changelog(self._logs, self._names, number, self._metrics, self._clock)
+                refuse_other_ids(self._pseudonyms, changelog.states)
                 position = await decide_position(
                     changelog.progress,
                     number,
@@ -90,13 +98,20 @@ class TaskOpener:
             sink,
             position.offsets,
             position.merge_keys_ms,
-            decoders=self._decoders,
+            decoders=self._decoders_of(number),
             names=self._names,
             identity=self._identity,
             metrics=self._metrics,
             clock=self._clock,
         )
 
+    def _decoders_of(self, number: int) -> list[Decoder]:
+        if self._pseudonyms is None:
+            return self._decoders
+        return decoders_of(self._pseudonyms, number, self._partition_count)
+
     def _belongs_to(self, number: int) -> Callable[[str], bool]:
+        if self._pseudonyms is not None:
+            return lambda _: True  # a pseudonym does not tell: its decoder has looked at the id
         count = self._partition_count
         return lambda borrower_id: partition_of(borrower_id.encode(), count) == number

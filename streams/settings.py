@@ -44,6 +44,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Policy to use while the `policies` topic names no current one."""
     policy_poll_interval_ms: Annotated[int, Meta(ge=10)] = 5_000
     """How often is looked for a policy published since: one question to the broker."""
+    pseudonym_key_file: str | None = None
+    """Replace borrower ids by keyed pseudonyms on the way in (`streams/pseudonym.py`); off by default. It is chosen once:
+    state of other ids is refused."""
     until_end: bool = False
     """Stop when everything that was in the input topics at the start is consumed and committed."""
     web_port: Port | None = None

@@ -21,26 +21,21 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from models.events import TOPICS, TYPES_BY_TOPIC, Heartbeat, Topic
-from streams.bootstrap import build_pipeline
 from streams.cli import main
 from streams.codec import Decoder, Reject, tag_of
 from streams.dead_letters import dead_letter
-from streams.memory.broker import MemoryBroker, MemoryRecord
-from streams.memory.ports import MemoryPorts
-from streams.memory.virtual_time import START_MS, VirtualClock, run_virtual
-from streams.metrics import PrometheusMetrics
+from streams.memory.broker import MemoryRecord
+from streams.memory.virtual_time import START_MS, run_virtual
 from streams.partitioner import partition_of
 from streams.restore import RestoreError
-from streams.settings import Settings
-from streams.topics import TopicNames
 from tests.support.events import at
+from tests.support.memory_installation import PARTITIONS, Installation
 
 AMOUNT = 731_000_000
 """Marked amounts begin with these digits, and no other number of a run does."""
 AMOUNTS = re.compile(r"731\d{6}")
 ID, TEXT = "markedid", "marked free text"
 BORROWERS = 12
-PARTITIONS = 3
 START, END = at("2025-01-01"), at("2025-06-30")
 
 Document = dict[str, Any]
@@ -120,37 +115,6 @@ BROKEN = (
     {"reason": AMOUNT},
     {"list": {TEXT: AMOUNT}},
 )
-
-
-class Installation:
-    """Topics in memory and a worker with the real engine."""
-
-    def __init__(self) -> None:
-        self.settings = Settings(clock="event", until_end=True, partitions=PARTITIONS)
-        self.clock = VirtualClock()
-        self.broker = MemoryBroker(self.clock)
-        self.ports = MemoryPorts(self.broker, self.settings)
-        self.ports.create_topics()
-        self.names = TopicNames("")
-        self.metrics = PrometheusMetrics()
-
-    def produce(self, topic: Topic, document: Document | bytes, borrower: str) -> None:
-        key = borrower.encode()
-        value = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.broker.produce(self.names.of(topic), partition_of(key, PARTITIONS), key, value)
-
-    def close(self, time_ms: int) -> None:
-        """The heartbeats that end a replay."""
-        beat = json.dumps({"type": "heartbeat", "event_time_ms": time_ms}).encode()
-        for topic in TOPICS:
-            for partition in range(PARTITIONS):
-                self.broker.produce(self.names.of(topic), partition, b"", beat)
-
-    async def work(self) -> None:
-        await build_pipeline(self.settings, self.metrics, ports=self.ports, clock=self.clock).run()
-
-    def records(self, topic: str) -> list[MemoryRecord]:
-        return [record for records in self.broker.read_committed(topic) for record in records]
 
 
 async def run_marked_book() -> Installation:

@@ -1,0 +1,186 @@
+"""Pseudonyms: borrower ids that nobody can read back without the key, in everything that this project keeps or publishes.
+
+With `pseudonym_key_file` set, an id is replaced where bytes become events, before anything else sees it: `p<version>.` and
+160 bits of HMAC-SHA256 in base32. Engine, state, alerts and risk know only that. The input topics and the dead letters,
+which keep the refused bytes as they are, still hold the ids.
+
+The partition is not changed: a borrower's task is that of the original id, which is checked here, for nobody behind can.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from models.events import TOPICS, BorrowerLinked, BorrowerUnlinked, Event, Heartbeat, Topic
+from streams.codec import Decoder, Reject
+from streams.partitioner import partition_of
+
+KEY_BYTES_MIN: Final = 32
+"""As long as the hash (RFC 2104, section 3): a shorter key can be guessed sooner than a pseudonym."""
+_FILE_BYTES_MAX: Final = 4096
+_DIGEST_BYTES: Final = 20
+"""160 bits: among a billion borrowers, two share a pseudonym with a probability below 1e-30."""
+_KNOWN_MAX: Final = 100_000
+"""Pseudonyms remembered: making one takes some 6 µs. About 20 MB."""
+_PURPOSE: Final = b"forewarn/borrower_id\x00"
+"""So that the same key, used elsewhere as well, makes other values there."""
+_LOOKS: Final = re.compile(r"p[0-9]+\.[a-z2-7]{32}\Z")
+
+
+class PseudonymError(Exception):
+    """The key cannot be used, or does not fit what was written before: the message says what to do."""
+
+
+class _KeyFile(Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    key: str
+
+
+class Pseudonyms:
+    """Makes pseudonyms with one key."""
+
+    def __init__(self, key: bytes, version: int) -> None:
+        """`version` names the key in every pseudonym, so that two keys are never taken for one."""
+        self.prefix: Final = f"p{version}."
+        self._key = key
+        self._known: dict[str, str] = {}
+
+    def of(self, borrower_id: str) -> str:
+        """The pseudonym of an id."""
+        known = self._known.get(borrower_id)
+        if known is None:
+            digest = hmac.digest(self._key, _PURPOSE + borrower_id.encode(), hashlib.sha256)
+            known = self.prefix + base64.b32encode(digest[:_DIGEST_BYTES]).decode().lower()
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            self._known[borrower_id] = known
+        return known
+
+    def of_event(self, event: Event) -> Event:
+        """The event with pseudonyms in place of ids."""
+        if isinstance(event, Heartbeat):
+            return event
+        if isinstance(event, BorrowerLinked | BorrowerUnlinked):
+            linked = self.of(event.linked_borrower_id)
+            event = msgspec.structs.replace(event, linked_borrower_id=linked)
+        return msgspec.structs.replace(event, borrower_id=self.of(event.borrower_id))
+
+
+def is_pseudonym(borrower_id: str) -> bool:
+    """Whether an id looks like a pseudonym of any version."""
+    return _LOOKS.match(borrower_id) is not None
+
+
+def read_pseudonyms(file: Path) -> Pseudonyms:
+    """Read a key file: TOML with `version` (a whole number) and `key` (hexadecimal, 32 bytes or more).
+
+    Raises:
+        PseudonymError: it cannot be read or used. The message never quotes the file.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_FILE_BYTES_MAX + 1)
+        found = msgspec.convert(tomllib.loads(content.decode()), _KeyFile)
+        key = bytes.fromhex(found.key)
+    except OSError as error:
+        raise PseudonymError(f"pseudonym_key_file {file}: {error.strerror}") from error
+    except (ValueError, msgspec.ValidationError) as error:
+        raise PseudonymError(
+            f'pseudonym_key_file {file}: expected `version = 1` and `key = "..."`, 64 hexadecimal digits or more'
+        ) from error
+    if len(key) < KEY_BYTES_MIN or found.version < 0:
+        raise PseudonymError(
+            f"pseudonym_key_file {file}: the key must have {KEY_BYTES_MIN} bytes or more, the version be 0 or more"
+        )
+    return Pseudonyms(key, found.version)
+
+
+def pseudonyms_from(file: str | None) -> Pseudonyms | None:
+    """As the setting has it; None where it is off.
+
+    Raises:
+        PseudonymError: as `read_pseudonyms`.
+    """
+    return None if file is None else read_pseudonyms(Path(file))
+
+
+class PseudonymousDecoder(Decoder):
+    """Decodes the records of one topic in one partition; what comes out knows no id."""
+
+    def __init__(self, topic: Topic, pseudonyms: Pseudonyms, partition: int, partition_count: int) -> None:
+        """`partition` of so many: where ids must belong by the partitioner."""
+        super().__init__(topic)
+        self._pseudonyms = pseudonyms
+        self._partition = partition
+        self._partition_count = partition_count
+        self._at_home: set[str] = set()
+
+    def decode(self, payload: bytes | None, key: bytes | None, known_by_ms: int) -> Event | Reject:
+        """As `Decoder.decode`; a stray is refused here, `wrong-partition`, and holds nobody."""
+        found = super().decode(payload, key, known_by_ms)
+        borrower_id = None if isinstance(found, Heartbeat) else found.borrower_id
+        if borrower_id is None:
+            return found
+        if not self._is_at_home(borrower_id):
+            return self._stray(found)
+        if isinstance(found, Reject):
+            return msgspec.structs.replace(found, borrower_id=self._pseudonyms.of(borrower_id))
+        return self._pseudonyms.of_event(found)
+
+    def _is_at_home(self, borrower_id: str) -> bool:
+        if borrower_id in self._at_home:
+            return True
+        if partition_of(borrower_id.encode(), self._partition_count) != self._partition:
+            return False
+        if len(self._at_home) >= _KNOWN_MAX:
+            self._at_home.clear()
+        self._at_home.add(borrower_id)
+        return True
+
+    def _stray(self, found: Event | Reject) -> Reject:
+        if isinstance(found, Reject):
+            return msgspec.structs.replace(found, borrower_id=None)
+        return Reject(
+            reason="wrong-partition",
+            topic=self.topic,
+            borrower_id=None,
+            event_id=None,
+            event_time_ms=found.event_time_ms,
+            detail="",
+        )
+
+
+def decoders_of(pseudonyms: Pseudonyms, partition: int, partition_count: int) -> list[Decoder]:
+    """The decoders of one task, by feed."""
+    return [PseudonymousDecoder(topic, pseudonyms, partition, partition_count) for topic in TOPICS]
+
+
+def refuse_other_ids(pseudonyms: Pseudonyms | None, keys: Iterable[bytes]) -> None:
+    """Make sure that a task's state was written under the same kind of ids; one borrower tells it of all.
+
+    Raises:
+        PseudonymError: with another version of the key, or with it where there was none before, or without it.
+    """
+    for key in keys:
+        found = key.decode(errors="replace")
+        if pseudonyms is None and is_pseudonym(found):
+            raise PseudonymError(
+                f"the state was written with pseudonyms ({found.partition('.')[0]}), and pseudonym_key_file is not set: set it, "
+                f"or replay the inputs under another prefix and group"
+            )
+        if pseudonyms is not None and not found.startswith(pseudonyms.prefix):
+            raise PseudonymError(
+                f"the state was not written with the pseudonyms {pseudonyms.prefix}*: every borrower would be a new one. "
+                f"Use the key of that time, or replay the inputs under another prefix and group"
+            )
+        return
