@@ -19,6 +19,7 @@ SignalName = Literal[
     "payment_at_risk",
     "borrowing_to_repay",
     "over_indebtedness",
+    "fund_misuse",
     "asset_flight",
     "relapse",
 ]

@@ -17,6 +17,7 @@ from models.deadlines import NEVER
 from models.debts import DebtEvidence
 from models.episodes import Episode
 from models.events import TOPICS, Origin, RepaymentsEvent
+from models.fund_use import FundUseEvidence
 from models.income import IncomeEvidence
 from models.institutions import InstitutionEvidence
 from models.ledger import Loan
@@ -81,6 +82,7 @@ class Borrower(Struct, array_like=True):
     voids: list[AwaitedVoid] = []
     """Voids whose target has not come; the newest."""
     rollovers: RolloverEvidence = msgspec.field(default_factory=RolloverEvidence)
+    fund_use: FundUseEvidence = msgspec.field(default_factory=FundUseEvidence)
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""

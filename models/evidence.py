@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import balances, debts, income, institutions, ledger, outflows, rollovers, servicing
+from models import balances, debts, fund_use, income, institutions, ledger, outflows, rollovers, servicing
 from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.episodes import open_episode
@@ -50,6 +50,7 @@ from models.rules import Rules
 from models.signal_table import (
     ASSET_FLIGHT,
     BORROWING_TO_REPAY,
+    FUND_MISUSE,
     INCOME_DROP,
     MISSED_PAYMENT,
     MULTI_PLATFORM_BORROWING,
@@ -123,6 +124,8 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _OVER_INDEBTEDNESS
     if rollovers.record_flow(borrower.rollovers, event, borrower.loans, rules):
         touched += _BORROWING_TO_REPAY
+    if fund_use.record_flow(borrower.fund_use, event, borrower.loans, rules):
+        touched += _touched_by_use(borrower)
     if _record_outflow(borrower, event, rules):
         touched += _ASSET_FLIGHT
     return noted if touched is noted.touched else Noted(touched=touched)
@@ -271,6 +274,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
         touched=(
             (MISSED_PAYMENT, event.loan_id),
             (MULTI_PLATFORM_BORROWING, None),
+            *_touched_by_use(borrower),
             *_touched_by_dues(borrower),
             *(_OVER_INDEBTEDNESS if borrower.income.sources else ()),
             *_touched_by_borrowing(borrower, event),
@@ -297,6 +301,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
             *_touched_by_dues(borrower),
             *(() if isinstance(event, Repayment) or not borrower.income.sources else _OVER_INDEBTEDNESS),
             *_touched_by_borrowing(borrower, event),
+            *(_touched_by_use(borrower) if isinstance(event, LoanClosed) else ()),
             *(_ASSET_FLIGHT if borrower.outflows.transfers or _watches(borrower) else ()),
             *_touched_by_payments(borrower, rules),
         ),
@@ -336,6 +341,13 @@ def _touched_by_borrowing(borrower: Borrower, event: RepaymentsEvent) -> Touched
     if isinstance(event, LoanOpened | LoanClosed) and borrower.rollovers.repayments:
         return _BORROWING_TO_REPAY
     return ()
+
+
+def _touched_by_use(borrower: Borrower) -> Touched:
+    """One payment may concern the money of every loan, once anything was paid to where it may be forbidden."""
+    if not borrower.fund_use.last_spent_ms:
+        return ()
+    return tuple((FUND_MISUSE, loan_id) for loan_id in borrower.loans)
 
 
 def _touched_by_dues(borrower: Borrower) -> Touched:
@@ -450,8 +462,10 @@ def _void_flows(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rul
     was_income = income.void(borrower.income, fingerprint, rules)
     was_sighting = institutions.void(borrower.institutions, fingerprint)
     was_movement = rollovers.void(borrower.rollovers, fingerprint)
+    was_use = fund_use.void(borrower.fund_use, fingerprint)
     was_transfer = outflows.void(borrower.outflows, fingerprint)
-    return "taken_back" if was_income or was_sighting or was_movement or was_transfer else "unknown"
+    is_known = was_income or was_sighting or was_movement or was_use or was_transfer
+    return "taken_back" if is_known else "unknown"
 
 
 def _void_queries(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:

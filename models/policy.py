@@ -183,6 +183,23 @@ class OverIndebtednessPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
 
 
+UseCategory = Literal["securities", "property", "gambling"]
+
+
+class FundMisusePolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `fund_misuse`: `severity` is a fraction of the principal."""
+
+    watch_days: Annotated[int, Meta(ge=1, le=62)]
+    own_money_days: Annotated[int, Meta(ge=1, le=62)]
+    remember_days: Annotated[int, Meta(ge=1, le=366)]
+    forbidden: tuple[UseCategory, ...]
+    forbidden_by_purpose: dict[str, tuple[UseCategory, ...]]
+    amount_minor_min: Annotated[int, Meta(ge=1, le=10**15)]
+    severity: FractionSeverity
+    ease_margin: Annotated[float, Meta(ge=0, lt=1)]
+    cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
+
+
 class AssetFlightPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """Signal `asset_flight`."""
 
@@ -207,6 +224,7 @@ class SignalsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     payment_at_risk: PaymentAtRiskPolicy
     borrowing_to_repay: BorrowingToRepayPolicy
     over_indebtedness: OverIndebtednessPolicy
+    fund_misuse: FundMisusePolicy
     asset_flight: AssetFlightPolicy
     relapse: RelapsePolicy
     unreachable: UnreachablePolicy
@@ -385,8 +403,16 @@ def policy_of_segment(policy: Policy, segment: str, name: str = "policy") -> Pol
     return overridden
 
 
-_OPEN_TABLES: Final = {("institution_aliases",), ("segments",)}
-"""Tables whose keys are data of the lender's."""
+_OPEN_TABLES: Final = {
+    ("institution_aliases",),
+    ("segments",),
+    ("signals", "fund_misuse", "forbidden_by_purpose"),
+}
+"""Tables whose keys are data of the lender's; what the default holds stays, as everywhere."""
+
+
+def _is_open_table(path: tuple[str, ...]) -> bool:
+    return path in _OPEN_TABLES or (path[0] == "segments" and path[2:] in _OPEN_TABLES)
 
 
 def _overlay(
@@ -395,7 +421,7 @@ def _overlay(
     merged = dict(base)
     for key, value in override.items():
         here = (*path, key)
-        if path in _OPEN_TABLES:
+        if path and _is_open_table(path):
             merged[key] = value
             continue
         if key not in base:
@@ -406,7 +432,7 @@ def _overlay(
             raise PolicyError(msg)
         merged[key] = (
             _overlay(base[key], value, here, name)
-            if isinstance(value, dict) and here not in _OPEN_TABLES and isinstance(base[key], dict)
+            if isinstance(value, dict) and isinstance(base[key], dict)
             else value
         )
     return merged
@@ -521,6 +547,7 @@ def _check_order(policy: Policy, name: str) -> None:
         "signals.relapse.worst_days_past_due": signals.relapse.worst_days_past_due,
         "signals.over_indebtedness.severity": signals.over_indebtedness.severity,
         "signals.borrowing_to_repay.severity": signals.borrowing_to_repay.severity,
+        "signals.fund_misuse.severity": signals.fund_misuse.severity,
         "signals.asset_flight.severity": signals.asset_flight.severity,
         "signals.asset_flight.drained_severity": signals.asset_flight.drained_severity,
         "risk.tiers": policy.risk.tiers,

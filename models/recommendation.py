@@ -52,6 +52,13 @@ _STAGES: Final[dict[SignalName, dict[Severity, Stage]]] = {
         Severity.SERIOUS: "negotiate",
         Severity.CRITICAL: "negotiate",
     },
+    # What a payment was for is not known from its category: ask first.
+    "fund_misuse": {
+        Severity.WATCH: "call",
+        Severity.WARNING: "call",
+        Severity.SERIOUS: "review_limit",
+        Severity.CRITICAL: "review_limit",
+    },
     # Calls do not get through: write; then look for another way with a person's eye on it; never straight to a visit.
     "unreachable": {
         Severity.WATCH: "remind",

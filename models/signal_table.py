@@ -9,6 +9,7 @@ from models.borrower import CLOCKS
 from models.signals.asset_flight import AssetFlight
 from models.signals.binding import Signal
 from models.signals.borrowing_to_repay import BorrowingToRepay
+from models.signals.fund_misuse import FundMisuse
 from models.signals.income_drop import IncomeDrop
 from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
@@ -24,6 +25,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     PaymentAtRisk(),
     BorrowingToRepay(),
     OverIndebtedness(),
+    FundMisuse(),
     AssetFlight(),
     Unreachable(),
     Relapse(),
@@ -41,6 +43,7 @@ MULTI_PLATFORM_BORROWING: Final = _number_of("multi_platform_borrowing")
 PAYMENT_AT_RISK: Final = _number_of("payment_at_risk")
 BORROWING_TO_REPAY: Final = _number_of("borrowing_to_repay")
 OVER_INDEBTEDNESS: Final = _number_of("over_indebtedness")
+FUND_MISUSE: Final = _number_of("fund_misuse")
 ASSET_FLIGHT: Final = _number_of("asset_flight")
 UNREACHABLE: Final = _number_of("unreachable")
 RELAPSE: Final = _number_of("relapse")
