@@ -1,6 +1,6 @@
 """Which rules hold when, and for whom: policies one after the other in event time, each with its segments.
 
-Everything is judged as of an instant, by the policy in force at that instant (`decisions/0003-policies-in-time.md`). What
+Everything is judged as of an instant, by the policy in force at that instant (`decisions/0007-policies-in-time.md`). What
 stands already when a policy takes effect is found by a review: within a day of event time every borrower is judged once
 more, at a minute of its own.
 """

@@ -1,19 +1,37 @@
-"""`forewarn policy`: look at a policy before it judges anybody."""
+"""`forewarn policy`: look at a policy before it judges anybody, publish it, see what was published, go back."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 
-from models.policy import default_policy, default_policy_text
-from streams.commands.common import FILE, json_option, policy_from, print_json
+from models.policy import Policy, PolicyError, default_policy, default_policy_text
+from models.policy_changes import Change, changes
+from models.rulebook import SINCE_EVER_MS
+from streams.commands.common import (
+    FILE,
+    broker_options,
+    expected,
+    json_option,
+    policy_from,
+    print_json,
+    settings_from,
+)
+from streams.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group()
 def policy() -> None:
-    """Check or show a policy."""
+    """Check, show or publish a policy; see what was published, and go back."""
 
 
 @policy.command()
@@ -51,6 +69,200 @@ def show(file: Path | None, *, as_json: bool) -> None:
         click.echo(line)
 
 
+def _publishing_options(command: Command) -> Command:
+    effective = click.option(
+        "--effective-from",
+        metavar="INSTANT",
+        help="Judge what happens from then on, in event time: milliseconds, ISO 8601 (local without an offset), or `ever`. "
+        "[default: now; `ever` for the first policy]",
+    )
+    dry_run = click.option("--dry-run", is_flag=True, help="Show what would change and publish nothing.")
+    yes = click.option("--yes", is_flag=True, help="Do not ask.")
+    return broker_options(effective(dry_run(yes(json_option(command)))))
+
+
+@policy.command()
+@click.argument("file", type=FILE)
+@_publishing_options
+def publish(
+    file: Path,
+    *,
+    bootstrap: str | None,
+    prefix: str | None,
+    effective_from: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Publish FILE laid over the packaged policy: running workers take it up within seconds, without a restart.
+
+    What changes against the policy published last is shown first, key by key. It judges what happens from
+    --effective-from on; whatever stands by then is looked at again within a day of event time. Another policy that was
+    to take effect at that instant or later is called off.
+    """
+    settings = settings_from(broker=bootstrap, topic_prefix=prefix)
+    chosen = policy_from(file)
+    _publish(settings, lambda _: chosen, effective_from, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@policy.command()
+@click.argument("version", required=False)
+@_publishing_options
+def rollback(
+    version: str | None,
+    *,
+    bootstrap: str | None,
+    prefix: str | None,
+    effective_from: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Publish VERSION again, or the one before the present one. The first characters of a version will do."""
+    from streams.policies import Published
+    from streams.publishing import former_version
+
+    def choose(published: Published) -> Policy:
+        return published.policy(former_version(published, version))
+
+    settings = settings_from(broker=bootstrap, topic_prefix=prefix)
+    _publish(settings, choose, effective_from, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@policy.command()
+@broker_options
+@json_option
+def history(*, bootstrap: str | None, prefix: str | None, as_json: bool) -> None:
+    """Every policy that was published: when, from when on it judges, its version, and what it changed."""
+    from streams.clock import SystemClock
+    from streams.kafka.inspection import InspectionError, require_broker
+    from streams.ports import PortError
+    from streams.publishing import PublishingError, read_topic
+    from streams.publishing import history as entries_of
+    from streams.reference import ReferenceError as UnreadableError
+
+    settings = settings_from(broker=bootstrap, topic_prefix=prefix)
+    with expected(InspectionError, PortError, PublishingError, UnreadableError):
+        require_broker(settings)
+        published = asyncio.run(read_topic(settings))
+    entries = entries_of(published, policy_from(None), SystemClock().now_ms())
+    if as_json:
+        print_json(
+            {
+                "publications": [
+                    {**msgspec.to_builtins(entry), "changes": _named(entry.changes)} for entry in entries
+                ]
+            }
+        )
+        return
+    if not entries:
+        click.echo("nothing is published: the policy file of the workers holds, or the packaged policy")
+    zone = policy_from(None).time_zone
+    for entry in entries:
+        since = SINCE_EVER_MS if entry.effective_from_ms is None else entry.effective_from_ms
+        when = _local(entry.published_at_ms, zone) if entry.published_at_ms else "at an unknown time"
+        click.echo(
+            f"{entry.number}  {entry.version}  published {when}, effective from {_local(since, zone)}: {entry.phase}"
+        )
+        _print_changes(entry.changes)
+
+
+def _publish(
+    settings: Settings,
+    choose: Callable[[Any], Policy],
+    effective_from: str | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Show what changes, ask, write."""
+    from streams import publishing
+    from streams.clock import SystemClock
+    from streams.kafka.inspection import InspectionError, require_broker
+    from streams.kafka.writing import WritingError
+    from streams.ports import PortError
+    from streams.reference import ReferenceError as UnreadableError
+
+    clock = SystemClock()
+    troubles = (
+        InspectionError,
+        PortError,
+        WritingError,
+        PolicyError,
+        publishing.PublishingError,
+        UnreadableError,
+    )
+    with expected(*troubles):
+        require_broker(settings)
+        published = asyncio.run(publishing.read_topic(settings))
+        chosen = choose(published)
+    since_ms = _instant_ms(effective_from, chosen.time_zone)
+    pointer = publishing.next_publication(published, chosen.version, since_ms, clock.now_ms())
+    changed = changes(publishing.latest_policy(published, policy_from(None)), chosen)
+    is_same = bool(published.publications) and published.publications[-1].version == chosen.version
+    if not as_json:
+        _print_changes(changed)
+        since = _local(pointer.effective_from_ms, chosen.time_zone)
+        click.echo(f"version {chosen.version}, effective from {since}")
+    if is_same and since_ms is None:
+        done = "nothing to publish: this version is the latest already"
+    elif dry_run:
+        done = "nothing published (--dry-run)"
+    else:
+        if not yes:
+            click.confirm("Publish?", abort=True, err=True)
+        with expected(*troubles):
+            asyncio.run(publishing.publish(settings, chosen, pointer, clock))
+        done = f"published, number {pointer.number}"
+    if as_json:
+        from_ms = None if pointer.effective_from_ms == SINCE_EVER_MS else pointer.effective_from_ms
+        print_json(
+            {
+                "version": chosen.version,
+                "effective_from_ms": from_ms,
+                "done": done,
+                "changes": _named(changed),
+            }
+        )
+    else:
+        click.echo(done)
+
+
+def _instant_ms(text: str | None, time_zone: str) -> int | None:
+    from streams.publishing import instant_ms
+
+    if text is None:
+        return None
+    try:
+        return instant_ms(text, time_zone)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no instant; expected milliseconds, ISO 8601, or `ever`",
+            param_hint="--effective-from",
+        ) from error
+
+
+def _local(at_ms: int, time_zone: str) -> str:
+    if at_ms == SINCE_EVER_MS:
+        return "ever"
+    at = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone(ZoneInfo(time_zone))
+    return at.isoformat(timespec="seconds")
+
+
+def _print_changes(changed: Iterable[Change]) -> None:
+    for change in changed:
+        click.echo(f"  {change.key}: {_shown(change.old)} -> {_shown(change.new)}")
+
+
+def _shown(value: object) -> str:
+    return "(none)" if value is None else _toml_value(value)
+
+
+def _named(changed: Iterable[Change]) -> list[dict[str, Any]]:
+    return [change._asdict() for change in changed]
+
+
 def _as_toml(path: tuple[str, ...], value: object) -> list[str]:
     """Every value under its whole key: what a policy file that leaves nothing to the default would say."""
     if isinstance(value, dict) and value:
@@ -63,7 +275,9 @@ def _toml_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml_value, value))}]"
     if isinstance(value, dict) and value:
-        return f"{{ {', '.join(f'{_toml_key(key)} = {_toml_value(inner)}' for key, inner in value.items())} }}"
+        return (
+            f"{{ {', '.join(f'{_toml_key(key)} = {_toml_value(inner)}' for key, inner in value.items())} }}"
+        )
     return msgspec.json.encode(value).decode()
 
 
