@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from models.alerts import ChainHead
 from models.audit import Break, ChainReport, ChainVerifier
+from streams.looking import Looker
 from streams.progress import decode_progress, progress_key
 from streams.topics import TopicNames
-
-if TYPE_CHECKING:
-    from streams.kafka.inspection import Inspector
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """A longer line is no alert: the topic holds none above 1 MiB and some."""
@@ -30,7 +28,7 @@ class Proof(Struct, frozen=True):
 
 
 def prove_partition(
-    inspector: Inspector, names: TopicNames, partition: int, from_offset: int | None = None
+    inspector: Looker, names: TopicNames, partition: int, from_offset: int | None = None
 ) -> Proof:
     """Read one partition of the alerts to its end and prove its chain.
 
@@ -57,7 +55,7 @@ def _begin(start: int, from_offset: int | None) -> Literal["first", "retention",
     return "retention" if start > 0 else "first"
 
 
-def _head(inspector: Inspector, names: TopicNames, partition: int) -> ChainHead | None:
+def _head(inspector: Looker, names: TopicNames, partition: int) -> ChainHead | None:
     record = inspector.latest_near_end(names.state, partition, progress_key(partition))
     return None if record is None else decode_progress(record).engine.chain
 

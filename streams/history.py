@@ -14,9 +14,10 @@ from models.limits import FUTURE_TOLERANCE_MS
 from models.timeline import Refusal
 from streams.codec import Decoder, Reject
 from streams.dead_letters import Letter, read_letter
-from streams.kafka.inspection import Inspector
+from streams.looking import Looker
 from streams.partitioner import partition_of
 from streams.progress import decode_progress, progress_key
+from streams.pseudonym import Pseudonyms, is_pseudonym
 from streams.topics import TopicNames
 
 RECORDS_MAX: Final = 200_000
@@ -47,29 +48,31 @@ class History(Struct, frozen=True, kw_only=True):
 
 
 def read_history(
-    inspector: Inspector,
+    inspector: Looker,
     names: TopicNames,
     borrower_id: str,
     *,
     since_ms: int | None = None,
     records_max: int = RECORDS_MAX,
+    pseudonyms: Pseudonyms | None = None,
 ) -> History:
     """Read what there is of a borrower.
 
     Args:
         inspector: connected.
         names: of the topics.
-        borrower_id: whose.
+        borrower_id: whose; with `pseudonyms`, the own id or the pseudonym.
         since_ms: older events are not asked for, which saves reading.
         records_max: of each input partition.
+        pseudonyms: as the workers make them.
 
     Raises:
         InspectionError: Kafka does not answer, or a topic is missing.
         CorruptStateError, CorruptProgressError: a record of the changelog cannot be trusted.
     """
+    partition, borrower_id = find_borrower(inspector, names, borrower_id, pseudonyms)
     key = borrower_id.encode()
-    partition = partition_of(key, inspector.require(names.state))
-    reader = _Reader(inspector, names, partition, key, since_ms, records_max)
+    reader = _Reader(inspector, names, partition, key, since_ms, records_max, pseudonyms)
     state = inspector.latest(names.state, partition, key)
     progress = inspector.latest_near_end(names.state, partition, progress_key(partition))
     events = reader.events()
@@ -86,19 +89,39 @@ def read_history(
     )
 
 
+def find_borrower(
+    inspector: Looker, names: TopicNames, borrower_id: str, pseudonyms: Pseudonyms | None
+) -> tuple[int, str]:
+    """The partition of a borrower, and the id under which the workers know them.
+
+    A pseudonym does not tell its partition: it is looked for among those of whom risk was published, else it is the first.
+    """
+    count = inspector.require(names.state)
+    if not is_pseudonym(borrower_id):
+        partition = partition_of(borrower_id.encode(), count)
+        return partition, borrower_id if pseudonyms is None else pseudonyms.of(borrower_id)
+    key = borrower_id.encode()
+    found = (
+        record.partition for record in inspector.read(names.borrower_risk, range(count)) if record.key == key
+    )
+    return next(found, 0), borrower_id
+
+
 class _Reader:
     """Looks through one partition number."""
 
     def __init__(
         self,
-        inspector: Inspector,
+        inspector: Looker,
         names: TopicNames,
         partition: int,
         key: bytes,
         since_ms: int | None,
         records_max: int,
+        pseudonyms: Pseudonyms | None,
     ) -> None:
         self.is_cut = False
+        self._pseudonyms = pseudonyms
         self._inspector = inspector
         self._names = names
         self._partition = partition
@@ -113,7 +136,7 @@ class _Reader:
             decoder = Decoder(topic)
             name = self._names.of(topic)
             for record in self._inspector.read(name, [self._partition], from_offset=self._begin(name)):
-                if record.key == self._key:
+                if self._is_own(record.key):
                     event = decoder.decode(record.value, record.key, record.timestamp_ms)
                     if not isinstance(event, Reject):
                         found.append(event)
@@ -124,15 +147,25 @@ class _Reader:
         found: list[Refusal] = []
         topic = self._names.dead_letters
         for record in self._inspector.read(topic, [self._partition], from_offset=self._begin(topic)):
-            if record.key != self._key:
+            if not self._is_own(record.key):
                 continue
             letter = read_letter(
-                record.partition, record.offset, record.key, record.value, _plain(record.headers)
+                record.partition,
+                record.offset,
+                record.key,
+                record.value,
+                [(name, value or b"") for name, value in record.headers],
             )
             if isinstance(letter, Letter):
                 at_ms = record.timestamp_ms if letter.produced_at_ms is None else letter.produced_at_ms
                 found.append(Refusal(at_ms, letter.topic, letter.origin_offset, letter.reason))
         return found
+
+    def _is_own(self, key: bytes | None) -> bool:
+        """Whether a record of the input topics is the borrower's: their keys are never pseudonyms."""
+        if self._pseudonyms is None or not key:
+            return key == self._key
+        return self._pseudonyms.of(key.decode(errors="replace")).encode() == self._key
 
     def alerts(self) -> list[Alert]:
         """Every revision ever, for an alert may be open for years."""
@@ -155,8 +188,3 @@ class _Reader:
             self.is_cut = True
             begin = end - self._records_max
         return begin
-
-
-def _plain(headers: object) -> list[tuple[str, bytes]]:
-    assert isinstance(headers, list | tuple)
-    return [(name, value or b"") for name, value in headers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, get_args
 
 import click
@@ -56,14 +56,20 @@ def tail(
     """
     from streams.kafka.inspection import InspectionError, Inspector
     from streams.partitioner import partition_of
+    from streams.pseudonym import PseudonymError, is_pseudonym, pseudonyms_from
     from streams.topics import TopicNames
 
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     topic = TopicNames(settings.topic_prefix).alerts
-    wanted = _filter(signal, status, severity, borrower)
-    with expected(InspectionError), Inspector(settings) as inspector:
+    with expected(InspectionError, PseudonymError), Inspector(settings) as inspector:
         count = inspector.require(topic)
-        partitions = range(count) if borrower is None else [partition_of(borrower.encode(), count)]
+        partitions: Sequence[int] = range(count)
+        # A pseudonym does not tell its partition.
+        if borrower is not None and not is_pseudonym(borrower):
+            partitions = [partition_of(borrower.encode(), count)]
+            pseudonyms = pseudonyms_from(settings.pseudonym_key_file)
+            borrower = borrower if pseudonyms is None else pseudonyms.of(borrower)
+        wanted = _filter(signal, status, severity, borrower)
         try:
             if until_end:
                 for record in inspector.read(topic, partitions):

@@ -93,16 +93,19 @@ def show(
     """Show a borrower's risk, open alerts, what is remembered, and the timeline of events and alerts.
 
     All as the workers last committed it. The borrower's partition is found as Kafka's Java client finds it (murmur2 of
-    the id). What is free text in an event is never shown.
+    the id). With FOREWARN_PSEUDONYM_KEY_FILE, ID is the borrower's own or the pseudonym. What is free text in an event is never shown.
     """
     from models.borrower import CorruptStateError
     from models.rules import Rules
     from streams.history import RECORDS_MAX, read_history
     from streams.kafka.inspection import InspectionError, Inspector
     from streams.progress import CorruptProgressError
+    from streams.pseudonym import PseudonymError, pseudonyms_from
     from streams.topics import TopicNames
 
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
+    with expected(PseudonymError):
+        pseudonyms = pseudonyms_from(settings.pseudonym_key_file)
     rules = Rules(policy_from(policy_file))
     since_ms = None if since is None else _midnight_ms(since, rules, 0)
     until_ms = None if until is None else _midnight_ms(until, rules, 1)
@@ -113,14 +116,15 @@ def show(
             borrower_id,
             since_ms=since_ms,
             records_max=records or RECORDS_MAX,
+            pseudonyms=pseudonyms,
         )
     if history.is_empty:
         raise click.ClickException(f"nothing is known of borrower {borrower_id}")
-    found = _found(borrower_id, history, rules, since_ms, until_ms)
+    found = found_of(borrower_id, history, rules, since_ms, until_ms)
     if as_json:
         print_json(found)
     else:
-        for line in _told(found, lang):
+        for line in told_of(found, lang):
             click.echo(line)
 
 
@@ -130,9 +134,10 @@ def _midnight_ms(day: date, rules: Rules, days_later: int) -> int:
     return rules.calendar.midnight_ms(day_of_date(day) + days_later)
 
 
-def _found(
+def found_of(
     borrower_id: str, history: History, rules: Rules, since_ms: int | None, until_ms: int | None
 ) -> dict[str, Any]:
+    """All that is shown of a borrower."""
     from models.remembered import remembered
     from models.timeline import entries, within
 
@@ -179,7 +184,8 @@ _WITHHELD: Final = "…"
 # ---- printing ----------------------------------------------------------------------------------------------------
 
 
-def _told(found: dict[str, Any], lang: Language) -> Iterator[str]:
+def told_of(found: dict[str, Any], lang: Language) -> Iterator[str]:
+    """The same in lines for the eye."""
     words = _WORDS[lang]
     yield words["borrower"].format(found["borrower_id"], found["partition"])
     yield f"\n{words['risk']}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from streams.commands.common import broker_options, policy_from, policy_option, settings_from
+from streams.commands.common import broker_options, expected, policy_from, policy_option, settings_from
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -58,6 +58,7 @@ def worker(
     Start as many as there are partitions at most; they share the tasks out among themselves. The policy file is used
     while the topic `policies` names none.
     """
+    from streams.pseudonym import PseudonymError, pseudonyms_from
     from streams.worker import run
 
     policy_from(policy_file)  # refused here, with file and key, and not in the middle of a start
@@ -71,6 +72,8 @@ def worker(
         until_end=True if until_end else None,
         web_port=web_port,
     )
+    with expected(PseudonymError):
+        pseudonyms_from(settings.pseudonym_key_file)
     sys.exit(run(settings, log_level=log_level.upper()))
 
 

@@ -21,15 +21,20 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from models.events import TOPICS, TYPES_BY_TOPIC, Heartbeat, Topic
+from models.policy import default_policy
+from models.rules import Rules
 from streams.cli import main
 from streams.codec import Decoder, Reject, tag_of
+from streams.commands.borrower import found_of, told_of
 from streams.dead_letters import dead_letter
+from streams.history import read_history
 from streams.memory.broker import MemoryRecord
 from streams.memory.virtual_time import START_MS, run_virtual
 from streams.partitioner import partition_of
 from streams.restore import RestoreError
 from tests.support.events import at
 from tests.support.memory_installation import PARTITIONS, Installation
+from tests.support.memory_looker import MemoryLooker
 
 AMOUNT = 731_000_000
 """Marked amounts begin with these digits, and no other number of a run does."""
@@ -75,7 +80,11 @@ def _value(field: str, annotation: object, number: int, time_ms: int) -> Any:
         return "2025-02-15"
     if field in {"number", "instalment_number", "applications", "institutions"} or field.endswith("days"):
         return 3
-    return f"{ID}-{field}-{number % 3}" if field.endswith("_id") else f"{TEXT} {number}"
+    return f"{ID}-{field}-{number % 3}" if _is_id(field) else f"{TEXT} {number}"
+
+
+def _is_id(field: str) -> bool:
+    return field.endswith("_id") or field in {"actor", "source"}
 
 
 EVENT_TYPES = [
@@ -168,7 +177,29 @@ def test_nothing_leaks_from_a_run(everything_logged: pytest.LogCaptureFixture) -
         for name, value in letter.headers:
             assert not is_marked(f"{name} {value.decode()}"), (name, value)
     for record in (*alerts, *made.records(made.names.borrower_risk)):
-        assert TEXT not in (record.value or b"").decode()
+        published = (record.value or b"").decode()
+        assert TEXT not in published
+        assert f"{ID}-actor" not in published
+
+
+def test_a_borrower_is_shown_without_free_text() -> None:
+    """Ids and amounts are for those who may see them; what staff and producers wrote freely is for nobody."""
+    made = run_virtual(run_marked_book())
+    looker = MemoryLooker(made.broker, PARTITIONS)
+    rules = Rules(default_policy())
+    for number in range(BORROWERS):
+        borrower = f"{ID}-b-{number}"
+        history = read_history(looker, made.names, borrower)
+        shown = found_of(borrower, history, rules, None, None)
+        for language in ("en", "zh"):
+            told = "\n".join(told_of(shown, language))
+            assert TEXT not in told
+            assert ID in told
+        printed = msgspec.json.encode(
+            {name: part for name, part in shown.items() if name != "state"}
+        ).decode()
+        assert TEXT not in printed
+        assert str(AMOUNT)[:3] in printed
 
 
 def test_a_run_that_fails_names_whom_and_no_amount(everything_logged: pytest.LogCaptureFixture) -> None:

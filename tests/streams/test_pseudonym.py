@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from models.alerts import Alert
 from models.events import BorrowerLinked, Heartbeat
+from streams.audit import prove_partition
 from streams.codec import Reject
+from streams.history import read_history
 from streams.memory.broker import MemoryRecord
 from streams.memory.virtual_time import run_virtual
 from streams.partitioner import partition_of
@@ -31,6 +33,7 @@ from streams.pseudonym import (
 )
 from tests.support.events import at
 from tests.support.memory_installation import PARTITIONS, Installation
+from tests.support.memory_looker import MemoryLooker
 
 KEY = bytes(range(32))
 ID = "borrower-of-flesh-and-blood"
@@ -227,3 +230,30 @@ def test_a_missing_key_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(PseudonymError, match="No such file"):
         pseudonyms_from(str(tmp_path / "none"))
     assert pseudonyms_from(None) is None
+
+
+def test_a_borrower_is_found_by_id_and_by_pseudonym(key_file: str) -> None:
+    """The same story under either name: events by the id of the inputs, alerts and state by the pseudonym."""
+    made = run_virtual(worked(pseudonym_key_file=key_file))
+    pseudonyms = read_pseudonyms(Path(key_file))
+    looker = MemoryLooker(made.broker, PARTITIONS)
+    for borrower in MANY:
+        by_id, by_pseudonym = (
+            read_history(looker, made.names, name, pseudonyms=pseudonyms)
+            for name in (borrower, pseudonyms.of(borrower))
+        )
+        assert msgspec.to_builtins(by_id) == msgspec.to_builtins(by_pseudonym)
+        assert len(by_id.events) == 1
+        assert by_id.alerts
+        assert by_id.state is not None
+        assert len(by_id.refusals) == (borrower == MANY[0])
+    assert read_history(looker, made.names, pseudonyms.of("nobody"), pseudonyms=pseudonyms).is_empty
+
+
+def test_the_chain_of_a_worker_is_whole_with_pseudonyms(key_file: str) -> None:
+    """And against its progress record, in every partition."""
+    made = run_virtual(worked(pseudonym_key_file=key_file))
+    looker = MemoryLooker(made.broker, PARTITIONS)
+    proofs = [prove_partition(looker, made.names, partition) for partition in range(PARTITIONS)]
+    assert all(proof.report.is_whole and proof.report.head_compared for proof in proofs)
+    assert sum(proof.report.records for proof in proofs) == len(made.records(made.names.alerts))
