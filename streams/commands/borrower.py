@@ -164,17 +164,16 @@ def open_alerts(alerts: Sequence[Alert]) -> list[Alert]:
 
 
 def _without_free_text(state: Any) -> Any:
-    """The state as it is kept, but for what staff wrote: nobody knows what stands in it."""
-    servicing = state.get("servicing", {})
-    for listed, fields in (
-        ("contacts", ("channel",)),
-        ("restrictions", ("list_name", "reason")),
-        ("notes", ("reason",)),
+    """The state as it is kept, but for what anybody may have written into it: nobody knows what stands there."""
+    servicing = state["servicing"]
+    for entries, fields in (
+        (state["loans"].values(), ("product", "segment", "purpose")),
+        (servicing["contacts"], ("channel",)),
+        (servicing["restrictions"], ("list_name", "reason")),
+        (servicing["notes"], ("reason",)),
     ):
-        for entry in servicing.get(listed, ()):
-            for field in fields:
-                if entry.get(field) is not None:
-                    entry[field] = _WITHHELD
+        for entry in entries:
+            entry.update({field: _WITHHELD for field in fields if entry.get(field) is not None})
     return state
 
 

@@ -195,9 +195,7 @@ def test_a_borrower_is_shown_without_free_text() -> None:
             told = "\n".join(told_of(shown, language))
             assert TEXT not in told
             assert ID in told
-        printed = msgspec.json.encode(
-            {name: part for name, part in shown.items() if name != "state"}
-        ).decode()
+        printed = msgspec.json.encode(shown).decode()
         assert TEXT not in printed
         assert str(AMOUNT)[:3] in printed
 
