@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from models.alerts import ChainHead, sorted_bytes
+from models.alerts import SCHEMA, ChainHead, sorted_bytes
 
 BreakKind = Literal["changed", "missing", "moved", "doubled", "forged"]
 """changed: the content is not what was hashed. missing: alerts are gone. moved: an alert stands at another place.
@@ -48,6 +48,8 @@ class ChainReport(Struct, frozen=True):
     head_hash: str | None
     """The hash of the last alert proved. Note it elsewhere: a later proof must pass through it."""
     begin: Begin
+    erased: int
+    """Records that hold nothing but their link, for their borrower was erased: their place is proved, their content cannot be."""
     head_compared: bool
     """Whether the chain's end was compared with the progress record; without it, an end that was cut off does not show."""
     first_break: Break | None
@@ -67,6 +69,8 @@ class _Link(Struct, frozen=True, gc=False):
     hash: str
     computed: str
     """The hash of the content as it is now; empty where the bytes are not as an alert is written."""
+    is_erased: bool = False
+    """Nothing is left but the link, so there is nothing to hash."""
 
     @property
     def is_own_hash(self) -> bool:
@@ -95,6 +99,7 @@ class ChainVerifier:
         self._begin: Begin = begin
         self._head_before: Final = head_before
         self._records = 0
+        self._erased = 0
         self._first_sequence: int | None = None
         self._last: _Link | None = None
         """The last link that is proved."""
@@ -109,6 +114,7 @@ class ChainVerifier:
         self._records += 1
         self._next_offset = offset + 1
         link = _examine(content, offset)
+        self._erased += link is not None and link.is_erased
         if self._break is not None:
             self._look_for_missing(link)
             return
@@ -140,6 +146,7 @@ class ChainVerifier:
             last_sequence=None if proved is None else proved.sequence,
             head_hash=None if proved is None else proved.hash,
             begin="nothing" if self._records == 0 else self._begin,
+            erased=self._erased,
             head_compared=self._head_before is not None or head_after is not None,
             first_break=self._break,
         )
@@ -204,7 +211,9 @@ class ChainVerifier:
             return Break("changed", suspect.offset, suspect.sequence, detail)
         last = self._last
         assert last is not None, "a link is compared with the one before it"
-        accused = last if remembered is not None and remembered == suspect.hash else suspect
+        is_as_remembered = remembered is not None and remembered == suspect.hash
+        # Of an erased alert only the hash is remembered: its own `previous` may be the one that was changed.
+        accused = last if is_as_remembered and not suspect.is_erased else suspect
         detail = (
             f"alert {suspect.sequence} follows on {suspect.previous!r}, alert {last.sequence} has {last.hash}"
         )
@@ -270,10 +279,14 @@ def _examine(content: bytes | None, offset: int) -> _Link | None:
     if content is None or document is None:
         return None
     chain = document.get("chain")
-    if not isinstance(chain, dict) or type(document.get("detected_at_ms")) is not int:
+    if not isinstance(chain, dict):
         return None
     sequence, previous, stated = chain.get("sequence"), chain.get("previous"), chain.get("hash")
     if type(sequence) is not int or not isinstance(previous, str) or not isinstance(stated, str):
+        return None
+    if content == _erased_form(sequence, previous, stated):
+        return _Link(offset, sequence, previous, stated, stated, is_erased=True)
+    if type(document.get("detected_at_ms")) is not int:
         return None
     # The same content in other bytes (white space, a name twice, an escape) is not what was published either.
     is_as_written = _encode(document) == content
@@ -281,6 +294,25 @@ def _examine(content: bytes | None, offset: int) -> _Link | None:
     del chain["hash"]
     computed = hashlib.sha256(sorted_bytes(document)).hexdigest() if is_as_written else ""
     return _Link(offset, sequence, previous, stated, computed)
+
+
+def without_content(content: bytes) -> bytes:
+    """What may be kept of an alert whose borrower was erased: its link in the chain, and nothing of the person.
+
+    The hash stays the one of the content that is gone, so the chain can still be proved around it.
+
+    Raises:
+        ValueError: it is no alert.
+    """
+    link = _examine(content, 0)
+    if link is None:
+        raise ValueError(_UNREADABLE)
+    return _erased_form(link.sequence, link.previous, link.hash)
+
+
+def _erased_form(sequence: int, previous: str, stated: str) -> bytes:
+    chain = {"sequence": sequence, "previous": previous, "hash": stated}
+    return _encode({"schema": SCHEMA, "erased": True, "chain": chain})
 
 
 def _document(content: bytes | None) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from models.alerts import ChainHead
-from models.audit import Break, ChainReport, ChainVerifier
+from models.audit import Break, ChainReport, ChainVerifier, without_content
 from streams.looking import Looker
 from streams.progress import decode_progress, progress_key
 from streams.topics import TopicNames
@@ -60,13 +60,15 @@ def _head(inspector: Looker, names: TopicNames, partition: int) -> ChainHead | N
     return None if record is None else decode_progress(record).engine.chain
 
 
-def prove_file(file: Path) -> Proof:
-    """Prove the chain in a file of alerts, one a line, as `backtest` writes it. Nothing tells where such a chain ends.
+def prove_file(file: Path, *, trust_first: bool = False) -> Proof:
+    """Prove the chain in a file of alerts, one a line, as `backtest` and `export` write it.
+
+    Nothing tells where such a chain ends: compare its head. With `trust_first` it may begin amid the chain.
 
     Raises:
         OSError: it cannot be read.
     """
-    verifier = ChainVerifier()
+    verifier = ChainVerifier("asked" if trust_first else "first")
     for number, line in _lines(file):
         verifier.take(line, number)
     return Proof(str(file), None, verifier.finish())
@@ -83,6 +85,32 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
                 return  # what comes behind it does not matter any more, and may be as long as it likes
             if content := line.rstrip(b"\r\n"):
                 yield number, content
+
+
+def export(
+    inspector: Looker, names: TopicNames, partition: int, file: Path, without: frozenset[str]
+) -> tuple[int, int]:
+    """Write a partition of the alerts to a file, a line each; return how many, and how many of them erased.
+
+    Of the borrowers in `without` nothing is written but the links of their alerts. The bytes of all others are those of the
+    topic.
+
+    Raises:
+        InspectionError: Kafka does not answer.
+        OSError: the file cannot be written, or is there already.
+        ValueError: a record to be erased is no alert.
+    """
+    erased_keys = {borrower_id.encode() for borrower_id in without}
+    written = erased = 0
+    with file.open("xb") as stream:
+        for record in inspector.read(names.alerts, [partition]):
+            content = record.value or b""
+            if record.key in erased_keys:
+                content = without_content(content)
+                erased += 1
+            stream.write(content + b"\n")
+            written += 1
+    return written, erased
 
 
 def told(proof: Proof) -> Iterable[str]:
@@ -107,6 +135,8 @@ def _remarks(proof: Proof, report: ChainReport) -> Iterator[str]:
     if report.begin == "retention" and report.first_sequence is not None:
         gone = report.first_sequence - 1
         yield f"retention deleted {gone:,} alerts before: begun with what the first one left says of them"
+    if report.erased:
+        yield f"{report.erased:,} erased: their places are proved, their contents are gone"
     if report.begin == "asked":
         yield "begun where it was asked to: what stands before was not looked at"
     if not report.head_compared and proof.partition is not None:

@@ -20,6 +20,7 @@ from streams.commands.common import (
 if TYPE_CHECKING:
     from streams.audit import Proof
     from streams.settings import Settings
+    from streams.topics import TopicNames
 
 
 @click.group()
@@ -35,7 +36,12 @@ def audit() -> None:
     type=click.IntRange(min=0),
     help="Begin there and trust what the first alert says of those before. Needs --partition.",
 )
-@click.option("--file", type=FILE, help="A file of alerts, as `backtest` writes it, instead of the topic.")
+@click.option(
+    "--file",
+    type=FILE,
+    help="A file of alerts, as `backtest` and `audit export` write it, instead of the topic.",
+)
+@click.option("--trust-first", is_flag=True, help="With --file: it may begin amid the chain.")
 @json_option
 def verify(
     *,
@@ -44,6 +50,7 @@ def verify(
     partition: int | None,
     from_offset: int | None,
     file: Path | None,
+    trust_first: bool,
     as_json: bool,
 ) -> None:
     """Prove each partition's hash chain whole, or name the first break; exit status 1 where there is one.
@@ -59,7 +66,7 @@ def verify(
         if partition is not None:
             raise click.UsageError("a file has no partitions")
         with expected(OSError):
-            proofs = [prove_file(file)]
+            proofs = [prove_file(file, trust_first=trust_first)]
     else:
         proofs = _prove_topic(settings_from(broker=bootstrap, topic_prefix=prefix), partition, from_offset)
     if as_json:
@@ -83,7 +90,53 @@ def _prove_topic(settings: Settings, partition: int | None, from_offset: int | N
     with expected(InspectionError, CorruptProgressError), Inspector(settings) as inspector:
         count = inspector.require(names.alerts)
         inspector.require(names.state)
-        if partition is not None and partition >= count:
-            raise click.ClickException(f"{names.alerts} has the partitions 0 to {count - 1}")
+        if partition is not None:
+            _require_partition(partition, count, names)
         partitions = range(count) if partition is None else [partition]
         return [prove_partition(inspector, names, number, from_offset) for number in partitions]
+
+
+@audit.command()
+@click.argument("file", type=FILE)
+@broker_options
+@click.option(
+    "--partition", type=click.IntRange(min=0), required=True, help="Which partition: a file holds one chain."
+)
+@click.option(
+    "--without",
+    metavar="ID",
+    multiple=True,
+    help="A borrower who was erased, by the id that alerts carry: of their alerts only the links are written.",
+)
+@json_option
+def export(
+    file: Path,
+    *,
+    bootstrap: str | None,
+    prefix: str | None,
+    partition: int,
+    without: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write the alerts of a partition to FILE, to be kept where the topic's own records are to be deleted.
+
+    `audit verify --file FILE` proves it: its head must be that of the topic. FILE must not exist yet.
+    """
+    from streams import audit as auditing
+    from streams.kafka.inspection import InspectionError, Inspector
+    from streams.topics import TopicNames
+
+    settings = settings_from(broker=bootstrap, topic_prefix=prefix)
+    names = TopicNames(settings.topic_prefix)
+    with expected(InspectionError, OSError, ValueError), Inspector(settings) as inspector:
+        _require_partition(partition, inspector.require(names.alerts), names)
+        written, erased = auditing.export(inspector, names, partition, file, frozenset(without))
+    if as_json:
+        print_json({"alerts": written, "erased": erased})
+    else:
+        click.echo(f"{written:,} alerts written to {file}, {erased:,} of them as links only")
+
+
+def _require_partition(partition: int, count: int, names: TopicNames) -> None:
+    if partition >= count:
+        raise click.ClickException(f"{names.alerts} has the partitions 0 to {count - 1}")

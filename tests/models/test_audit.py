@@ -23,7 +23,7 @@ from models.alerts import (
     Text,
     link,
 )
-from models.audit import BreakKind, ChainReport, ChainVerifier
+from models.audit import BreakKind, ChainReport, ChainVerifier, without_content
 
 ALERT = Alert(
     alert_id="a1",
@@ -332,3 +332,47 @@ def test_a_break_tells_nothing_of_the_borrower() -> None:
     assert first is not None
     assert "somebody" not in first.detail
     assert "777" not in first.detail
+
+
+# ---- erased borrowers --------------------------------------------------------------------------------------------
+
+
+@given(st.sets(st.integers(0, 5)))
+def test_a_chain_is_whole_around_alerts_that_were_erased(places: set[int]) -> None:
+    """Only their links are left: nothing of the person, the same head, and the report says how many."""
+    alerts = chain(6)
+    head = head_of(alerts)
+    contents = [
+        without_content(encode(alert)) if place in places else encode(alert)
+        for place, alert in enumerate(alerts)
+    ]
+    report = prove(contents, before=head, after=head)
+
+    assert report.is_whole
+    assert report.erased == len(places)
+    assert (report.last_sequence, report.head_hash) == (6, head.hash)
+    for place in places:
+        assert b"b1" not in contents[place].split(b'"chain"')[0]
+        assert set(msgspec.json.decode(contents[place])) == {"schema", "erased", "chain"}
+        assert without_content(contents[place]) == contents[place]
+
+
+@given(st.integers(0, 4), st.data())
+def test_any_single_byte_of_a_link_that_is_left_is_found(place: int, data: st.DataObject) -> None:
+    """Its place and its hash are held by its neighbours and by the head."""
+    alerts = chain(5)
+    head = head_of(alerts)
+    contents = [encode(alert) for alert in alerts]
+    content = without_content(contents[place])
+    at = data.draw(st.integers(0, len(content) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[at]))
+    contents[place] = content[:at] + bytes([byte]) + content[at + 1 :]
+
+    assert not prove(contents, before=head, after=head).is_whole
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"chain":{"sequence":1}}'])
+def test_what_is_no_alert_cannot_be_erased(content: bytes) -> None:
+    """It has no link to be left."""
+    with pytest.raises(ValueError, match="no alert"):
+        without_content(content)

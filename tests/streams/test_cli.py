@@ -51,6 +51,7 @@ def test_the_commands_of_the_blueprint_are_there() -> None:
         "dead-letters list",
         "borrower show",
         "audit verify",
+        "audit export",
         "lag",
     }
 

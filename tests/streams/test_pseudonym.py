@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from models.alerts import Alert
 from models.events import BorrowerLinked, Heartbeat
-from streams.audit import prove_partition
+from streams.audit import export, prove_file, prove_partition
 from streams.codec import Reject
 from streams.history import read_history
 from streams.memory.broker import MemoryRecord
@@ -257,3 +257,32 @@ def test_the_chain_of_a_worker_is_whole_with_pseudonyms(key_file: str) -> None:
     proofs = [prove_partition(looker, made.names, partition) for partition in range(PARTITIONS)]
     assert all(proof.report.is_whole and proof.report.head_compared for proof in proofs)
     assert sum(proof.report.records for proof in proofs) == len(made.records(made.names.alerts))
+
+
+def test_an_export_keeps_the_chain_and_forgets_the_person(key_file: str, tmp_path: Path) -> None:
+    """Of one borrower the links alone, of all others the very bytes; the head is that of the topic."""
+    made = run_virtual(worked(pseudonym_key_file=key_file))
+    looker = MemoryLooker(made.broker, PARTITIONS)
+    chosen = alerts_of(made.records(made.names.alerts))[0].borrower_id
+    partition = next(
+        number
+        for number, records in enumerate(made.broker.read_committed(made.names.alerts))
+        if any(alert.borrower_id == chosen for alert in alerts_of(records))
+    )
+    file = tmp_path / "alerts.jsonl"
+    written, erased = export(looker, made.names, partition, file, frozenset({chosen}))
+    proof, of_topic = prove_file(file), prove_partition(looker, made.names, partition)
+
+    assert erased > 0
+    assert chosen not in file.read_text()
+    assert proof.report.is_whole
+    assert (proof.report.records, proof.report.erased) == (written, erased)
+    assert proof.report.head_hash == of_topic.report.head_hash
+    with pytest.raises(FileExistsError):
+        export(looker, made.names, partition, file, frozenset())
+
+    made.broker.log(made.names.alerts, partition).delete_before(2)
+    later = tmp_path / "later.jsonl"
+    export(looker, made.names, partition, later, frozenset({chosen}))
+    assert not prove_file(later).report.is_whole
+    assert prove_file(later, trust_first=True).report.is_whole
