@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +20,6 @@ from streams.reference import Pointer
 from streams.settings import Settings
 from streams.topics import TopicNames
 
-EVER: Final = "ever"
 _PREFIX_CHARACTERS_MIN: Final = 4
 """A version is 16 characters; so many tell a dozen apart."""
 
@@ -147,25 +144,6 @@ def former_version(published: Published, wanted: str | None) -> str:
         what = "names no one version" if found else "was never published"
         raise PublishingError(f"{wanted} {what}; published: {known}")
     return found[0]
-
-
-def instant_ms(text: str, time_zone: str) -> int:
-    """An instant in milliseconds, as ISO 8601 (a date is its midnight; without an offset local), or `ever`.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    if text == EVER:
-        return SINCE_EVER_MS
-    if text.isascii() and text.isdigit() and len(text) > len("20250101"):
-        return int(text)
-    try:
-        at = datetime.combine(date.fromisoformat(text), datetime.min.time())
-    except ValueError:
-        at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=ZoneInfo(time_zone))
-    return round(at.timestamp() * 1000)
 
 
 def _content(published: Published, version: str) -> Mapping[str, Any]:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.policy import Policy
 from streams.commands.common import (
     FOLDER,
     IsoDate,
     expected,
+    instant_from,
     json_option,
     policy_from,
     policy_option,
@@ -27,11 +29,26 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--out", type=FOLDER, default=Path("out"), show_default=True, help="Folder for what comes out.")
 @policy_option
+@click.option(
+    "--then",
+    "switches",
+    nargs=2,
+    multiple=True,
+    metavar="INSTANT FILE",
+    help="Judge by the policy FILE from an instant on (event time: milliseconds or ISO 8601), as if published.",
+)
 @click.option("--scores", is_flag=True, help="Also write scores.jsonl: the probability after every event.")
 @click.option("--until", type=IsoDate(), help="Let every feed be complete up to the end of this day.")
 @json_option
 def backtest(
-    folder: Path, *, out: Path, policy_file: Path | None, scores: bool, until: date | None, as_json: bool
+    folder: Path,
+    *,
+    out: Path,
+    policy_file: Path | None,
+    switches: tuple[tuple[str, str], ...],
+    scores: bool,
+    until: date | None,
+    as_json: bool,
 ) -> None:
     """Run the engine over the event files in DIR, in the order in which the lender learnt of them.
 
@@ -43,6 +60,10 @@ def backtest(
     from streams.event_files import EventFilesError
 
     policy = policy_from(policy_file)
+    following: list[tuple[int, Policy]] = []
+    for instant, file in switches:
+        changed = policy_from(Path(file))
+        following.append((instant_from(instant, changed.time_zone, "--then"), changed))
     with expected(EventFilesError, OSError), progress_bar("backtest", "lines") as progress:
         summary = run(
             folder,
@@ -51,6 +72,7 @@ def backtest(
             now_ms=SystemClock().now_ms(),
             scores=scores,
             until=until,
+            switches=following,
             progress=progress,
         )
     if as_json:

@@ -6,14 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 
 from models.policy import Policy, PolicyError, default_policy, parse_policy
+from models.rulebook import SINCE_EVER_MS
 from streams.settings import Settings, SettingsError, load_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -102,6 +104,27 @@ def policy_from(file: Path | None) -> Policy:
         except UnicodeDecodeError as error:
             raise PolicyError(f"{file}: not UTF-8: {error}") from error
         return parse_policy(text, str(file))
+
+
+def instant_from(text: str, time_zone: str, option: str) -> int:
+    """Read an instant (event time) in milliseconds: a number, ISO 8601, or `ever`.
+
+    Raises:
+        click.BadParameter: it is none of these.
+    """
+    if text == "ever":
+        return SINCE_EVER_MS
+    if text.isascii() and text.isdigit() and len(text) > len("20250101"):
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no instant; expected milliseconds, ISO 8601, or `ever`", param_hint=option
+        ) from error
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=ZoneInfo(time_zone))
+    return round(at.timestamp() * 1000)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from streams.commands.common import (
     FILE,
     broker_options,
     expected,
+    instant_from,
     json_option,
     policy_from,
     print_json,
@@ -197,7 +198,9 @@ def _publish(
         require_broker(settings)
         published = asyncio.run(publishing.read_topic(settings))
         chosen = choose(published)
-    since_ms = _instant_ms(effective_from, chosen.time_zone)
+    since_ms = None
+    if effective_from is not None:
+        since_ms = instant_from(effective_from, chosen.time_zone, "--effective-from")
     pointer = publishing.next_publication(published, chosen.version, since_ms, clock.now_ms())
     changed = changes(publishing.latest_policy(published, policy_from(None)), chosen)
     is_same = bool(published.publications) and published.publications[-1].version == chosen.version
@@ -227,20 +230,6 @@ def _publish(
         )
     else:
         click.echo(done)
-
-
-def _instant_ms(text: str | None, time_zone: str) -> int | None:
-    from streams.publishing import instant_ms
-
-    if text is None:
-        return None
-    try:
-        return instant_ms(text, time_zone)
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r} is no instant; expected milliseconds, ISO 8601, or `ever`",
-            param_hint="--effective-from",
-        ) from error
 
 
 def _local(at_ms: int, time_zone: str) -> str:

@@ -21,6 +21,7 @@ from models.rules import Rules
 from streams import backtest
 from streams.bootstrap import build_pipeline
 from streams.clock import SystemClock
+from streams.commands.common import instant_from
 from streams.memory.virtual_time import run_virtual
 from streams.metrics import PlainMetrics
 from streams.pipeline import Pipeline
@@ -30,7 +31,6 @@ from streams.publishing import (
     PublishingError,
     former_version,
     history,
-    instant_ms,
     latest_policy,
     next_publication,
 )
@@ -179,7 +179,7 @@ def test_the_first_policy_holds_since_ever_and_a_later_one_from_now() -> None:
 )
 def test_an_instant_is_read(text: str, expected_ms: int) -> None:
     """Milliseconds, or ISO 8601: local where it has no offset."""
-    assert instant_ms(text, "Asia/Shanghai") == expected_ms
+    assert instant_from(text, "Asia/Shanghai", "--then") == expected_ms
 
 
 def test_changes_are_told_where_a_key_came_or_went() -> None:
