@@ -10,12 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from models.alerts import Alert, ChainHead
-from models.engine import EngineProgress
-from models.events import TOPICS
 from streams.cli import main
 from streams.kafka.local import Broker
-from streams.progress import Progress, encode_progress, progress_key
+from streams.progress import encode_progress, progress_key
 from tests.models.test_audit import chain, head_of
+from tests.streams.keep_progress import positions
 from tests.support.world import KafkaWorld, settings_for
 
 pytestmark = pytest.mark.kafka
@@ -23,9 +22,9 @@ pytestmark = pytest.mark.kafka
 
 def progress(task: int, head: ChainHead) -> bytes:
     """The progress record of a task whose chain stands there."""
-    nothing = (0,) * len(TOPICS)
-    engine = EngineProgress((-1,) * (len(TOPICS) + 1), (-1,) * len(TOPICS), head)
-    return encode_progress(Progress(task, 2, nothing, nothing, engine, "policy", "card"))
+    (_, busy) = positions()["busy"]
+    engine = msgspec.structs.replace(busy.engine, chain=head)
+    return encode_progress(msgspec.structs.replace(busy, task=task, engine=engine))
 
 
 async def publish(world: KafkaWorld, partition: int, alerts: list[Alert], head: ChainHead | None) -> None:
