@@ -127,6 +127,23 @@ class ChainVerifier:
         else:
             self._append(link)
 
+    @property
+    def next_offset(self) -> int:
+        """Behind the last record taken."""
+        return self._next_offset
+
+    @property
+    def last_sequence(self) -> int:
+        """Of the last alert proved; 0 before the first."""
+        return 0 if self._proved is None else self._proved.sequence
+
+    @property
+    def awaits_more(self) -> bool:
+        """Whether nothing is wrong so far, but the progress record knew of more alerts than came."""
+        head = self._head_before
+        is_sound = self._break is None and self._suspect is None
+        return is_sound and head is not None and self.last_sequence < head.sequence
+
     def finish(self, head_after: ChainHead | None = None) -> ChainReport:
         """End the proof: nothing comes any more.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -16,6 +17,9 @@ from streams.topics import TopicNames
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """A longer line is no alert: the topic holds none above 1 MiB and some."""
+_MARKER_LOOKS: Final = 10
+_MARKER_SECONDS: Final = 0.2
+"""A commit shows in one partition a moment before it shows in the other: what seems to be missing is looked for again."""
 
 
 class Proof(Struct, frozen=True):
@@ -42,11 +46,27 @@ def prove_partition(
     before = _head(inspector, names, partition)
     start, _ = inspector.span(names.alerts, partition)
     verifier = ChainVerifier(_begin(start, from_offset), before)
-    for record in inspector.read(names.alerts, [partition], from_offset=from_offset):
-        verifier.take(record.value, record.offset)
+    _read_on(verifier, inspector, names, partition, from_offset)
+    for _ in range(_MARKER_LOOKS):
+        if not verifier.awaits_more:
+            break
+        time.sleep(_MARKER_SECONDS)
+        _read_on(verifier, inspector, names, partition, verifier.next_offset)
     # Without any progress record no worker has published: an alert in the log is not theirs.
     after = _head(inspector, names, partition) or ChainHead()
+    for _ in range(_MARKER_LOOKS):
+        if after.sequence >= verifier.last_sequence:
+            break
+        time.sleep(_MARKER_SECONDS)
+        after = _head(inspector, names, partition) or ChainHead()
     return Proof(names.alerts, partition, verifier.finish(after))
+
+
+def _read_on(
+    verifier: ChainVerifier, inspector: Looker, names: TopicNames, partition: int, from_offset: int | None
+) -> None:
+    for record in inspector.read(names.alerts, [partition], from_offset=from_offset):
+        verifier.take(record.value, record.offset)
 
 
 def _begin(start: int, from_offset: int | None) -> Literal["first", "retention", "asked"]:
