@@ -39,13 +39,14 @@ class Account:
             if not claim.amount_minor:
                 return None
             flow["amount_minor"] = claim.amount_minor
-        change_minor = flow["amount_minor"] if flow["direction"] == "in" else -flow["amount_minor"]
-        if claim and self._balance_minor + change_minor < 0:
+        amount_minor: int = flow["amount_minor"]
+        left_minor = self._balance_minor + (amount_minor if flow["direction"] == "in" else -amount_minor)
+        if claim and left_minor < 0:
             return None
-        self._balance_minor += change_minor
+        self._balance_minor = left_minor
         self._times_ms.append(at_ms)
-        self._balances.append(self._balance_minor)
-        return self._balance_minor
+        self._balances.append(left_minor)
+        return left_minor
 
     def before_minor(self, at_ms: int) -> int:
         """What it held just before an instant."""

@@ -55,14 +55,14 @@ def owe_elsewhere(person: Person, story: Story, sightings: Sightings) -> list[De
         debts += _overreach(person, story, sightings)
     if person.cause == "rolling":
         _roll(person, story, sightings)
-    if person.cause == "none" and story.dice_for("debts").chance(_CONSOLIDATES):
+    if person.cause == "none" and story.dice_for("background").chance(_CONSOLIDATES):
         _consolidate(person, story, sightings)
     return debts
 
 
 def report_debts(person: Person, debts: list[Debt], story: Story) -> None:
     """What a vendor who sells summaries reports of these debts, now and then."""
-    dice, horizon = story.dice_for("summaries"), story.horizon
+    dice, horizon = story.dice_for("background"), story.horizon
     share, months = _SUMMARIES.get(person.cause, _SUMMARIES_ELSE)
     if not dice.chance(share):
         return
@@ -116,7 +116,7 @@ def _left_minor(person: Person, day: int, benefit_days: range | None) -> int:
 
 
 def _mortgage(person: Person, story: Story) -> Debt:
-    dice, horizon = story.dice_for("debts"), story.horizon
+    dice, horizon = story.dice_for("background"), story.horizon
     bank, day_of_month = f"bank-{dice.whole(1, 20):02d}", dice.whole(1, 28)
     for month in range(horizon.months_observed):
         _repay(story, horizon.day_in_month(month, day_of_month), person.mortgage_minor, bank)
@@ -124,7 +124,7 @@ def _mortgage(person: Person, story: Story) -> Debt:
 
 
 def _overreach(person: Person, story: Story, sightings: Sightings) -> list[Debt]:
-    dice, horizon = story.dice_for("debts"), story.horizon
+    dice, horizon = story.dice_for("background"), story.horizon
     debts: list[Debt] = []
     first = dice.whole(0, len(PLATFORMS) - 1)
     day = person.cause_day
@@ -143,7 +143,7 @@ def _overreach(person: Person, story: Story, sightings: Sightings) -> list[Debt]
 
 
 def _roll(person: Person, story: Story, sightings: Sightings) -> None:
-    dice, horizon = story.dice_for("debts"), story.horizon
+    dice, horizon = story.dice_for("background"), story.horizon
     first = dice.whole(0, len(PLATFORMS) - 1)
     platforms = [PLATFORMS[(first + number * 13) % len(PLATFORMS)] for number in range(_ROUND)]
     stops_day = min(person.stops_paying_day or horizon.end_day, horizon.end_day)
@@ -171,7 +171,7 @@ def _roll(person: Person, story: Story, sightings: Sightings) -> None:
 
 def _consolidate(person: Person, story: Story, sightings: Sightings) -> None:
     """A bank pays out, and the dearer debt is paid off the next day: sensible, and not again."""
-    dice, horizon = story.dice_for("debts"), story.horizon
+    dice, horizon = story.dice_for("background"), story.horizon
     day = dice.whole(horizon.start_day, horizon.end_day - 3)
     amount_minor = int(person.income_minor * dice.between(0.5, 2))
     _ask(story, sightings, day, "bank-77")
@@ -186,7 +186,7 @@ def _ask(story: Story, sightings: Sightings, day: int, platform: str) -> None:
 
 
 def _receive(story: Story, sightings: Sightings, day: int, platform: str, amount_minor: int) -> int:
-    at_ms = story.horizon.waking_ms(day, story.dice_for("debts").roll())
+    at_ms = story.horizon.waking_ms(day, story.dice_for("background").roll())
     fields = {"category": "loan_disbursement", "counterparty_id": platform, "counterparty_kind": "lender"}
     story.flow(at_ms, "in", amount_minor, fields)
     sightings.add(at_ms, platform, is_flow=True)
@@ -194,7 +194,9 @@ def _receive(story: Story, sightings: Sightings, day: int, platform: str, amount
 
 
 def _repay(story: Story, day: int, amount_minor: int, platform: str) -> None:
-    _repay_at(story, story.horizon.waking_ms(day, story.dice_for("debts").roll()), amount_minor, platform)
+    _repay_at(
+        story, story.horizon.waking_ms(day, story.dice_for("background").roll()), amount_minor, platform
+    )
 
 
 def _repay_at(story: Story, at_ms: int, amount_minor: int, platform: str) -> None:

@@ -42,7 +42,7 @@ def use_loans(person: Person, borrowing: Borrowing, story: Story) -> None:
 
 
 def _consume(loan: LoanRecord, story: Story) -> None:
-    dice = story.dice_for("use")
+    dice = story.dice_for("background")
     part = dice.between(*_SPENT_PART)
     for share in (part * 0.6, part * 0.4):
         at_ms = loan.opened_ms + int(dice.between(0.1, _SPENT_DAYS) * DAY_MS)
@@ -55,7 +55,7 @@ def _consume(loan: LoanRecord, story: Story) -> None:
 
 
 def _misuse(person: Person, loan: LoanRecord, story: Story) -> None:
-    dice = story.dice_for("use")
+    dice = story.dice_for("background")
     roll = dice.roll()
     fields = next(fields for below, fields in _FORBIDDEN if roll < below)
     number = dice.whole(1, 3)
@@ -67,7 +67,7 @@ def _misuse(person: Person, loan: LoanRecord, story: Story) -> None:
 
 
 def _save_and_play(person: Person, story: Story) -> None:
-    dice, horizon = story.dice_for("use"), story.horizon
+    dice, horizon = story.dice_for("background"), story.horizon
     saves, plays = dice.chance(_SAVES_BY_PLAN), dice.chance(_PLAYS)
     plan_minor = int(person.income_minor * dice.between(0.03, 0.08))
     for month in range(horizon.months_observed if saves or plays else 0):

@@ -43,8 +43,7 @@ _HELD: Final = 0.02
 
 def collect(person: Person, borrowing: Borrowing, story: Story) -> None:
     """Put all that servicing does into the story, and what `unreachable` should have told."""
-    dice = story.dice_for("servicing")
-    roll = dice.roll()
+    roll = story.dice_for("background").roll()
     unwilling: Attitude = "evading" if roll < 0.5 else "promising" if roll < 0.75 else "open"
     paid_ms = [payment.at_ms for loan in borrowing.loans for payment in loan.paid]
     for loan in borrowing.loans:
@@ -146,7 +145,7 @@ class _Spell:
 
 
 def _hold_for_other_reasons(person: Person, story: Story) -> None:
-    dice, horizon = story.dice_for("servicing"), story.horizon
+    dice, horizon = story.dice_for("background"), story.horizon
     if dice.chance(_HELD * (horizon.end_day - horizon.start_day) / 365):
         at_ms = horizon.waking_ms(dice.whole(horizon.start_day, horizon.end_day - 1), dice.roll())
         reason = dice.pick(("dispute", "dispute", "consent_withdrawn", "vulnerable", "other"))

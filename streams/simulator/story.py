@@ -75,7 +75,7 @@ class Story:
         self.benefit_days: range | None = None
         """While unemployment benefit is drawn."""
         self._events: list[tuple[int, int, str, Fields, bool | Sweep]] = []
-        self._settled: list[tuple[int, int, str, Fields]] = []
+        self._settled: list[tuple[int, int, str, Fields, int | None]] = []
 
     def dice_for(self, purpose: str) -> Dice:
         """The dice of one process: what it rolls changes nothing elsewhere."""
@@ -136,20 +136,14 @@ class Story:
         """
         begin_ms, end_ms = self.horizon.begin_ms, self.horizon.end_ms
         account = Account(balance_minor)
-        named = {"account_id": f"{self.borrower_id}-acc"}
+        settle, keep = account.settle, self._settled.append
         self._events.sort(key=itemgetter(0))
         for at_ms, topic_index, type_, body, claim in self._events:
             if not begin_ms <= at_ms < end_ms:
                 continue
-            fields = body
-            if type_ == "fund_flow":
-                left_minor = account.settle(at_ms, body, claim)
-                if left_minor is None:
-                    continue
-                fields = named | body | {"balance_after_minor": left_minor}
-            elif topic_index == FUND_FLOWS:
-                fields = named
-            self._settled.append((at_ms, topic_index, type_, fields))
+            left_minor = settle(at_ms, body, claim) if type_ == "fund_flow" else None
+            if left_minor is not None or type_ != "fund_flow":
+                keep((at_ms, topic_index, type_, body, left_minor))
         return account
 
     def lines(self, late_share: float, late_days_max: int) -> Iterator[Line]:
@@ -160,15 +154,20 @@ class Story:
             late_days_max: the longest delay.
         """
         end_ms, dice, name = self.horizon.end_ms, self.dice, self.borrower_id
-        for number, (at_ms, topic_index, type_, fields) in enumerate(self._settled, start=1):
+        account_id = f"{name}-acc"
+        for number, (at_ms, topic_index, type_, body, left_minor) in enumerate(self._settled, start=1):
             event_id = f"{name}-{number:05d}"
             event: Fields = {
                 "type": type_,
                 "event_id": event_id,
                 "borrower_id": name,
                 "event_time_ms": at_ms,
-                **fields,
             }
+            if topic_index == FUND_FLOWS:
+                event["account_id"] = account_id
+            event.update(body)
+            if left_minor is not None:
+                event["balance_after_minor"] = left_minor
             place_ms = at_ms
             if type_ in _COMES_LATE and dice.roll() < late_share:
                 place_ms = min(at_ms + _delay_ms(dice, late_days_max), end_ms - 1)
