@@ -131,12 +131,12 @@ class Use(NamedTuple):
 def record_flow(evidence: FundUseEvidence, flow: FundFlow, loans: dict[str, Loan], rules: Rules) -> bool:
     """Remember money in, and money to where it may be forbidden. Return whether a judgement may have changed.
 
-    Money that comes in order of time changes nothing until it is spent.
+    Money that comes behind everything else in time changes nothing until it is spent.
     """
     kind = _kind_of(flow)
     if kind is None or not flow.amount_minor:
         return False
-    is_late = flow.event_time_ms < evidence.newest_ms
+    is_late = flow.event_time_ms <= evidence.newest_ms
     evidence.newest_ms = max(evidence.newest_ms, flow.event_time_ms)
     if kind == DISBURSED:
         insort(evidence.disbursed, _disbursed(flow, rules), key=_disbursed_order)

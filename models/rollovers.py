@@ -95,7 +95,7 @@ class Pair(NamedTuple):
 def record_flow(evidence: RolloverEvidence, flow: FundFlow, loans: dict[str, Loan], rules: Rules) -> bool:
     """Remember a disbursement or a repayment. Return whether it is one that may change a judgement.
 
-    A disbursement in order of time changes nothing: it has to be followed by a repayment first.
+    A disbursement behind everything else in time changes nothing: it has to be followed by a repayment first.
     """
     if flow.category == "loan_repayment":
         direction, kept, kept_max = "out", evidence.repayments, REPAYMENTS_MAX
@@ -110,9 +110,7 @@ def record_flow(evidence: RolloverEvidence, flow: FundFlow, loans: dict[str, Loa
         return False
     policy = rules.policy.signals.borrowing_to_repay
     kept_days = policy.window_days + 2 * policy.pair_days + LATE_DAYS
-    is_late = movement.time_ms < evidence.newest_ms
-    if movement.time_ms <= evidence.newest_ms - kept_days * DAY_MS:
-        return False
+    is_late = movement.time_ms <= evidence.newest_ms
     insort(kept, movement, key=_order)
     if len(kept) > kept_max:
         del kept[0]
@@ -158,12 +156,9 @@ def _counted(reported_id: str, rules: Rules) -> str:
 
 def _forget_old(evidence: RolloverEvidence, loans: dict[str, Loan], first_ms: int, rules: Rules) -> None:
     """Forget what is old, and earlier the repayments before which nothing was borrowed."""
-    if evidence.disbursements and evidence.disbursements[0].time_ms <= first_ms:
-        evidence.disbursements = [kept for kept in evidence.disbursements if kept.time_ms > first_ms]
+    evidence.disbursements = [kept for kept in evidence.disbursements if kept.time_ms > first_ms]
     pair_ms = rules.policy.signals.borrowing_to_repay.pair_days * DAY_MS
     lone_ms = evidence.newest_ms - pair_ms - rules.lateness_ms[FUND_FLOWS] - _LONE_DAYS * DAY_MS
-    if not evidence.repayments or evidence.repayments[0].time_ms > lone_ms:
-        return
     borrowed_ms = [kept.time_ms for kept in evidence.disbursements]
     borrowed_ms += [loan.opened_ms for loan in loans.values()]
     evidence.repayments = [
@@ -226,10 +221,9 @@ def _lent(evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, rul
     for one in seen:
         if one.amount_minor >= policy.amount_minor_min and one.loan_id not in agreed:
             yield Lent(one.time_ms, _platform_of(one, loans, rules), one.amount_minor, one.currency)
-    first_ms = known_ms - (policy.window_days + 2 * policy.pair_days) * DAY_MS
     for name, loan in loans.items():
         if (
-            first_ms < loan.opened_ms <= known_ms
+            loan.opened_ms <= known_ms
             and loan.principal_minor >= policy.amount_minor_min
             and short_id(name) not in agreed
             and opens_with_money(loan)
@@ -242,7 +236,7 @@ def _lent(evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, rul
 def opens_with_money(loan: Loan) -> bool:
     """Whether the opening of a loan hands its principal out: not for credit lines, and not for what was taken on."""
     is_line = bool(loan.limits_minor) and loan.limits_minor[0][0] <= loan.opened_ms
-    return loan.principal_minor > 0 and not (is_line or loan.is_taken_on or loan.is_voided)
+    return not (is_line or loan.is_taken_on or loan.is_voided)
 
 
 def _is_of(movement: Movement, loan_id: str, platform_id: str, loan: Loan, days: int) -> bool:

@@ -15,12 +15,14 @@ from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, HOUR_MS
 from models.events import BorrowerEvent, EventVoided, FundFlow, LoanClosed, LoanOpened
 from models.ledger import Loan, close, open_loan
+from models.recent_ids import fingerprint_of
 from models.rollovers import (
     DISBURSEMENTS_MAX,
     REPAYMENTS_MAX,
     RolloverEvidence,
     pairs,
     record_flow,
+    void,
 )
 from models.rules import Rules
 from models.signals.borrowing_to_repay import LISTED_MAX, judge, next_deadline_ms
@@ -186,6 +188,8 @@ def test_half_of_what_was_repaid_must_be_borrowed(repaid_minor: int, expected: i
 def test_small_disbursements_do_not_count(amount: int, expected: int) -> None:
     """Five hundred do, less does not."""
     assert count(lent("2025-03-01", amount, "a"), repaid("2025-03-02", amount, "b")) == expected
+    own = loans_of(loan("2025-03-01", DUES, principal_minor=amount))
+    assert count(repaid("2025-03-02", amount, "b"), loans=own) == expected
 
 
 @pytest.mark.parametrize(
@@ -195,6 +199,7 @@ def test_the_loan_comes_first(time: str, expected: int) -> None:
     """At one instant, as in systems that know days only, it may have financed the repayment."""
     flows = [lent("2025-03-01", 100_000, "a"), repaid("2025-03-01", 80_000, "b", time)]
     assert count(*flows) == expected
+    assert count(*flows, now_ms=at("2025-03-01", "09:00")) == expected
 
 
 @pytest.mark.parametrize(("time", "expected"), [("09:00", 1), ("09:01", 0)])
@@ -303,6 +308,8 @@ def test_the_opening_of_an_own_loan_is_a_disbursement() -> None:
     assert count(repaid("2025-03-02", 50_000, "b"), loans=loans) == 1
     assert count(repaid("2025-03-02", 49_999, "b"), loans=loans) == 0
     assert count(repaid("2025-03-01", 80_000, "b", "09:59"), loans=loans) == 0
+    at_once = repaid("2025-03-01", 80_000, "b", "10:00")
+    assert count(at_once, loans=loans, now_ms=at_once.event_time_ms) == 1
     assert count(repaid("2025-03-02", 80_000, "own"), loans=loans) == 0
     assert count(repaid("2025-03-02", 80_000, None, loan_id="l-1"), loans=loans) == 0
 
@@ -315,6 +322,24 @@ def test_a_disbursement_seen_stands_for_the_opening(fields: dict[str, Any]) -> N
     assert count(seen, repaid("2025-03-03", 30_000, "b"), loans=loans) == 1
     assert count(seen, repaid("2025-03-03", 29_999, "b"), loans=loans) == 0
     assert count(seen, repaid("2025-03-03", 80_000, "own"), loans=loans) == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"loan_id": "l-1", "counterparty_id": "bank"}, 0),
+        ({"loan_id": "l-2"}, 1),
+        ({"counterparty_id": "a"}, 1),
+        ({}, 0),
+        ({"event_time_ms": at("2025-03-06", "10:00")}, 0),
+        ({"event_time_ms": at("2025-03-06", "10:00") + 1}, 1),
+    ],
+)
+def test_what_was_repaid_before_the_money_came_is_no_pair(fields: dict[str, Any], expected: int) -> None:
+    """Once the disbursement is seen, by id or by platform within five days, the opening lent nothing."""
+    between = repaid("2025-03-01", 80_000, "b")
+    assert count(between, loans=loans_of(OWN)) == 1
+    assert count(between, lent("2025-03-02", 100_000, "own", **fields), loans=loans_of(OWN)) == expected
 
 
 def test_a_repayment_of_an_own_loan_counts_by_its_platform() -> None:
@@ -499,6 +524,28 @@ def test_a_voided_repayment_retracts() -> None:
     assert story(risk_engine.take_alerts(0))[-1].endswith("borrowing_to_repay retracted watch")
 
 
+def test_of_one_instant_the_repayment_may_arrive_first() -> None:
+    """Systems that know days only: whichever of the two is read first, they are a pair."""
+    first, second = rounds(2)[:2], rounds(2)[2:]
+    noon = at("2025-03-30")
+    same = [msgspec.structs.replace(one, event_time_ms=noon) for one in second]
+    for pair in (same, same[::-1]):
+        lines = [line for line in story(run([*first, *pair])) if "borrowing_to_repay" in line]
+        assert lines == ["2025-03-30 12:00 borrowing_to_repay opened watch"]
+
+
+def test_a_void_takes_back_its_target_alone() -> None:
+    """On either side; an unknown one changes nothing."""
+    flows = rounds(2)
+    for place, target in enumerate(flows):
+        evidence = evidence_of(*flows)
+        assert void(evidence, fingerprint_of(target.event_id))
+        assert evidence == msgspec.structs.replace(
+            evidence_of(*flows[:place], *flows[place + 1 :]), newest_ms=evidence.newest_ms
+        )
+        assert not void(evidence, fingerprint_of(target.event_id))
+
+
 def test_an_opening_learnt_late_completes_a_pair() -> None:
     """The own loan comes in after the repayment that it financed."""
     own = loan("2025-03-20", DUES, principal_minor=100_000, ingested_at_ms=at("2025-03-21", "18:00"))
@@ -665,8 +712,27 @@ def test_the_evidence_is_bounded() -> None:
     assert len(msgspec.msgpack.encode(RolloverEvidence())) == 4
 
 
-def test_what_is_too_old_leaves_no_trace() -> None:
-    """Beyond the window, two pairs' days and the latest lateness."""
-    evidence = evidence_of(repaid("2025-12-01", 80_000, "b"))
-    record_flow(evidence, lent("2025-03-30", 100_000, "a"), {}, RULES)
-    assert evidence.disbursements == []
+@pytest.mark.parametrize(("apart_ms", "kept"), [(160 * DAY_MS - 1, 1), (160 * DAY_MS, 0)])
+def test_what_is_too_old_leaves_no_trace(apart_ms: int, kept: int) -> None:
+    """Beyond the window, two pairs' days and the latest lateness; whichever arrives first."""
+    flows = rounds(1)
+    newest = repaid("2025-03-30", 80_000, "b", event_time_ms=flows[0].event_time_ms + apart_ms)
+    for order in ([*flows, newest], [newest, *flows]):
+        evidence = evidence_of(*order)
+        assert len(evidence.disbursements) == kept
+    later = msgspec.structs.replace(newest, event_time_ms=newest.event_time_ms + 6 * HOUR_MS)
+    assert len(evidence_of(*flows, later).repayments) == 1
+
+
+@pytest.mark.parametrize(("days", "kept"), [(15, 2), (16, 1)])
+def test_a_lone_repayment_is_forgotten_after_two_weeks(days: int, kept: int) -> None:
+    """Five days, an hour of lateness and ten days; one that something was borrowed before stays."""
+    lone = repaid("2025-03-30", 80_000, "b", event_time_ms=NOW - days * DAY_MS)
+    newest = repaid("2025-03-31", 80_000, "b", event_time_ms=NOW)
+    assert len(evidence_of(lone, newest).repayments) == kept
+    before = lent("2025-03-30", 80_000, "a", event_time_ms=lone.event_time_ms - 5 * DAY_MS)
+    assert len(evidence_of(before, lone, newest).repayments) == 2
+    long_before = lent("2025-03-30", 80_000, "a", event_time_ms=lone.event_time_ms - 5 * DAY_MS - 1)
+    assert len(evidence_of(long_before, lone, newest).repayments) == kept
+    own = loans_of(loan("2025-03-01", DUES, event_time_ms=lone.event_time_ms))
+    assert len(evidence_of(lone, newest, loans=own).repayments) == 2

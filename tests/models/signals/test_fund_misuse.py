@@ -211,6 +211,10 @@ def test_the_finding_stands_for_the_days_it_is_remembered() -> None:
     assert next_deadline_ms(evidence, ONE, "l-1", over_ms - 1, RULES) == over_ms
     assert next_deadline_ms(evidence, ONE, "l-1", over_ms, RULES) is None
     assert next_deadline_ms(evidence_of(lent()), ONE, "l-1", NOW, RULES) is None
+    at_once = evidence_of(lent(), spent("2025-03-01", LENT, time="09:00"))
+    assert next_deadline_ms(at_once, ONE, "l-1", NOW, RULES) == over_ms
+    before = evidence_of(spent("2025-03-01", LENT, time="08:59"), lent())
+    assert next_deadline_ms(before, ONE, "l-1", NOW, RULES) is None
 
 
 # ---- what is forbidden -----------------------------------------------------------------------------------------------
@@ -545,6 +549,13 @@ def test_pay_learnt_late_retracts() -> None:
         "2025-03-02 15:00 fund_misuse opened serious",
         "2025-03-02 10:00 fund_misuse retracted serious",
     ]
+
+
+def test_of_one_instant_pay_may_arrive_last() -> None:
+    """Systems that know days only: it came first all the same."""
+    gone, pay = spent("2025-03-02", 900_000, time="12:00"), inflow("2025-03-02", 900_000, "12:00")
+    events: list[BorrowerEvent] = [opened(), lent(), gone, pay]
+    assert story(run(events))[-1] == "2025-03-02 12:00 fund_misuse resolved serious"
 
 
 def test_a_disbursement_learnt_late_raises_what_was_watch() -> None:
