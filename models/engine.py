@@ -49,6 +49,7 @@ from models.limits import (
     INCOMPLETE_RECORDS_MAX,
     PENDING_JUDGEMENTS_MAX,
     REMEMBERED_IDS_PER_GENERATION,
+    REVIEWED_AT_ONCE_MAX,
 )
 from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
@@ -295,6 +296,42 @@ class RiskEngine:
             self._plan_review(from_ms)
         self._follow_rules()
 
+    @property
+    def is_reviewing(self) -> bool:
+        """Whether borrowers are, or soon will be, judged once more because of a policy: `prepare` bounds the work then."""
+        return bool(self._reviews)
+
+    def prepare(self, event: Event, feed: int) -> bool:
+        """Move the watermark towards where an event will, by one step of bounded work; whether it may be processed now.
+
+        Deadlines are judged in order of time, so how many steps it takes changes nothing.
+        """
+        watermark_ms = event.event_time_ms
+        if not isinstance(event, Heartbeat):
+            if event.borrower_id not in self._borrowers and not self._belongs(event.borrower_id):
+                return True
+            watermark_ms -= self._lateness_ms[feed]
+        return self.advance_a_step(feed, watermark_ms)
+
+    def advance_a_step(self, feed: int, watermark_ms: int) -> bool:
+        """Move the watermark of a feed as far as reviews of bounded number allow; whether nothing is left to do before it."""
+        reviewed = 0
+        clocks = (feed, HIGHEST)
+        reached_ms = min(self._next_review_ms(clock) for clock in clocks)
+        while reached_ms <= watermark_ms:
+            for clock in clocks:
+                if self._watermarks_ms[clock] < reached_ms:
+                    reviewed += len(self._whose_turn(reached_ms))
+            if reviewed >= REVIEWED_AT_ONCE_MAX:
+                self.advance(feed, reached_ms)
+                return False
+            following_ms = (
+                self._review_after_ms(max(reached_ms, self._watermarks_ms[clock], self._reviewed_ms[clock]))
+                for clock in clocks
+            )
+            reached_ms = min(following_ms)
+        return True
+
     def _follow_rules(self) -> None:
         """Take over what is asked for with every event."""
         self._lateness_ms = self._book.at(self._watermarks_ms[HIGHEST]).lateness_ms
@@ -315,7 +352,9 @@ class RiskEngine:
 
     def _next_review_ms(self, clock: int) -> int:
         """The next minute of any review on a clock, or `NEVER`."""
-        after_ms = max(self._watermarks_ms[clock], self._reviewed_ms[clock])
+        return self._review_after_ms(max(self._watermarks_ms[clock], self._reviewed_ms[clock]))
+
+    def _review_after_ms(self, after_ms: int) -> int:
         due_ms = NEVER
         for from_ms in self._reviews:
             minute = max(0, (after_ms - from_ms) // MINUTE_MS + 1)
@@ -333,13 +372,8 @@ class RiskEngine:
         if due_ms <= self._reviewed_ms[clock]:
             return
         self._reviewed_ms[clock] = due_ms
-        whose_turn: set[str] = set()
-        for from_ms, minutes in self._reviews.items():
-            minute, rest_ms = divmod(due_ms - from_ms, MINUTE_MS)
-            if rest_ms == 0 and 0 <= minute < REVIEW_MINUTES:
-                whose_turn.update(minutes[minute])
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
-        for borrower_id in sorted(whose_turn):
+        for borrower_id in sorted(self._whose_turn(due_ms)):
             borrower = self._known(borrower_id)
             if borrower is not None:
                 self._judge_all(clock, due_ms, borrower_id, borrower)
@@ -348,6 +382,14 @@ class RiskEngine:
         self._expect_review(clock)
         if self._next_review_ms(clock) == NEVER:
             self._end_reviews()
+
+    def _whose_turn(self, due_ms: int) -> set[str]:
+        found: set[str] = set()
+        for from_ms, minutes in self._reviews.items():
+            minute, rest_ms = divmod(due_ms - from_ms, MINUTE_MS)
+            if rest_ms == 0 and 0 <= minute < REVIEW_MINUTES:
+                found.update(minutes[minute])
+        return found
 
     def _end_reviews(self) -> None:
         """Let go of the reviews that every clock has passed."""

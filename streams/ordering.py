@@ -106,6 +106,11 @@ class MergeQueue(Generic[E, R]):
             self._ready_from = 0
         return taken
 
+    def give_back(self, taken: Sequence[tuple[int, E, R]]) -> None:
+        """Take back the end of what was handed out last: it comes first the next time."""
+        self._ready = [*taken, *self._ready[self._ready_from :]]
+        self._ready_from = 0
+
     def place(self, order: int) -> tuple[int, int]:
         """The merge key and the topic inside an order."""
         return divmod(order, self._topics)

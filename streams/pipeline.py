@@ -411,7 +411,7 @@ class Pipeline:
         for number, task in self.tasks.items():
             if task.queue.ready:
                 said = f"task {number}: {task.queue.ready} records wait to be processed"
-                yield Concern((number, "process"), tuple(task.offsets), said)
+                yield Concern((number, "process"), (*task.offsets, task.review_steps), said)
             if task.dirty or number in self._commits:
                 said = f"task {number}: what was processed is not committed, step {task.commit_steps}"
                 yield Concern((number, "commit"), task.commit_steps, said)

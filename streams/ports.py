@@ -281,6 +281,19 @@ class Engine(Protocol):
         """Move a feed's watermark, never back."""
         ...
 
+    @property
+    def is_reviewing(self) -> bool:
+        """Whether a change of policy has borrowers judged once more: `prepare` bounds the work of an event then."""
+        ...
+
+    def prepare(self, event: Event, feed: int) -> bool:
+        """Do one step of what comes before an event; whether it may be processed now."""
+        ...
+
+    def advance_a_step(self, feed: int, watermark_ms: int) -> bool:
+        """Move a feed's watermark by one step of bounded work; whether `advance` may do the rest."""
+        ...
+
     def take_output(self, detected_at_ms: int) -> EngineOutput:
         """Hand over what came of the events since the last take."""
         ...

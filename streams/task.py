@@ -75,6 +75,8 @@ class Task:
         self.last_commit_ms = clock.monotonic_ms()
         self.commit_steps = 0
         """Steps of commits done so far: as long as it grows, a commit gets on."""
+        self.review_steps = 0
+        """Steps of reviews done so far that no record was done after: as long as it grows, processing gets on."""
         self._merge_keys_ms = list(merge_keys_ms)
         self._decoders = decoders
         self._names = names
@@ -102,11 +104,21 @@ class Task:
         self.polled[fetched.feed] = records[-1].offset + 1
 
     def process(self, events_max: int) -> int:
-        """Put at most so many released records through the engine; return how many."""
+        """Put at most so many released records through the engine; return how many.
+
+        While a change of policy has everybody judged once more, a turn ends where the work of one step is done.
+        """
         taken = self.queue.take(events_max)
         process = self.engine.process
-        for order, event, record in taken:
+        is_reviewing = self.engine.is_reviewing
+        for place, (order, event, record) in enumerate(taken):
             feed = order % FEEDS
+            if is_reviewing and not isinstance(event, Reject) and not self.engine.prepare(event, feed):
+                self.queue.give_back(taken[place:])
+                taken = taken[:place]
+                self.review_steps += 1
+                self._advanced = True
+                break
             if isinstance(event, Reject):
                 self._refuse_undecoded(feed, event, record)
                 continue
@@ -132,7 +144,9 @@ class Task:
     def advance(self, watermarks_ms: Mapping[int, int]) -> None:
         """Let idle feeds follow the wall clock."""
         for feed, watermark_ms in watermarks_ms.items():
-            self.engine.advance(feed, watermark_ms)
+            # Where a review has more to do than one step may, the next look at the clock goes on with it.
+            if not self.engine.is_reviewing or self.engine.advance_a_step(feed, watermark_ms):
+                self.engine.advance(feed, watermark_ms)
         self._advanced = True
 
     @property

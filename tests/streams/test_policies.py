@@ -23,7 +23,7 @@ from streams.bootstrap import build_pipeline
 from streams.clock import SystemClock
 from streams.commands.common import instant_from
 from streams.memory.virtual_time import run_virtual
-from streams.metrics import PlainMetrics
+from streams.metrics import CounterName, PlainMetrics
 from streams.pipeline import Pipeline
 from streams.policies import Policies, PolicyFollower, publication_records, published_of
 from streams.ports import PortError
@@ -367,3 +367,35 @@ def test_a_change_amid_the_work_gives_the_alerts_of_a_backtest_that_switches(
 def versions() -> tuple[str, str]:
     """Of the two policies."""
     return STRICTER.version, DEFAULT.version
+
+
+def test_a_leap_over_a_whole_review_is_done_in_steps_and_gives_the_same_alerts(tmp_path: Path) -> None:
+    """A feed that brings a day at once must not hold the loop: each turn judges so many borrowers at most."""
+    parts = late_payers(())
+    following = ((STRICTER, at("2025-04-01", "00:00")),)
+    expected = backtested(parts, tmp_path, following)
+
+    async def main() -> tuple[House, int]:
+        house = House()
+        house.produce(records(parts.events[0], parts.ends_ms[0], house.settings.partitions))
+        for key, value in publication_records(STRICTER, Pointer(STRICTER.version, following[0][1], 1)):
+            house.broker.produce(house.names.policies, 0, key, value)
+        worker = worker_of(house)
+        steps = 0
+        show = house.metrics.count
+
+        def count(name: CounterName, amount: float = 1, *labels: str) -> None:
+            nonlocal steps
+            steps = max(steps, sum(task.review_steps for task in worker.tasks.values()))
+            show(name, amount, *labels)
+
+        house.metrics.count = count  # type: ignore[method-assign] # looks in whenever something is counted
+        await worker.run()
+        return house, steps
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.engine.REVIEWED_AT_ONCE_MAX", 1)
+        house, steps = run_virtual(main())
+
+    assert steps >= 2 * len(house.states()) - 2 * house.settings.partitions
+    assert by_borrower(alert for alerts in house.alerts() for alert in alerts) == by_borrower(expected)

@@ -103,6 +103,13 @@ class FakeEngine:
 
     adopted = Adopted(0, (Span(SINCE_EVER_MS, "fake-policy"),))
     policy_version = "fake-policy"
+    is_reviewing = False
+
+    def prepare(self, event: Event, feed: int) -> bool:
+        return True
+
+    def advance_a_step(self, feed: int, watermark_ms: int) -> bool:
+        return True
 
     def adopt(self, publication: int, rules: Rules, effective_from_ms: int) -> None:
         self.adopted = Adopted(publication, (Span(effective_from_ms, rules.policy_version),))
