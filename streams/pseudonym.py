@@ -31,7 +31,7 @@ _FILE_BYTES_MAX: Final = 4096
 _DIGEST_BYTES: Final = 20
 """160 bits: among a billion borrowers, two share a pseudonym with a probability below 1e-30."""
 _KNOWN_MAX: Final = 100_000
-"""Pseudonyms remembered: making one takes some 6 µs. About 20 MB."""
+"""Ids remembered by each decoder: to hash one takes some 20 µs. About 20 MB."""
 _PURPOSE: Final = b"forewarn/borrower_id\x00"
 """So that the same key, used elsewhere as well, makes other values there."""
 _LOOKS: Final = re.compile(r"p[0-9]+\.[a-z2-7]{32}\Z")
@@ -53,27 +53,11 @@ class Pseudonyms:
         """`version` names the key in every pseudonym, so that two keys are never taken for one."""
         self.prefix: Final = f"p{version}."
         self._key = key
-        self._known: dict[str, str] = {}
 
     def of(self, borrower_id: str) -> str:
         """The pseudonym of an id."""
-        known = self._known.get(borrower_id)
-        if known is None:
-            digest = hmac.digest(self._key, _PURPOSE + borrower_id.encode(), hashlib.sha256)
-            known = self.prefix + base64.b32encode(digest[:_DIGEST_BYTES]).decode().lower()
-            if len(self._known) >= _KNOWN_MAX:
-                self._known.clear()
-            self._known[borrower_id] = known
-        return known
-
-    def of_event(self, event: Event) -> Event:
-        """The event with pseudonyms in place of ids."""
-        if isinstance(event, Heartbeat):
-            return event
-        if isinstance(event, BorrowerLinked | BorrowerUnlinked):
-            linked = self.of(event.linked_borrower_id)
-            event = msgspec.structs.replace(event, linked_borrower_id=linked)
-        return msgspec.structs.replace(event, borrower_id=self.of(event.borrower_id))
+        digest = hmac.digest(self._key, _PURPOSE + borrower_id.encode(), hashlib.sha256)
+        return self.prefix + base64.b32encode(digest[:_DIGEST_BYTES]).decode().lower()
 
 
 def is_pseudonym(borrower_id: str) -> bool:
@@ -123,29 +107,30 @@ class PseudonymousDecoder(Decoder):
         self._pseudonyms = pseudonyms
         self._partition = partition
         self._partition_count = partition_count
-        self._at_home: set[str] = set()
+        self._at_home: dict[str, str] = {}
+        """Ids that belong here, with their pseudonyms; bounded."""
 
     def decode(self, payload: bytes | None, key: bytes | None, known_by_ms: int) -> Event | Reject:
         """As `Decoder.decode`; a stray is refused here, `wrong-partition`, and holds nobody."""
         found = super().decode(payload, key, known_by_ms)
-        borrower_id = None if isinstance(found, Heartbeat) else found.borrower_id
-        if borrower_id is None:
+        if isinstance(found, Heartbeat) or found.borrower_id is None:
             return found
-        if not self._is_at_home(borrower_id):
+        pseudonym = self._at_home.get(found.borrower_id) or self._look_up(found.borrower_id)
+        if pseudonym is None:
             return self._stray(found)
-        if isinstance(found, Reject):
-            return msgspec.structs.replace(found, borrower_id=self._pseudonyms.of(borrower_id))
-        return self._pseudonyms.of_event(found)
+        if isinstance(found, BorrowerLinked | BorrowerUnlinked):
+            linked = self._pseudonyms.of(found.linked_borrower_id)
+            return msgspec.structs.replace(found, borrower_id=pseudonym, linked_borrower_id=linked)
+        return msgspec.structs.replace(found, borrower_id=pseudonym)
 
-    def _is_at_home(self, borrower_id: str) -> bool:
-        if borrower_id in self._at_home:
-            return True
+    def _look_up(self, borrower_id: str) -> str | None:
+        """The pseudonym of an id that is met for the first time; None where it belongs to another partition."""
         if partition_of(borrower_id.encode(), self._partition_count) != self._partition:
-            return False
+            return None
         if len(self._at_home) >= _KNOWN_MAX:
             self._at_home.clear()
-        self._at_home.add(borrower_id)
-        return True
+        pseudonym = self._at_home[borrower_id] = self._pseudonyms.of(borrower_id)
+        return pseudonym
 
     def _stray(self, found: Event | Reject) -> Reject:
         if isinstance(found, Reject):

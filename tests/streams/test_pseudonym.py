@@ -153,14 +153,21 @@ def test_the_alerts_are_those_without_pseudonyms(key_file: str) -> None:
 def test_a_linked_id_is_hidden_too() -> None:
     """Somebody else's id is an id; a heartbeat has none."""
     pseudonyms = Pseudonyms(KEY, 1)
-    linked = BorrowerLinked(
-        event_id="e", borrower_id="a", event_time_ms=1, linked_borrower_id="b", relation="guarantor"
-    )
-    hidden = pseudonyms.of_event(linked)
-    assert isinstance(hidden, BorrowerLinked)
-    assert (hidden.borrower_id, hidden.linked_borrower_id) == (pseudonyms.of("a"), pseudonyms.of("b"))
-    beat = Heartbeat(event_time_ms=1)
-    assert pseudonyms.of_event(beat) is beat
+    decoder = PseudonymousDecoder("servicing", pseudonyms, 0, 1)
+    linked = {
+        "type": "borrower_linked",
+        "event_id": "e",
+        "borrower_id": "a",
+        "event_time_ms": 1,
+        "linked_borrower_id": "b",
+        "relation": "guarantor",
+    }
+    for _ in range(2):  # met for the first time, and known
+        hidden = decoder.decode(json.dumps(linked).encode(), b"a", 1)
+        assert isinstance(hidden, BorrowerLinked)
+        assert (hidden.borrower_id, hidden.linked_borrower_id) == (pseudonyms.of("a"), pseudonyms.of("b"))
+    beat = decoder.decode(b'{"type": "heartbeat", "event_time_ms": 1}', b"", 1)
+    assert beat == Heartbeat(event_time_ms=1)
 
 
 @pytest.mark.parametrize("borrower", MANY)
