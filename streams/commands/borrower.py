@@ -207,7 +207,8 @@ def told_of(found: dict[str, Any], lang: Language) -> Iterator[str]:
 
 def _told_entry(entry: Entry, lang: Language) -> Iterator[str]:
     words = _WORDS[lang]
-    details = ", ".join(f"{name} {value}" for name, value in entry.details.items() if value is not None)
+    fields = {"alert_id": entry.id, **entry.details} if entry.kind == "alert" else entry.details
+    details = ", ".join(f"{name} {value}" for name, value in fields.items() if value is not None)
     learnt = "" if entry.learnt_at_ms is None else f"  ({words['learnt'].format(_when(entry.learnt_at_ms))})"
     mark = {"event": " ", "alert": "!", "refused": "×"}[entry.kind]
     yield f"{_when(entry.at_ms)} {mark} {_in(entry.what, lang)}  {details}{learnt}".rstrip()
