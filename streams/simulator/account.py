@@ -13,6 +13,8 @@ class Sweep(Struct):
 
     part: float
     leave_minor: int
+    most_minor: int | None = None
+    """No more than this."""
     amount_minor: int = 0
     """Known once the account is settled; 0 where there was nothing to take."""
 
@@ -35,7 +37,10 @@ class Account:
             claim: whether it stays away when the account does not hold as much; or a sweep.
         """
         if isinstance(claim, Sweep):
-            claim.amount_minor = int(max(0, self._balance_minor - claim.leave_minor) * claim.part)
+            there_minor = int(max(0, self._balance_minor - claim.leave_minor) * claim.part)
+            claim.amount_minor = (
+                there_minor if claim.most_minor is None else min(there_minor, claim.most_minor)
+            )
             if not claim.amount_minor:
                 return None
             flow["amount_minor"] = claim.amount_minor

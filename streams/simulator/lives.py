@@ -13,7 +13,7 @@ from streams.simulator.flight import note_flight, take_money_away
 from streams.simulator.horizon import Horizon
 from streams.simulator.income import earn
 from streams.simulator.links import Link, draw_link, infect, link_up
-from streams.simulator.loan_use import use_loans
+from streams.simulator.loan_use import note_misuse, use_loans
 from streams.simulator.loans import borrow_and_repay
 from streams.simulator.persons import Cause, Person, draw_person
 from streams.simulator.relapses import note_relapses
@@ -77,7 +77,7 @@ def _go_through(person: Person, platform_id: str, story: Story) -> int | None:
     story.account_linked(story.horizon.begin_ms)
     earn(person, story)
     borrowing = borrow_and_repay(person, platform_id, story)
-    use_loans(person, borrowing, story)
+    misuses = use_loans(person, borrowing, story)
     spend(person, story)
     sightings = Sightings()
     debts = ask_bureau(person, platform_id, story, sightings)
@@ -90,5 +90,6 @@ def _go_through(person: Person, platform_id: str, story: Story) -> int | None:
     note_burden(person, borrowing, debts, story)
     note_relapses(person, borrowing, story)
     note_shortages(person, borrowing, account, story)
+    note_misuse(person, misuses, story)
     note_flight(person, transfers, story)
     return borrowing.bad_ms

@@ -1,17 +1,19 @@
 """What loan money is spent on, and `fund_misuse`: money lent for consumption that goes elsewhere.
 
-**The process.** Most of every own loan is spent within three weeks, on what it was lent for. A misusing borrower takes one more
-loan and sends 60 to 100 % of it within four days to a broker, a bookmaker or a property developer, in one to three
-transfers. Others save a little by the month in securities, play a lottery, or make one large purchase: that is no misuse.
+**The process.** Most of every own loan is spent within three weeks, on what it was lent for. A misusing borrower first puts the
+own savings into securities, gambling or property, then takes one more loan, a large one, and sends 60 to 100 % of it the same
+way within four days, in one to three transfers. Others save a little by the month in securities, play a lottery, or make one large purchase: that is no misuse.
 
-**The truth.** From the first of these transfers until a month after the last one.
+**The truth.** From the first transfer after the loan until a month after the last one, where the account held
+enough for half of the loan at least.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from models.calendars import DAY_MS
+from streams.simulator.account import Sweep
 from streams.simulator.loans import Borrowing, LoanRecord
 from streams.simulator.persons import Person
 from streams.simulator.story import Fields, Story
@@ -19,6 +21,7 @@ from streams.simulator.story import Fields, Story
 _SPENT_PART: Final = (0.6, 0.95)
 _SPENT_DAYS: Final = 20
 _LASTS_MS: Final = 30 * DAY_MS
+_MISUSED_PART_MIN: Final = 0.5
 _FORBIDDEN: Final[tuple[tuple[float, Fields], ...]] = (
     (0.55, {"category": "securities", "counterparty_id": "broker-3", "counterparty_kind": "other"}),
     (0.85, {"category": "gambling", "counterparty_id": "bets-1", "counterparty_kind": "merchant"}),
@@ -30,15 +33,25 @@ _PLAYS: Final = 0.04
 _BUYS: Final = 0.04
 
 
-def use_loans(person: Person, borrowing: Borrowing, story: Story) -> None:
+class Misuse(NamedTuple):
+    """One transfer of loan money to what it was not lent for."""
+
+    loan: LoanRecord
+    at_ms: int
+    transfer: Sweep
+
+
+def use_loans(person: Person, borrowing: Borrowing, story: Story) -> list[Misuse]:
     """Put what becomes of loan money, and what might be taken for misuse, into the story."""
+    misuses: list[Misuse] = []
     for loan in borrowing.loans:
         if loan.principal_minor:
             if person.cause == "misusing" and loan.opened_day == person.cause_day:
-                _misuse(person, loan, story)
+                misuses += _misuse(loan, story)
             else:
                 _consume(loan, story)
     _save_and_play(person, story)
+    return misuses
 
 
 def _consume(loan: LoanRecord, story: Story) -> None:
@@ -54,16 +67,28 @@ def _consume(loan: LoanRecord, story: Story) -> None:
         story.flow(at_ms, "out", int(loan.principal_minor * share), shop, optional=True)
 
 
-def _misuse(person: Person, loan: LoanRecord, story: Story) -> None:
+def _misuse(loan: LoanRecord, story: Story) -> list[Misuse]:
     dice = story.dice_for("background")
     roll = dice.roll()
     fields = next(fields for below, fields in _FORBIDDEN if roll < below)
+    savings_ms = loan.opened_ms - dice.whole(3, 25) * DAY_MS
+    story.sweep(savings_ms, dice.between(0.85, 0.97), 0, dict(fields))
     number = dice.whole(1, 3)
     part_minor = int(loan.principal_minor * dice.between(0.6, 1.0)) // number
     times_ms = [loan.opened_ms + int(dice.between(0.05, 4) * DAY_MS) for _ in range(number)]
-    for at_ms in times_ms:
-        story.flow(at_ms, "out", part_minor, dict(fields), optional=True)
-    story.should_tell("fund_misuse", min(times_ms), max(times_ms) + _LASTS_MS, person.cause)
+    return [
+        Misuse(loan, at_ms, story.sweep(at_ms, 1.0, 0, dict(fields), part_minor))
+        for at_ms in sorted(times_ms)
+    ]
+
+
+def note_misuse(person: Person, misuses: list[Misuse], story: Story) -> None:
+    """Tell what `fund_misuse` should have told, once the account is settled."""
+    sent = [
+        (misuse.at_ms, misuse.transfer.amount_minor) for misuse in misuses if misuse.transfer.amount_minor
+    ]
+    if sent and sum(amount for _, amount in sent) >= _MISUSED_PART_MIN * misuses[0].loan.principal_minor:
+        story.should_tell("fund_misuse", sent[0][0], sent[-1][0] + _LASTS_MS, person.cause)
 
 
 def _save_and_play(person: Person, story: Story) -> None:

@@ -20,6 +20,8 @@ EARLY_DAYS_MOST: Final = 5
 _CARD_DUE_AFTER_DAYS: Final = 20
 _CARD_MINIMUM: Final = 0.10
 """Of the statement balance, as cards in China have it."""
+_MISUSED_LOAN: Final = 1.5
+"""How much larger the loan of a misusing borrower is than what others take. An assumption."""
 _RELAPSE_DAYS: Final = 70
 """Who relapses is late with the two or three instalments of so many days."""
 
@@ -84,7 +86,7 @@ def borrow_and_repay(person: Person, platform_id: str, story: Story) -> Borrowin
         loans[-1].credit_card(story.horizon.start_day + dice.whole(2, 40))
     if person.cause == "misusing" and person.cause_day < story.horizon.end_day:
         loans.append(_Loan(person, f"{person.borrower_id}-l9", platform_id, story))
-        loans[-1].instalment_loan(person.cause_day, 0.6)
+        loans[-1].instalment_loan(person.cause_day, _MISUSED_LOAN)
     bad_ms = [loan.bad_ms for loan in loans if loan.bad_ms is not None]
     return Borrowing([loan.record() for loan in loans], min(bad_ms, default=None))
 

@@ -95,9 +95,11 @@ class Story:
         body = {"direction": direction, "amount_minor": amount_minor, "currency": CURRENCY, **fields}
         self._events.append((at_ms, FUND_FLOWS, "fund_flow", body, optional))
 
-    def sweep(self, at_ms: int, part: float, leave_minor: int, fields: Fields) -> Sweep:
+    def sweep(
+        self, at_ms: int, part: float, leave_minor: int, fields: Fields, most_minor: int | None = None
+    ) -> Sweep:
         """Money out: `part` of what the account then holds above `leave_minor`; how much is known once settled."""
-        sweep = Sweep(part, leave_minor)
+        sweep = Sweep(part, leave_minor, most_minor)
         body = {"direction": "out", "amount_minor": 0, "currency": CURRENCY, **fields}
         self._events.append((at_ms, FUND_FLOWS, "fund_flow", body, sweep))
         return sweep

@@ -309,7 +309,15 @@ def test_an_account_settles_in_order_and_is_never_overdrawn() -> None:
     assert account.settle(40, {"direction": "out"}, sweep) == 400
     assert sweep.amount_minor == 200
     assert account.settle(50, {"direction": "out"}, Sweep(1.0, 400)) is None
-    assert [account.before_minor(at_ms) for at_ms in (10, 11, 30, 31, 99)] == [1_000, 100, 100, 600, 400]
+    assert account.settle(60, {"direction": "out"}, Sweep(1.0, 0, most_minor=150)) == 250
+    assert [account.before_minor(at_ms) for at_ms in (10, 11, 30, 31, 60, 99)] == [
+        1_000,
+        100,
+        100,
+        600,
+        400,
+        250,
+    ]
     assert account.below_since_ms(200, 30, 0) == 10
     assert account.below_since_ms(200, 30, 15) == 15
     assert account.below_since_ms(200, 99, 0) is None
