@@ -732,6 +732,8 @@ def test_a_lone_repayment_is_forgotten_after_two_weeks(early_ms: int, kept: int)
     assert len(evidence_of(lone, newest).repayments) == kept
     before = lent("2025-03-30", 80_000, "a", event_time_ms=lone.event_time_ms - 5 * DAY_MS)
     assert len(evidence_of(before, lone, newest).repayments) == 2
+    at_once = lent("2025-03-30", 80_000, "a", event_time_ms=lone.event_time_ms)
+    assert len(evidence_of(at_once, lone, newest).repayments) == 2
     long_before = lent("2025-03-30", 80_000, "a", event_time_ms=lone.event_time_ms - 5 * DAY_MS - 1)
     assert len(evidence_of(long_before, lone, newest).repayments) == kept
     own = loans_of(loan("2025-03-01", DUES, event_time_ms=lone.event_time_ms))

@@ -195,6 +195,12 @@ def test_money_is_followed_for_fourteen_days(day: str, time: str, expected: int)
     assert used(lent(), spent(day, LENT, time=time)) == expected
 
 
+def test_what_is_spent_at_the_instant_of_the_disbursement_is_judged_at_once() -> None:
+    """The money is in sight as of that instant already."""
+    flows = [lent(), spent("2025-03-01", LENT, time="09:00")]
+    assert severity_of(found(*flows, now_ms=flows[0].event_time_ms)) == Severity.SERIOUS
+
+
 def test_never_more_than_was_disbursed() -> None:
     """What is spent beyond it came from elsewhere."""
     assert used(lent(), spent("2025-03-02", 700_000), spent("2025-03-03", 700_000)) == LENT
