@@ -526,10 +526,11 @@ def test_somebody_asks_first_and_a_person_decides() -> None:
     assert steps == [("l-1", "call", False), ("l-1", "review_limit", True)]
 
 
-def test_money_that_comes_back_ends_it() -> None:
+@pytest.mark.parametrize("use", ["securities", "property", "gambling"])
+def test_money_that_comes_back_ends_it(use: str) -> None:
     """Things are as they should be: no name is given to that."""
-    back = inflow("2025-03-05", 900_000, "10:00", category="property")
-    assert told_of([opened(), lent(), spent("2025-03-02", 900_000, "property"), back]) == [
+    back = inflow("2025-03-05", 900_000, "10:00", category=use)
+    assert told_of([opened(), lent(), spent("2025-03-02", 900_000, use), back]) == [
         "2025-03-02 15:00 fund_misuse opened serious",
         "2025-03-05 10:00 fund_misuse resolved serious",
     ]
