@@ -301,11 +301,12 @@ class RiskEngine:
         """Whether borrowers are, or soon will be, judged once more because of a policy: `prepare` bounds the work then."""
         return bool(self._reviews)
 
-    def prepare(self, event: Event, feed: int) -> bool:
+    def prepare(self, event: Event, feed: int, offset: int) -> bool:
         """Move the watermark towards where an event will, by one step of bounded work; whether it may be processed now.
 
         Deadlines are judged in order of time, so how many steps it takes changes nothing.
         """
+        self._offsets[feed] = offset
         watermark_ms = event.event_time_ms
         if not isinstance(event, Heartbeat):
             if event.borrower_id not in self._borrowers and not self._belongs(event.borrower_id):

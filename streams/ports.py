@@ -286,7 +286,7 @@ class Engine(Protocol):
         """Whether a change of policy has borrowers judged once more: `prepare` bounds the work of an event then."""
         ...
 
-    def prepare(self, event: Event, feed: int) -> bool:
+    def prepare(self, event: Event, feed: int, offset: int) -> bool:
         """Do one step of what comes before an event; whether it may be processed now."""
         ...
 

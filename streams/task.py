@@ -113,7 +113,11 @@ class Task:
         is_reviewing = self.engine.is_reviewing
         for place, (order, event, record) in enumerate(taken):
             feed = order % FEEDS
-            if is_reviewing and not isinstance(event, Reject) and not self.engine.prepare(event, feed):
+            if (
+                is_reviewing
+                and not isinstance(event, Reject)
+                and not self.engine.prepare(event, feed, record.offset)
+            ):
                 self.queue.give_back(taken[place:])
                 taken = taken[:place]
                 self.review_steps += 1

@@ -206,7 +206,7 @@ def test_reviewing_in_steps_equals_reviewing_at_once(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("models.engine.REVIEWED_AT_ONCE_MAX", 1)
         for offset, event in enumerate(events):
-            while not risk_engine.prepare(event, feed_of(event)):
+            while not risk_engine.prepare(event, feed_of(event), offset):
                 pass
             risk_engine.process(event, feed_of(event), offset)
 

@@ -105,7 +105,7 @@ class FakeEngine:
     policy_version = "fake-policy"
     is_reviewing = False
 
-    def prepare(self, event: Event, feed: int) -> bool:
+    def prepare(self, event: Event, feed: int, offset: int) -> bool:
         return True
 
     def advance_a_step(self, feed: int, watermark_ms: int) -> bool:
