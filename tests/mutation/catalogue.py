@@ -178,14 +178,14 @@ _TRANSACTION: Final = (
         broken="A commit that failed counts as finished: the engine goes on, and what it had taken out is in no log.",
         edits=(
             Edit(
-                "streams/pipeline.py",
+                "streams/commits.py",
                 "            if not finished.cancelled() and finished.exception() is None:\n",
                 "            if finished.cancelled() or finished.exception() or True:\n",
             ),
         ),
         caught_by=(
-            f"{_CRASH}[commit-before]",
-            f"{_PIPELINE}::test_a_zombie_is_fenced_and_ends",
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[deliver]",
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",
         ),
     ),
     Mutant(
@@ -220,7 +220,7 @@ _FENCING: Final = (
         caught_by=(
             f"{_PORTS}::test_a_new_sink_fences_the_old_and_ends_its_transaction[memory]",
             f"{_PORTS}::test_a_new_sink_fences_the_old_and_ends_its_transaction[kafka]",
-            f"{_PIPELINE}::test_a_zombie_is_fenced_and_ends",
+            f"{_PORTS}::test_a_fenced_sink_can_send_nothing_either[memory]",
         ),
     ),
     Mutant(
@@ -228,9 +228,9 @@ _FENCING: Final = (
         broken="The changelog is read before the producer is started: what the former holder of the task commits in "
         "between is not in the state that goes on.",
         edits=(
-            Edit("streams/pipeline.py", "                await sink.open()\n", ""),
+            Edit("streams/opening.py", "                await sink.open()\n", ""),
             Edit(
-                "streams/pipeline.py",
+                "streams/opening.py",
                 "                position = await decide_position(\n",
                 "                await sink.open()\n                position = await decide_position(\n",
             ),
