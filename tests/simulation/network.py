@@ -22,6 +22,8 @@ class Trace:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.fired: Counter[str] = Counter()
+        self.fired_at_steps: Counter[str] = Counter()
+        """By kind and step."""
 
     def note(self, said: str) -> None:
         self.lines.append(f"{asyncio.get_running_loop().time() * 1000:9.1f} ms  {said}")
@@ -176,6 +178,7 @@ class ProcessNetwork:
         trouble = self._weather.meet(step)
         if trouble is None:
             return None
+        self._weather.trace.fired_at_steps[f"{trouble.kind} {step}"] += 1
         self._weather.trace.fire(trouble.kind, f"{self.name} at {step} number {trouble.occurrence}")
         if trouble.kind == "crash before":
             self._die()

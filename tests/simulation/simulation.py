@@ -44,6 +44,8 @@ class Result(Struct, frozen=True):
     plan: Plan
     failures: list[str]
     fired: dict[str, int]
+    """How often which trouble struck, and what came of it."""
+    fired_at_steps: dict[str, int]
     trace: list[str]
     events: int
     alerts: int
@@ -102,7 +104,8 @@ class _Simulation:
         return Result(
             plan=self._plan,
             failures=self._failures,
-            fired=dict(self._trace.fired),
+            fired=self._fired(),
+            fired_at_steps=dict(self._trace.fired_at_steps),
             trace=self._trace.lines,
             events=sum(len(records) for feeds in self._log for records in feeds),
             alerts=alerts,
@@ -273,8 +276,14 @@ class _Simulation:
                     )
         return ends
 
+    def _fired(self) -> dict[str, int]:
+        timed_out = self._broker.transactions_timed_out
+        return dict(self._trace.fired) | ({"transaction timed out": timed_out} if timed_out else {})
+
     def _not_handled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self._failures.append(f"nobody handled: {context.get('message')}: {context.get('exception')!r}")
+        """An error in a callback; of tasks that nobody asks any more the collector tells, whenever it comes by."""
+        if "never retrieved" not in context["message"]:
+            self._failures.append(f"nobody handled: {context['message']}: {context.get('exception')!r}")
 
 
 class StuckError(Exception):
