@@ -53,9 +53,17 @@ def run_cycle(
     verdict = Verdict(0, 0, Differences(0, 0, 0, []), 0)
     restarts = 0
     try:
-        scene = Scene(kafka, folder, clock, dice, proxied=fault.proxied, changes=fault.settings)
+        scene = Scene(
+            kafka.direct_servers,
+            folder,
+            clock,
+            dice,
+            changes=fault.settings,
+            kafka=kafka,
+            proxied=fault.proxied,
+        )
         try:
-            verdict = _play(scene, fault)
+            verdict = play(scene, fault)
         finally:
             problems += [*scene.problems, *scene.crew.problems]
             restarts = scene.crew.restarts
@@ -87,7 +95,8 @@ def run_cycle(
     return msgspec.structs.replace(finished, evidence=None)
 
 
-def _play(scene: Scene, fault: Fault) -> Verdict:
+def play(scene: Scene, fault: Fault) -> Verdict:
+    """Everything between the topics' making and their removal."""
     scene.crew.start(*range(fault.workers))
     book = make_book(scene.dice.getrandbits(32), fault.book)
     held_back = closing_count() + int(_HELD_BACK * len(book))

@@ -75,7 +75,8 @@ def _verify_no_replay(scene: Scene, records: int) -> None:
         scene.complain(f"{sum(known)} records processed where the log has {records}: {processed}")
 
 
-def _freeze_worker(scene: Scene) -> None:
+def freeze_worker(scene: Scene) -> None:
+    """Let a worker sleep until others have its tasks, and wake it: it has to leave."""
     with scene.crew.left_alone(scene.any_worker()) as zombie:
         others = [scene.crew.life(number) for number in scene.crew.numbers]
         held = zombie.opened()
@@ -225,7 +226,7 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault(
         name="zombie",
         says="a worker sleeps past its session (SIGSTOP) and wakes (SIGCONT): it must be fenced and leave, not with 0",
-        strike=_freeze_worker,
+        strike=freeze_worker,
     ),
     Fault(
         name="scaling 1-4-1",

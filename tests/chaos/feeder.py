@@ -63,6 +63,7 @@ class Feeder:
         self._clock = clock
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._given_up = threading.Event()
         self.resent = 0
         """Records that were sent again by another producer."""
 
@@ -93,6 +94,12 @@ class Feeder:
         self._thread = None
         if self._failure is not None:
             raise FeedingFailedError(f"feeding failed: {self._failure!r}") from self._failure
+
+    def close(self) -> None:
+        """Give up what is not fed yet."""
+        self._given_up.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self, records: Sequence[PlannedRecord], pace: Pace | None) -> None:
         try:
@@ -129,7 +136,7 @@ class Feeder:
         underway: deque[tuple[list[tuple[int, PlannedRecord]], asyncio.Future[Any]]] = deque()
         try:
             await producer.start()
-            while waiting:
+            while waiting and not self._given_up.is_set():
                 tick = self._take_due(waiting, pace, began_ms)
                 for batch in _by_place(tick):
                     underway.append((batch, asyncio.ensure_future(self._send(producer, batch))))
@@ -137,12 +144,20 @@ class Feeder:
                     underway[0][1].result()
                     underway.popleft()
                 await asyncio.sleep(_TICK_SECONDS if pace is not None else 0)
-            while underway:
+            while underway and not self._given_up.is_set():
                 await underway[0][1]
                 underway.popleft()
         finally:
+            if self._given_up.is_set():
+                for _, sent in underway:
+                    sent.cancel()
             await asyncio.gather(*(sent for _, sent in underway), return_exceptions=True)
-            again = [entry for batch, sent in underway if sent.exception() is not None for entry in batch]
+            again = [
+                entry
+                for batch, sent in underway
+                if sent.cancelled() or sent.exception() is not None
+                for entry in batch
+            ]
             waiting.extendleft(sorted(again, key=lambda entry: entry[0], reverse=True))
             await _stop(producer)
 
