@@ -57,6 +57,8 @@ class Process:
         self._source = source
         self._main: asyncio.Task[None] | None = None
         self.ended = False
+        self._is_zombie = False
+        """Expelled, and not told yet."""
 
     async def run(self) -> None:
         """Live until the end, whatever it is.
@@ -86,6 +88,8 @@ class Process:
             trace.fired["fenced"] += 1
         if isinstance(error, PipelineError) and "stood still" in str(error):
             trace.fired["stood still"] += 1
+        elif isinstance(cause, PositionLostError) and self._is_zombie:
+            trace.fired["zombie left behind"] += 1
         elif not isinstance(cause, PortError) or isinstance(cause, PositionLostError):
             raise UnexpectedEndError(f"{self.name}: {error!r}") from error
 
@@ -113,6 +117,7 @@ class Process:
         member = self._around.ports.group.holds(self._source)
         if not (self.ended or self.network.dead or self.network.frozen or member) and self._source.member_id:
             self._around.trace.note(f"{self.name} learns that it is no member any more")
+            self._is_zombie = False
             self._learning = asyncio.create_task(self._source.rejoin())
 
     def thaw(self) -> None:
@@ -126,6 +131,7 @@ class Process:
         if self._around.ports.group.holds(self._source):
             self._around.trace.note(f"{self.name} is expelled from the group {why}")
             self._around.ports.group.expel(self._source)
+            self._is_zombie = True
 
     def _died(self) -> None:
         if self._main is not None:
