@@ -41,6 +41,10 @@ _GUARD_EVERY_SECONDS: Final = 1.0
 """How often the time is begun anew after which a process that is stuck ends."""
 
 
+_FAUST_SESSION_SECONDS_MAX: Final = 60.0
+"""Faust's own default, below its limit for a request."""
+
+
 class PipelineService(Service):
     """Runs the pipeline as part of the app. Its failure is the process's failure."""
 
@@ -124,6 +128,10 @@ class ForewarnApp(faust.App):
         super().__init__(
             f"{settings.topic_prefix}{settings.group_id}-faust",
             broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
+            # Faust has a group of its own. With its default of a minute every killed worker holds up for as long whoever
+            # joins that group or leaves it, so that a stop would always last until `exit_timeout_ms`.
+            broker_session_timeout=min(settings.session_timeout_ms / 1000, _FAUST_SESSION_SECONDS_MAX),
+            broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
             store="memory://",
             autodiscover=False,
             # Only Faust's leader topic is made by Faust, and it knows no "the broker's default".
