@@ -307,7 +307,7 @@ _RESTORE: Final = (
         ),
         caught_by=(
             f"{_PORTS}::test_a_restore_sees_everything_its_predecessor_committed[memory]",
-            f"{_CRASH}[flush-after]",
+            f"{_CRASH}[commit-before]",
         ),
     ),
     Mutant(
@@ -377,7 +377,9 @@ _RESTORE: Final = (
 """,
             ),
         ),
-        caught_by=(f"{_PIPELINE}::test_missing_group_offsets_are_no_contradiction",),
+        caught_by=(
+            f"{_PROMISES}::test_a_task_goes_on_where_its_state_stands_whatever_became_of_the_groups_offsets[True]",
+        ),
     ),
     Mutant(
         name="back-to-the-processed",
@@ -390,7 +392,7 @@ _RESTORE: Final = (
                 "self._source.open(number, self.tasks[number].offsets)",
             ),
         ),
-        caught_by=(f"{_PIPELINE}::test_a_task_that_comes_straight_back_keeps_its_state",),
+        caught_by=(f"{_PROMISES}::test_a_task_that_comes_straight_back_reads_nothing_twice",),
     ),
     Mutant(
         name="witnesses-not-compared",
