@@ -114,8 +114,8 @@ class Process:
 
     def learn(self) -> None:
         """A heartbeat is answered: no member any more. The client then hands over and joins anew."""
-        member = self._around.ports.group.holds(self._source)
-        if not (self.ended or self.network.dead or self.network.frozen or member) and self._source.member_id:
+        can_learn = not (self.ended or self.network.dead or self.network.frozen)
+        if can_learn and self._is_zombie:
             self._around.trace.note(f"{self.name} learns that it is no member any more")
             self._is_zombie = False
             self._learning = asyncio.create_task(self._source.rejoin())

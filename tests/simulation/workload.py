@@ -19,6 +19,8 @@ from tests.simulation.lives import DAYS, START_MS, Told, life
 
 _BEATS_EVERY_DAYS: Final = 6
 """Heartbeats of every partition: without one from each topic, `clock = "event"` lets nothing go."""
+_CLOSING_DAYS: Final = (120, 121)
+"""After the beginning of the last ordinary day: behind every event, however late it came."""
 _JITTER_MS: Final = 3 * DAY_MS
 _encode = msgspec.json.Encoder().encode
 
@@ -103,7 +105,7 @@ def _heartbeats(partitions: int) -> Iterator[_Placed]:
     for day in range(0, DAYS, _BEATS_EVERY_DAYS):
         at_ms = START_MS + day * DAY_MS
         yield from _beat(at_ms, at_ms - 3 * HOUR_MS, partitions)
-    for closing in (20, 21):
+    for closing in _CLOSING_DAYS:
         at_ms = START_MS + (DAYS + closing) * DAY_MS
         yield from _beat(at_ms, at_ms, partitions)
 
