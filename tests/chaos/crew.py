@@ -78,6 +78,11 @@ class Life:
         generation, tasks = found[-1]
         return int(generation), {int(task) for task in tasks.split(b",") if task.strip()}
 
+    def assigned_after(self, generation: int) -> set[int]:
+        """Its tasks, where they are those of a later generation."""
+        own, tasks = self.assigned()
+        return tasks if own > generation else set()
+
     def processed(self) -> int | None:
         """How many records it says it processed and committed; None where it did not come to say so."""
         found = _STOPPED.findall(self.said())

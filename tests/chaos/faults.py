@@ -79,14 +79,14 @@ def freeze_worker(scene: Scene) -> None:
     """Let a worker sleep until others have its tasks, and wake it: it has to leave."""
     with scene.crew.left_alone(scene.any_worker()) as zombie:
         others = [scene.crew.life(number) for number in scene.crew.numbers]
-        held = zombie.opened()
+        generation, held = zombie.assigned()
         zombie.signal(signal.SIGSTOP)
         try:
             wait_until(
-                lambda: held <= set().union(*(life.opened() for life in others)),
-                f"the frozen worker's tasks {sorted(held)} open elsewhere",
+                lambda: held <= set().union(*(life.assigned_after(generation) for life in others)),
+                f"the frozen worker's tasks {sorted(held)} assigned elsewhere",
             )
-            scene.pause(0.1, 1.0)
+            scene.pause(0.2, 2.0)
         finally:
             zombie.signal(signal.SIGCONT)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,7 @@ from tests.chaos.journal import Finished, Journal, Parameters
 ONE = Parameters(1, 7, ("kill -9", "zombie"))
 
 
-def finished(number: int, parameters: Parameters = ONE, **changes: object) -> Finished:
+def finished(number: int, parameters: Parameters = ONE, **changes: Any) -> Finished:
     """A cycle in which all was well."""
     plain = Finished(
         parameters=parameters,
@@ -63,7 +64,7 @@ def test_a_line_cut_off_is_no_cycle_and_harms_none_behind_it(tmp_path: Path) -> 
 
 def test_only_a_cycle_without_any_fault_has_passed() -> None:
     """Missing, doubled, different, or somebody who did not do as they had to."""
-    wrong: list[dict[str, object]] = [
+    wrong: list[dict[str, Any]] = [
         {"missing": 1},
         {"doubled": 1},
         {"different": 1},
