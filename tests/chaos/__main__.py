@@ -9,6 +9,7 @@ A finished cycle is a line of the journal. Broken off, the same command goes on 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from contextlib import ExitStack
@@ -55,6 +56,9 @@ def main(
         for fault in FAULTS:
             click.echo(f"{fault.name}: {fault.says} (on {' and '.join(map(str, fault.on))} brokers)")
         return
+    # While a broker is away its clients say so by the thousand; what matters is raised.
+    for client in ("aiokafka", "kafka"):
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     if anew:
         journal.unlink(missing_ok=True)
         shutil.rmtree(_evidence(journal), ignore_errors=True)
