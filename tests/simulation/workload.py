@@ -17,7 +17,7 @@ from models.events import TOPICS, Heartbeat
 from streams.partitioner import partition_of
 from tests.simulation.lives import DAYS, START_MS, Told, life
 
-_BEATS_EVERY_DAYS: Final = 6
+_BEATS_EVERY_DAYS: Final = 9
 """Heartbeats of every partition: without one from each topic, `clock = "event"` lets nothing go."""
 _CLOSING_DAYS: Final = (120, 121)
 """After the beginning of the last ordinary day: behind every event, however late it came."""
@@ -44,7 +44,7 @@ class _Placed(NamedTuple):
 def workload(dice: Random, partitions: int) -> list[Written]:
     """Everything that is written, in the order of writing."""
     placed: list[_Placed] = []
-    for number in range(dice.randint(8, 18)):
+    for number in range(dice.randint(8, 16)):
         for told in life(dice, f"borrower-{number}"):
             placed.extend(_deliveries(dice, told, partitions))
     placed.extend(_poison(dice, partitions))
