@@ -51,6 +51,10 @@ class Weather:
         self._due.clear()
         self.away_until_ms = 0
 
+    def go_away(self, for_ms: int) -> None:
+        """Let nobody reach the broker for a while."""
+        self.away_until_ms = _now_ms() + for_ms
+
     def meet(self, step: str) -> AtStep | None:
         """Count a step; return the trouble that waits there."""
         self.steps[step] += 1

@@ -97,6 +97,10 @@ class Process:
         """SIGKILL."""
         self.network.kill()
 
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.pipeline.stop()
+
     def freeze(self, for_ms: int) -> None:
         """SIGSTOP, and SIGCONT after a while: longer than the session, and the group has gone on without it."""
         if self.ended:
@@ -165,15 +169,11 @@ class Worker:
             if not self._retired:
                 await asyncio.sleep((20 + self._around.weather.pick_ms(200)) / 1000)
 
-    def stop(self) -> None:
-        """SIGTERM: the process ends in good order, and is started again."""
-        if self.process is not None:
-            self.process.pipeline.stop()
-
     def retire(self) -> None:
         """SIGTERM, and no further life."""
         self._retired = True
-        self.stop()
+        if self.process is not None:
+            self.process.stop()
 
 
 def _later(delay_ms: float, call: Callable[..., object], *arguments: object) -> None:
