@@ -56,7 +56,7 @@ class Fault(Struct, frozen=True, kw_only=True):
 
 
 def _kill_workers(scene: Scene) -> None:
-    for _ in range(3):
+    for _ in range(2):
         scene.crew.kill(scene.any_worker())
         # Into the work, into the start, into a restore.
         scene.pause(0.2, 4.0)
@@ -214,7 +214,7 @@ def _kill_once(scene: Scene) -> None:
 FAULTS: Final[Sequence[Fault]] = (
     Fault(
         name="kill -9",
-        says="workers are killed three times within seconds: amid the work, the start, a restore",
+        says="workers are killed twice within seconds: amid the work, the start, a restore",
         strike=_kill_workers,
     ),
     Fault(
