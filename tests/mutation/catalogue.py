@@ -189,6 +189,43 @@ _TRANSACTION: Final = (
         ),
     ),
     Mutant(
+        name="stopped-without-a-commit",
+        broken="A worker that is stopped leaves without committing what it has processed: its successor does all of it again, "
+        "and a planned restart delays alerts.",
+        edits=(Edit("streams/pipeline.py", "            await self._drain()\n", ""),),
+        caught_by=(f"{_PIPELINE}::test_stopping_commits_what_was_processed_and_leaves",),
+    ),
+    Mutant(
+        name="judged-state-not-written",
+        broken="A state that only a deadline has changed is not written: after a restart the deadline is judged again, and "
+        "its alert opens a second time.",
+        edits=(
+            Edit(
+                "models/engine.py",
+                """            return
+        self._changed.add(borrower_id)
+        for signal in SIGNALS_BY_CLOCK[clock]:
+""",
+                """            return
+        for signal in SIGNALS_BY_CLOCK[clock]:
+""",
+            ),
+        ),
+        caught_by=("tests/models/test_laws.py::test_snapshot_restore_and_continue_equals_continue",),
+    ),
+    Mutant(
+        name="rejects-hold-nobody-back",
+        broken="A repayment that could not be read holds nothing back: who may have paid is called all the same.",
+        edits=(
+            Edit(
+                "models/engine.py",
+                "_FAIL_CLOSED_TOPICS: Final = frozenset({REPAYMENTS, SERVICING})\n",
+                "_FAIL_CLOSED_TOPICS: Final[frozenset[int]] = frozenset()\n",
+            ),
+        ),
+        caught_by=(f"{_ENGINE}::test_a_rejected_record_of_repayments_or_servicing_fails_closed",),
+    ),
+    Mutant(
         name="dead-letters-dropped",
         broken="Refused records are counted and thrown away: their bytes are nowhere any more.",
         edits=(
@@ -203,6 +240,31 @@ _TRANSACTION: Final = (
 )
 
 _FENCING: Final = (
+    Mutant(
+        name="gates-open-too-early",
+        broken="Partitions are read as soon as they are assigned, before the task is restored and sought.",
+        edits=(
+            Edit(
+                "streams/kafka/source.py",
+                "            self._consumer.pause(partition)\n            self._consumer.seek(partition, 0)\n",
+                "            self._consumer.seek(partition, 0)\n",
+            ),
+        ),
+        caught_by=(f"{_SOURCE}::test_an_assignment_closes_every_gate",),
+    ),
+    Mutant(
+        name="nobody-hands-over",
+        broken="The pipeline is not told that tasks are about to move: running commits are cut off, and what was polled for "
+        "tasks that are gone is still processed.",
+        edits=(
+            Edit(
+                "streams/kafka/source.py",
+                "        assert self._on_handover is not None\n        await self._on_handover()\n",
+                "        assert self._on_handover is not None\n",
+            ),
+        ),
+        caught_by=(f"{_PORTS}::test_members_share_whole_tasks_after_handing_over[kafka]",),
+    ),
     Mutant(
         name="random-transactional-id",
         broken="Every producer has a transactional id of its own: nobody fences a worker that was stalled, and it commits "
@@ -309,6 +371,18 @@ _RESTORE: Final = (
             f"{_PORTS}::test_a_restore_sees_everything_its_predecessor_committed[memory]",
             f"{_CRASH}[commit-before]",
         ),
+    ),
+    Mutant(
+        name="inputs-read-uncommitted",
+        broken="The input topics are read as they are written: an event that its producer took back is judged.",
+        edits=(
+            Edit(
+                "streams/kafka/source.py",
+                '            isolation_level="read_committed",\n',
+                '            isolation_level="read_uncommitted",\n',
+            ),
+        ),
+        caught_by=(f"{_PROMISES_ON_KAFKA}::test_events_that_their_producer_took_back_are_never_read",),
     ),
     Mutant(
         name="restore-to-the-last-record-kafka",
@@ -615,7 +689,7 @@ _STANDSTILL: Final = (
         caught_by=(
             "tests/streams/test_stuck_workers.py::test_a_consumer_that_brings_nothing_ends_the_worker",
         ),
-        seconds_max=60.0,
+        seconds_max=30.0,
     ),
 )
 
