@@ -90,7 +90,10 @@ class PipelineService(Service):
 
     async def _watch(self, run: asyncio.Task[None]) -> None:
         await asyncio.wait([run])
-        failure = None if run.cancelled() else run.exception()
+        # Nobody cancels the pipeline; where a library's own cancellation gets out of it, it has not finished.
+        failure = (
+            PipelineError("the pipeline was cancelled from within") if run.cancelled() else run.exception()
+        )
         _end_process_after(self._settings.exit_timeout_ms, failure)
         if failure is None:
             if not self.should_stop:
