@@ -211,7 +211,7 @@ _TRANSACTION: Final = (
 """,
             ),
         ),
-        caught_by=("tests/models/test_laws.py::test_snapshot_restore_and_continue_equals_continue",),
+        caught_by=(f"{_ENGINE}::test_a_state_that_only_a_deadline_changed_is_handed_out_too",),
     ),
     Mutant(
         name="rejects-hold-nobody-back",
