@@ -78,6 +78,8 @@ class Process:
         # What a process leaves running ends with it.
         self.network.on_death = lambda: None
         self.network.kill()
+        if self._main.cancelled():
+            raise UnexpectedEndError(f"{self.name}: the pipeline was cancelled, and not by its death")
         error = self._main.exception()
         if error is None:
             trace.note(f"{self.name} ended in good order")

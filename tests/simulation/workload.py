@@ -21,7 +21,8 @@ _BEATS_EVERY_DAYS: Final = 9
 """Heartbeats of every partition: without one from each topic, `clock = "event"` lets nothing go."""
 _CLOSING_DAYS: Final = (120, 121)
 """After the beginning of the last ordinary day: behind every event, however late it came."""
-_JITTER_MS: Final = 3 * DAY_MS
+_JITTER_MS: Final = 6 * DAY_MS
+"""How far an event may stand behind its place: its merge key is then that of the one before it."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -68,7 +69,7 @@ def _deliveries(dice: Random, told: Told, partitions: int) -> Iterator[_Placed]:
     if dice.random() < 0.01:
         value = value[: dice.randrange(len(value))]
     record = Written(told.feed, partition_of(key, partitions), key, value, place_ms)
-    if dice.random() < 0.05:
+    if dice.random() < 0.15:
         place_ms += dice.randrange(_JITTER_MS)
     yield _Placed(place_ms, record)
     while dice.random() < 0.05:
