@@ -43,9 +43,16 @@ class Verdict(NamedTuple):
 
 
 def run_cycle(
-    kafka: ProxiedKafka, fault: Fault, parameters: Parameters, number: int, folder: Path, clock: Clock
+    kafka: ProxiedKafka,
+    fault: Fault,
+    parameters: Parameters,
+    number: int,
+    folder: Path,
+    clock: Clock,
+    *,
+    keep: bool = False,
 ) -> Finished:
-    """Run one cycle to its end, whatever comes; `folder` keeps the evidence where something was wrong."""
+    """Run one cycle to its end, whatever comes; `folder` keeps the evidence where something was wrong, or with `keep`."""
     began_ms = clock.monotonic_ms()
     folder.mkdir(parents=True)
     dice = random.Random(f"{parameters.seed}/{parameters.brokers}/{number}")
@@ -88,7 +95,7 @@ def run_cycle(
         problems=problems,
         evidence=str(folder),
     )
-    if not finished.passed:
+    if keep or not finished.passed:
         (folder / "differences").write_text("\n".join([*problems, *found.told]) + "\n")
         return finished
     shutil.rmtree(folder)

@@ -29,6 +29,8 @@ HOUR_RATE_PER_SECOND: Final = 15
 """Events a second of a normal hour in the backlog: a book of 300,000 borrowers at some four events a day each."""
 _ENDED_SECONDS: Final = 40.0
 _STRUCK_SECONDS: Final = 20.0
+_ALL: Final = 1_000_000
+"""Requests: more than come in any cycle."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -181,6 +183,17 @@ def _cut_commits(scene: Scene) -> None:
 
 def _swallow_commits(scene: Scene) -> None:
     _lose(scene, END_TXN, "swallow", requests=2)
+    # The client asks again after a part of the time that a commit has: now until nothing of it is left.
+    scene.kafka.faults.strike(END_TXN, "swallow", requests=_ALL)
+    try:
+        time.sleep(scene.settings.commit_timeout_ms / 1000 + 2)
+    finally:
+        scene.kafka.faults.spare(END_TXN)
+
+
+def _verify_restart(scene: Scene, records: int) -> None:
+    if scene.crew.restarts == 0:
+        scene.complain("no worker ended, though no commit was answered in time")
 
 
 def _cut_any(scene: Scene) -> None:
@@ -293,8 +306,9 @@ FAULTS: Final[Sequence[Fault]] = (
     ),
     Fault(
         name="commit swallowed",
-        says="committed by the broker, but no answer ever comes",
+        says="committed by the broker, but no answer comes: to two commits, then to all until the time limit ends a worker",
         strike=_swallow_commits,
+        verify=_verify_restart,
         proxied=True,
         settings={"commit_timeout_ms": 4_000},
     ),
