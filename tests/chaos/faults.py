@@ -26,7 +26,7 @@ from tests.support.processes import wait_until
 RATE_PER_SECOND: Final = 1_900.0
 """Records a second, heartbeats among them: about 1,200 events."""
 HOUR_RATE_PER_SECOND: Final = 15
-"""Events a second of a normal hour in the backlog: a book of 300,000 borrowers at some four events a day each."""
+"""Events a second of a normal hour in the backlog: what four million borrowers of the simulator cause."""
 _ENDED_SECONDS: Final = 40.0
 _STRUCK_SECONDS: Final = 20.0
 _ALL: Final = 1_000_000
