@@ -186,6 +186,12 @@ def test_a_broker_that_dies_at_start_shows_why() -> None:
         pass
 
 
+def test_every_broker_wants_its_proxy() -> None:
+    """Too few proxies are refused before anything is started."""
+    with pytest.raises(ValueError, match="3 brokers want as many proxies, not 1"):
+        LocalKafka(3, proxies=["127.0.0.1:1"])
+
+
 def test_a_named_broker_is_checked_and_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where `FOREWARN_BROKER` names nothing that answers, that is the error; no other broker is started."""
     monkeypatch.setenv("FOREWARN_BROKER", "127.0.0.1:1")
