@@ -18,7 +18,8 @@ from streams.bootstrap import RiskEngineMaker
 from streams.clock import Clock
 from tests.chaos.book import PARTITIONS, closing_count, make_book
 from tests.chaos.brokers import wait_until_healthy
-from tests.chaos.faults import Fault, seconds_of, wait_for_strike
+from tests.chaos.faults import RATE_PER_SECOND, Fault, seconds_of, wait_for_strike
+from tests.chaos.feeder import Pace
 from tests.chaos.journal import Finished, Parameters
 from tests.chaos.pauses import commits_of, longest_pause_ms, shown_by
 from tests.chaos.proxy import ProxiedKafka
@@ -118,7 +119,7 @@ def play(scene: Scene, fault: Fault) -> Verdict:
     scene.note("healed")
     if not fault.feeds_itself:
         scene.wait_until_fed()
-    scene.feeder.feed(book[-held_back : -closing_count()], fault.pace)
+    scene.feeder.feed(book[-held_back : -closing_count()], Pace(RATE_PER_SECOND))
     scene.feeder.feed(book[-closing_count() :], None)
     scene.note("all fed")
     _wait_until_committed(scene)
