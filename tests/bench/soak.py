@@ -290,6 +290,11 @@ async def soak(settings: Settings, arguments: argparse.Namespace, out: IO[str]) 
         watcher = Watcher(settings, process, inspector)
         fastest = await asyncio.to_thread(top_speed, watcher, loaded)
         per_second = arguments.load * fastest
+        ends_ms = book.now_ms + (book.now_ms - book.began_ms) * per_second * arguments.minutes * 60 / loaded
+        if ends_ms > clock.now_ms():
+            raise SystemExit(
+                "the book would come to lie in the future, where events are refused: take more --borrowers"
+            )
         print(
             f"{arguments.borrowers:,} borrowers, {settings.partitions} partitions; top speed {fastest:,.0f} events/s through a "
             f"backlog of {loaded:,}; fed with {per_second:,.0f} events/s for {arguments.minutes:g} minutes",
@@ -314,7 +319,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--borrowers", type=int, default=3_000)
+    parser.add_argument("--borrowers", type=int, default=4_000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--spending", type=float, default=15.0, help="payments a borrower makes in a month")
     parser.add_argument(
