@@ -163,8 +163,7 @@ class ProcessNetwork:
     def _arrive(self, effect: Callable[[], T], answer: asyncio.Future[T], kind: str | None) -> None:
         """A request is at the broker, whatever has become of its sender meanwhile."""
         if self._weather.is_away:
-            if not answer.done():
-                _later(self._weather.back_in_ms + _BACK_AGAIN_MS, self._arrive, effect, answer, kind)
+            _later(self._weather.back_in_ms + _BACK_AGAIN_MS, self._send_again, effect, answer, kind)
             return
         result: T | None = None
         error: Exception | None = None
@@ -177,6 +176,11 @@ class ProcessNetwork:
                 error = raised
         if kind != "answer lost":
             _later(self._weather.latency_ms(), _answer, answer, result, error)
+
+    def _send_again(self, effect: Callable[[], T], answer: asyncio.Future[T], kind: str | None) -> None:
+        """What found no broker is sent anew when one is there, by a client that still wants it."""
+        if not answer.done():
+            self._arrive(effect, answer, kind)
 
     def _meet(self, step: str) -> AtStep | None:
         trouble = self._weather.meet(step)

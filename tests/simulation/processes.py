@@ -57,6 +57,8 @@ class Process:
         self._source = source
         self._main: asyncio.Task[None] | None = None
         self.ended = False
+        self.in_good_order = False
+        """Whether it has ended as it should."""
         self._is_zombie = False
         """Expelled, and not told yet."""
 
@@ -82,6 +84,7 @@ class Process:
             raise UnexpectedEndError(f"{self.name}: the pipeline was cancelled, and not by its death")
         error = self._main.exception()
         if error is None:
+            self.in_good_order = True
             trace.note(f"{self.name} ended in good order")
             return
         trace.note(f"{self.name} ended: {type(error).__name__}: {error}")

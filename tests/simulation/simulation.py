@@ -171,9 +171,15 @@ class _Simulation:
     async def _finish(self) -> None:
         """Let one last worker take what waits for more that will not come."""
         settings = msgspec.structs.replace(self._settings, until_end=True)
-        if self._plan.clock == "event":
-            async with asyncio.timeout(_CONSUMED_WITHIN_MS / 1000):
-                await Process("the last", self._around, settings).run()
+        if self._plan.clock == "wall":
+            return
+        async with asyncio.timeout(_CONSUMED_WITHIN_MS / 1000):
+            last = Process("the last", self._around, settings)
+            await last.run()
+            while not last.in_good_order:
+                # A request of the time of trouble may still arrive, and fence it.
+                last = Process("the very last", self._around, settings)
+                await last.run()
 
     def _raise_unexpected_ends(self) -> None:
         for worker in self._everybody:
