@@ -16,6 +16,8 @@ _PROMISES_ON_KAFKA: Final = "tests/integration/test_promises_on_kafka.py"
 _PORTS: Final = "tests/contracts/test_ports.py"
 _ENGINE: Final = "tests/models/test_engine.py"
 _SOURCE: Final = "tests/streams/test_kafka_source.py"
+_SIMULATED: Final = "tests/simulation/test_simulation.py::test_trouble_changes_nothing[10]"
+"""Ten seeds of the simulation: enough to notice what they stand with below."""
 _FEEDS: Final = "tests/streams/test_feeds.py"
 _REFUSED_RECORD: Final = (
     f"{_PROMISES_ON_KAFKA}::test_nothing_of_a_transaction_is_seen_when_the_broker_refuses_a_record"
@@ -41,13 +43,13 @@ _TRANSACTION: Final = (
 """,
             ),
         ),
-        caught_by=(_FAILED_SEND, _REFUSED_RECORD),
+        caught_by=(_FAILED_SEND, _REFUSED_RECORD, _SIMULATED),
     ),
     Mutant(
         name="no-flush",
         broken="The send futures are never awaited: a record that the broker refuses is lost without a word.",
         edits=(Edit("streams/task.py", "        await self._step(sink.flush())\n", ""),),
-        caught_by=(_FAILED_SEND, _REFUSED_RECORD),
+        caught_by=(_FAILED_SEND, _REFUSED_RECORD, _SIMULATED),
     ),
     Mutant(
         name="kafka-flush-looks-at-nothing",
@@ -94,6 +96,7 @@ _TRANSACTION: Final = (
         caught_by=(
             f"{_PORTS}::test_group_offsets_are_those_of_the_last_commit[memory]",
             f"{_CRASH}[commit-before]",
+            _SIMULATED,
         ),
     ),
     Mutant(
@@ -123,7 +126,7 @@ _TRANSACTION: Final = (
                 "offsets=tuple(self.polled),\n            merge_keys_ms",
             ),
         ),
-        caught_by=(f"{_PIPELINE}::test_crash_after_crash_changes_nothing[0]",),
+        caught_by=(f"{_PIPELINE}::test_crash_after_crash_changes_nothing[0]", _SIMULATED),
     ),
     Mutant(
         name="offsets-of-a-later-instant",
@@ -154,7 +157,10 @@ _TRANSACTION: Final = (
                 "OutputRecord(progress_key(self.number), progress)",
             ),
         ),
-        caught_by=(f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",),
+        caught_by=(
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",
+            _SIMULATED,
+        ),
     ),
     Mutant(
         name="doubtful-commit-tried-again",
@@ -171,7 +177,10 @@ _TRANSACTION: Final = (
 """,
             ),
         ),
-        caught_by=(f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",),
+        caught_by=(
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",
+            _SIMULATED,
+        ),
     ),
     Mutant(
         name="failed-commit-forgotten",
@@ -370,6 +379,7 @@ _RESTORE: Final = (
         caught_by=(
             f"{_PORTS}::test_a_restore_sees_everything_its_predecessor_committed[memory]",
             f"{_CRASH}[commit-before]",
+            _SIMULATED,
         ),
     ),
     Mutant(
@@ -436,6 +446,7 @@ _RESTORE: Final = (
         caught_by=(
             f"{_PORTS}::test_only_open_tasks_are_read_from_their_offset_on[memory]",
             f"{_CRASH}[commit-after]",
+            _SIMULATED,
         ),
     ),
     Mutant(
@@ -466,7 +477,7 @@ _RESTORE: Final = (
                 "self._source.open(number, self.tasks[number].offsets)",
             ),
         ),
-        caught_by=(f"{_PROMISES}::test_a_task_that_comes_straight_back_reads_nothing_twice",),
+        caught_by=(f"{_PROMISES}::test_a_task_that_comes_straight_back_reads_nothing_twice", _SIMULATED),
     ),
     Mutant(
         name="witnesses-not-compared",
