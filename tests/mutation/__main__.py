@@ -17,7 +17,7 @@ from textwrap import fill
 
 from streams.kafka.local import find_broker
 from tests.mutation.catalogue import MUTANTS
-from tests.mutation.machine import ROOT, Mutant, MutationError, Tree, is_on_kafka
+from tests.mutation.machine import Mutant, MutationError, Tree, is_on_kafka
 
 _CONTROL_SECONDS_MAX = 600.0
 _WIDTH = 110
@@ -125,7 +125,7 @@ def main() -> int:
         pairs = chosen(arguments.only, with_kafka=not arguments.without_kafka)
         survivors = run(pairs, with_why=arguments.why)
     except MutationError as error:
-        print(f"{ROOT.name}: {error}", file=sys.stderr)
+        print(f"mutation: {error}", file=sys.stderr)
         return 1
     print(f"\n{len(pairs) - len(survivors)} of {len(pairs)} mutants caught")
     if survivors:
