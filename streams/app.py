@@ -39,8 +39,6 @@ EXIT_FAILURE: Final = 1
 
 _GUARD_EVERY_SECONDS: Final = 1.0
 """How often the time is begun anew after which a process that is stuck ends."""
-
-
 _FAUST_SESSION_SECONDS_MAX: Final = 60.0
 """Faust's own default, below its limit for a request."""
 
