@@ -39,6 +39,8 @@ EXIT_FAILURE: Final = 1
 
 _GUARD_EVERY_SECONDS: Final = 1.0
 """How often the time is begun anew after which a process that is stuck ends."""
+_STDERR: Final = 2
+"""By number: Faust may have put its logger in the place of `sys.stderr`."""
 _FAUST_SESSION_SECONDS_MAX: Final = 60.0
 """Faust's own default, below its limit for a request."""
 
@@ -83,7 +85,9 @@ class PipelineService(Service):
         while True:
             if turns != pipeline.turns:
                 turns = pipeline.turns
-                faulthandler.dump_traceback_later(self._settings.turn_timeout_ms / 1000, exit=True)
+                faulthandler.dump_traceback_later(
+                    self._settings.turn_timeout_ms / 1000, exit=True, file=_STDERR
+                )
             await asyncio.sleep(_GUARD_EVERY_SECONDS)
 
     async def _watch(self, run: asyncio.Task[None]) -> None:
