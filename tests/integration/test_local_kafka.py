@@ -21,6 +21,7 @@ from streams.kafka.local import (
     find_broker,
 )
 from streams.kafka.local.answers import answering_brokers
+from streams.kafka.local.processes import GuardedProcesses
 from tests.support.kafka import create_topic, unique
 from tests.support.processes import processes_naming, wait_until
 
@@ -160,6 +161,22 @@ def test_ctrl_c_reaches_the_owner_and_not_the_broker() -> None:
         assert owner.stdout.readline() == "1\n"
         assert owner.wait() == 0
         assert_nothing_stays(folder)
+
+
+def test_nothing_stays_when_the_guard_does_not_come_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the moment between the folder and the guard who would remove it."""
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("subprocess.Popen", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        GuardedProcesses()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_stays_after_the_guard_itself_is_killed() -> None:

@@ -31,10 +31,18 @@ class GuardedProcesses:
         self.folder = Path(tempfile.mkdtemp(prefix="forewarn-kafka-"))
         self._complaints = self.folder / "guard.log"
         self._lock = threading.Lock()
+        try:
+            self._guard = self._start_guard()
+        except BaseException:
+            # Ctrl-C came before there was a guard to remove the folder; where there is one, it does so as well.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _start_guard(self) -> subprocess.Popen[bytes]:
         # Nothing but the standard library (-I -S): up in 30 ms. A session of its own: see the guard.
         command = [sys.executable, "-I", "-S", str(_GUARD), str(self.folder), str(os.getpid())]
         with self._complaints.open("wb") as complaints:
-            self._guard = subprocess.Popen(  # noqa: S603 - this very interpreter, a file of our own
+            return subprocess.Popen(  # noqa: S603 - this very interpreter, a file of our own
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
