@@ -17,7 +17,7 @@ from streams.ports import LogRange, OutputRecord
 from tests.chaos import brokers
 from tests.chaos.proxy import END_TXN, FIND_COORDINATOR, LIST_OFFSETS, ProxiedKafka
 from tests.support.kafka import create_topic, unique
-from tests.support.world import no_handover, settings_for
+from tests.support.world import PATIENCE_SECONDS, no_handover, settings_for
 
 pytestmark = pytest.mark.kafka
 
@@ -54,7 +54,7 @@ async def readable(servers: str, topic: str, count: int) -> list[bytes]:
     )
     await consumer.start()
     try:
-        return [(await asyncio.wait_for(consumer.getone(), 30)).value for _ in range(count)]
+        return [(await asyncio.wait_for(consumer.getone(), PATIENCE_SECONDS)).value for _ in range(count)]
     finally:
         await consumer.stop()
 
