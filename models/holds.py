@@ -1,4 +1,4 @@
-"""Why nobody may act on an alert: one word, the strongest of all that hold (decisions/0003-holds.md).
+"""Why nobody may act on an alert: one word, the strongest of all that hold (decisions/0004-holds.md).
 
 `data_incomplete` > the borrower's holds in the order of `models.servicing.HOLD_STRENGTH` > `reviewed_false_positive` >
 `snoozed`. A hold never hides an alert: revisions go on, with `actionable: false`.

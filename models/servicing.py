@@ -53,7 +53,7 @@ HOLD_STRENGTH: Final[tuple[HoldReason, ...]] = (
     "hardship",
     "other",
 )
-"""Where several hold, the first of these is named: what forbids most comes first (decisions/0003-holds.md)."""
+"""Where several hold, the first of these is named: what forbids most comes first (decisions/0004-holds.md)."""
 
 NoteKind = Literal["acknowledged", "reviewed", "snoozed"]
 

@@ -39,6 +39,10 @@ EXIT_FAILURE: Final = 1
 
 _GUARD_EVERY_SECONDS: Final = 1.0
 """How often the time is begun anew after which a process that is stuck ends."""
+_STDERR: Final = 2
+"""By number: Faust may have put its logger in the place of `sys.stderr`."""
+_FAUST_SESSION_SECONDS_MAX: Final = 60.0
+"""Faust's own default, below its limit for a request."""
 
 
 class PipelineService(Service):
@@ -81,12 +85,17 @@ class PipelineService(Service):
         while True:
             if turns != pipeline.turns:
                 turns = pipeline.turns
-                faulthandler.dump_traceback_later(self._settings.turn_timeout_ms / 1000, exit=True)
+                faulthandler.dump_traceback_later(
+                    self._settings.turn_timeout_ms / 1000, exit=True, file=_STDERR
+                )
             await asyncio.sleep(_GUARD_EVERY_SECONDS)
 
     async def _watch(self, run: asyncio.Task[None]) -> None:
         await asyncio.wait([run])
-        failure = None if run.cancelled() else run.exception()
+        # Nobody cancels the pipeline; where a library's own cancellation gets out of it, it has not finished.
+        failure = (
+            PipelineError("the pipeline was cancelled from within") if run.cancelled() else run.exception()
+        )
         _end_process_after(self._settings.exit_timeout_ms, failure)
         if failure is None:
             if not self.should_stop:
@@ -124,6 +133,10 @@ class ForewarnApp(faust.App):
         super().__init__(
             f"{settings.topic_prefix}{settings.group_id}-faust",
             broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
+            # Faust has a group of its own. With its default of a minute every killed worker holds up for as long whoever
+            # joins that group or leaves it, so that a stop would always last until `exit_timeout_ms`.
+            broker_session_timeout=min(settings.session_timeout_ms / 1000, _FAUST_SESSION_SECONDS_MAX),
+            broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
             store="memory://",
             autodiscover=False,
             # Only Faust's leader topic is made by Faust, and it knows no "the broker's default".

@@ -412,7 +412,8 @@ class Pipeline:
             if task.queue.ready:
                 said = f"task {number}: {task.queue.ready} records wait to be processed"
                 yield Concern((number, "process"), (*task.offsets, task.review_steps), said)
-            if task.dirty or number in self._commits:
+            # Not `dirty`: a watermark that follows the time of day makes a task so, again and again, and is nothing to commit.
+            if task.uncommitted_events or number in self._commits:
                 said = f"task {number}: what was processed is not committed, step {task.commit_steps}"
                 yield Concern((number, "commit"), task.commit_steps, said)
             if not self._handing_over:

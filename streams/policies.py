@@ -157,7 +157,9 @@ class Policies:
                 if publication.number not in self._refused:
                     self._refused.add(publication.number)
                     metrics.count("policies", 1, "refused")
-                    logger.warning("policy refused, those in force stay: publication %d: %s", publication.number, error)
+                    logger.warning(
+                        "policy refused, those in force stay: publication %d: %s", publication.number, error
+                    )
                 continue
             good.append(publication)
         if not good or tuple(good) == self._publications:

@@ -317,7 +317,11 @@ class Engine(Protocol):
         ...
 
     def restore(self, borrower_id: str, record: bytes) -> None:
-        """Take a state record back."""
+        """Take a state record back.
+
+        Raises:
+            CorruptStateError: it is not what was written.
+        """
         ...
 
     def resume(self, progress: EngineProgress) -> None:

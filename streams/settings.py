@@ -95,8 +95,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """To find the broker and check the topics: with it, a missing broker is told within 15 s."""
     session_timeout_ms: Milliseconds = 10_000
     """A worker that sends no heartbeat for so long has lost its tasks."""
-    heartbeat_interval_ms: Milliseconds = 3_000
-    """A third of the session: two may be lost."""
+    heartbeat_interval_ms: Milliseconds = 1_000
+    """A tenth of the session. A worker learns from its next heartbeat that tasks move, and all that time nobody has those of a
+    worker that left: so it is a part of every hand-over."""
     rebalance_timeout_ms: Milliseconds = 30_000
     """How long the group waits for a worker to hand over. More than `handover_timeout_ms`."""
     handover_timeout_ms: Milliseconds = 10_000

@@ -7,12 +7,22 @@ import os
 import sys
 from typing import Final
 
+from streams.log_repeats import tell_repeats_once
 from streams.settings import Settings, SettingsError, load_settings
 
 EXIT_USAGE: Final = 2
 
 _TALKATIVE: Final = ("aiokafka", "faust", "mode", "kafka")
 """Libraries that say on level INFO what nobody needs every day."""
+_REPEATING: Final = (
+    "aiokafka",
+    "aiokafka.cluster",
+    "aiokafka.conn",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.producer.sender",
+)
+"""Loggers that say the same as often as they try."""
 
 
 def run(settings: Settings, *, log_level: str = "INFO") -> int:
@@ -28,6 +38,7 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
 
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    tell_repeats_once(_REPEATING)
     try:
         preflight(settings)
     except (PortError, PipelineError) as error:

@@ -1,5 +1,7 @@
 """What every test may ask for, and how patient Hypothesis is."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.kafka"]
@@ -9,3 +11,8 @@ settings.register_profile(
     "forewarn", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("forewarn")
+
+# A shell starts what it runs in the background with SIGINT ignored, and every process of the tests would inherit that:
+# Ctrl-C could not be tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

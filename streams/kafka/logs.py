@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka import errors as kafka_errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
@@ -46,20 +44,28 @@ class KafkaLogs:
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         # Not read_committed: an end must be the log's, not where an open transaction begins.
-        self._probe = AIOKafkaConsumer(
-            bootstrap_servers=settings.broker,
-            client_id=f"{settings.group_id}-probe",
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        )
-        self._readable_probe = AIOKafkaConsumer(
-            bootstrap_servers=settings.broker,
-            client_id=f"{settings.group_id}-readable-probe",
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
-            isolation_level="read_committed",
-        )
+        self._probe = self._asker("probe", "read_uncommitted")
+        self._readable_probe = self._asker("readable-probe", "read_committed")
         async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
             # Side by side: each may have to wait for a broker that does not answer before it asks the next.
             await asyncio.gather(self._client.bootstrap(), self._probe.start(), self._readable_probe.start())
+
+    def _asker(self, name: str, isolation_level: str) -> Any:
+        """Return a client for questions about offsets.
+
+        It has one limit for a request and for a question that may take several: when they are equal the question ends
+        first, nobody notices that the connection is dead, and the next question hangs on it as well. So the question's
+        limit, which is ours, is left to `limited`.
+        """
+        settings = self._settings
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.broker,
+            client_id=f"{settings.group_id}-{name}",
+            isolation_level=isolation_level,
+            request_timeout_ms=settings.offsets_query_timeout_ms + _REQUEST_TIMEOUT_MS,
+        )
+        consumer._client._request_timeout_ms = _REQUEST_TIMEOUT_MS  # noqa: SLF001 - see above
+        return consumer
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -90,8 +96,8 @@ class KafkaLogs:
         async with limited(
             settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for log ranges"
         ):
-            starts = await _patiently(self._probe.beginning_offsets, asked)
-            ends = await _patiently(self._probe.end_offsets, asked)
+            starts = await self._probe.beginning_offsets(asked)
+            ends = await self._probe.end_offsets(asked)
         return {(one.topic, one.partition): LogRange(starts[one], ends[one]) for one in asked}
 
     async def readable_ends(
@@ -103,7 +109,7 @@ class KafkaLogs:
         async with limited(
             settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for readable ends"
         ):
-            ends = await _patiently(self._readable_probe.end_offsets, asked)
+            ends = await self._readable_probe.end_offsets(asked)
         return {(one.topic, one.partition): ends[one] for one in asked}
 
     async def read(self, topic: str, partition: int) -> AsyncIterator[Sequence[RawRecord]]:
@@ -143,13 +149,3 @@ class KafkaLogs:
                     )
         finally:
             await ended(consumer.stop(), _STOP_SECONDS)
-
-
-async def _patiently(
-    ask: Callable[[list[TopicPartition]], Coroutine[Any, Any, dict[TopicPartition, int]]],
-    asked: list[TopicPartition],
-) -> dict[TopicPartition, int]:
-    """Ask for offsets again where the client gave up on its own limit, that of one request; ours is around this."""
-    while True:
-        with contextlib.suppress(kafka_errors.KafkaTimeoutError):
-            return await ask(asked)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.kafka.errors import ended, limited
@@ -50,6 +50,7 @@ class KafkaSink:
             max_batch_size=settings.producer_batch_bytes_max,
             request_timeout_ms=max(_REQUEST_MS_MIN, shortest_ms // _TRIES_IN_LIMIT),
         )
+        self._producer.client.coordinator_lookup = _asked_again(self._producer.client.coordinator_lookup)
         start = asyncio.ensure_future(self._start())
         try:
             await asyncio.shield(start)
@@ -141,6 +142,23 @@ class KafkaSink:
 
     def _what(self, call: str) -> str:
         return f"{call} of producer {self._settings.transactional_id(self._task)}"
+
+
+def _asked_again(
+    lookup: Callable[[int, str], Coroutine[Any, Any, int]],
+) -> Callable[[int, str], Coroutine[Any, Any, int]]:
+    """Have the client look for a coordinator again where the connection breaks while it asks, as where there is none.
+
+    It would give the producer up; but where a coordinator is looked for, connections do break.
+    """
+
+    async def look_up(kind: int, key: str) -> int:
+        try:
+            return await lookup(kind, key)
+        except KafkaConnectionError as error:
+            raise NodeNotReadyError(str(error)) from error
+
+    return look_up
 
 
 def _retrieve_errors(producer: Any) -> None:

@@ -158,6 +158,7 @@ class MemoryBroker:
         """Told for every marker: how long after the end of its transaction it is written."""
         self.offsets_delay_ms: Callable[[], int] = _no_delay_ms
         """Told for every commit: how long after it the group's offsets become visible."""
+        self.transactions_timed_out = 0
         self._clock = clock
         self._topics: dict[str, list[PartitionLog]] = {}
         self._batch_bytes_max: dict[str, int] = {}
@@ -291,6 +292,7 @@ class MemoryBroker:
     def _time_out(self, producer: _Producer, transaction: Transaction) -> None:
         """Nobody ended it in time: abort it, and fence whoever still believes in it."""
         assert producer.transaction is transaction
+        self.transactions_timed_out += 1
         producer.epoch += 1
         self._end(producer, commit=False)
 

@@ -69,6 +69,8 @@ class MemoryGroup:
         self._stale = True
         if self._sharing is None or self._sharing.done():
             self._sharing = asyncio.create_task(self._share_out(), name="sharing out of tasks")
+            # Nobody waits for it: what goes wrong is told to the loop at once.
+            self._sharing.add_done_callback(_raise_failure)
 
     async def _share_out(self) -> None:
         while self._stale:
@@ -78,7 +80,7 @@ class MemoryGroup:
                 for member_id, member in self._members.items()
             ]
             if stopping:
-                await asyncio.wait(stopping)
+                await asyncio.gather(*stopping)
         self.generation += 1
         claims = {
             member_id: Claim(member.claimed, member.epoch) for member_id, member in self._members.items()
@@ -94,3 +96,8 @@ async def _stopped(member: Member, gone: asyncio.Future[None]) -> None:
     await asyncio.wait({revoking, gone}, return_when=asyncio.FIRST_COMPLETED)
     revoking.cancel()
     await asyncio.gather(revoking, return_exceptions=True)
+
+
+def _raise_failure(sharing: asyncio.Task[None]) -> None:
+    if not sharing.cancelled():
+        sharing.result()

@@ -101,9 +101,9 @@ class MemorySink:
 
     async def _arrived(self) -> list[BaseException]:
         """Wait for everything handed over; return what became of that which did not arrive."""
+        if self._sent:
+            await asyncio.wait(self._sent)
         sent, self._sent = self._sent, []
-        if sent:
-            await asyncio.wait(sent)
         return [error for delivery in sent if (error := delivery.exception()) is not None]
 
     async def send_offsets(self, offsets: Sequence[int]) -> None:

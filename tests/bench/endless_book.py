@@ -83,6 +83,7 @@ class EndlessBook:
         """(when, ties in the order of their making, what, to whom)."""
         self.now_ms = (start.toordinal() - _EPOCH_ORDINAL) * DAY_MS - LOCAL_OFFSET_MS
         """Event time so far."""
+        self.began_ms = self.now_ms
         for number in range(borrowers):
             borrower = _Borrower(number, partitions, self._dice)
             for happening, within_days in (

@@ -28,6 +28,7 @@ from aiokafka.structs import TopicPartition
 
 from models.calendars import DAY_MS
 from models.events import REPAYMENTS, Event
+from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from streams.clock import SystemClock
 from streams.kafka import admin
 from streams.kafka.local import find_broker
@@ -150,6 +151,7 @@ async def _write_task(
         engine=engine(partition=task).progress(),
         policy_version="bench",
         card_version="bench",
+        policies=Adopted(0, (Span(SINCE_EVER_MS, "bench"),)),
     )
     sink = KafkaPorts(settings).sink(task)
     await sink.open()

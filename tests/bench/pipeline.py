@@ -22,6 +22,7 @@ from models.events import Event
 from models.policy import default_policy
 from models.rejects import StateReason
 from models.risk.scorecard import expert_prior
+from models.rulebook import Adopted
 from models.rules import Rules
 from streams.app import GC_THRESHOLDS
 from streams.bootstrap import RiskEngineMaker
@@ -30,7 +31,7 @@ from streams.kafka.local import find_broker
 from streams.kafka.ports import KafkaPorts
 from streams.metrics import CounterName, PlainMetrics
 from streams.pipeline import Pipeline
-from streams.ports import Engine, EngineMaker, Logs
+from streams.ports import EngineMaker, Logs
 from streams.settings import Settings
 from streams.topics import TopicNames
 from tests.support.fake_engine import FakeEngine, FakeEngineMaker
@@ -48,7 +49,9 @@ class IdleEngine(FakeEngine):
 class IdleEngineMaker(FakeEngineMaker):
     """Makes idle engines."""
 
-    def __call__(self, task: int, belongs: Callable[[str], bool]) -> Engine:  # type: ignore[override] # idle ones
+    def __call__(
+        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+    ) -> FakeEngine:
         return IdleEngine(task, belongs)
 
 

@@ -9,6 +9,7 @@ A finished cycle is a line of the journal. Broken off, the same command goes on 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from contextlib import ExitStack
@@ -39,6 +40,7 @@ _DEFAULT_JOURNAL: Final = Path(__file__).resolve().parents[2] / ".chaos" / "jour
     help="Finished cycles, a line each. [default: .chaos/journal.jsonl]",
 )
 @click.option("--anew", is_flag=True, help="Forget the journal first.")
+@click.option("--keep", is_flag=True, help="Keep what the workers said also where all was well.")
 @click.option("--list", "listed", is_flag=True, help="Say what faults there are, and end.")
 def main(
     *,
@@ -48,6 +50,7 @@ def main(
     seed: int,
     journal: Path,
     anew: bool,
+    keep: bool,
     listed: bool,
 ) -> None:
     """See the module."""
@@ -55,6 +58,9 @@ def main(
         for fault in FAULTS:
             click.echo(f"{fault.name}: {fault.says} (on {' and '.join(map(str, fault.on))} brokers)")
         return
+    # While a broker is away its clients say so by the thousand; what matters is raised.
+    for client in ("aiokafka", "kafka"):
+        logging.getLogger(client).setLevel(logging.CRITICAL)
     if anew:
         journal.unlink(missing_ok=True)
         shutil.rmtree(_evidence(journal), ignore_errors=True)
@@ -68,7 +74,7 @@ def main(
             click.echo(f"on {count} broker(s): none of these faults applies\n")
             continue
         parameters = Parameters(count, seed, tuple(fault.name for fault in faults))
-        done = _Run(parameters, faults, Journal(journal)).to_the_end(cycles)
+        done = _Run(parameters, faults, Journal(journal), keep=keep).to_the_end(cycles)
         _tell(parameters, done)
         passed = passed and all(cycle.passed for cycle in done)
     sys.exit(0 if passed else 1)
@@ -77,10 +83,11 @@ def main(
 class _Run:
     """The cycles on one cluster."""
 
-    def __init__(self, parameters: Parameters, faults: list[Fault], journal: Journal) -> None:
+    def __init__(self, parameters: Parameters, faults: list[Fault], journal: Journal, *, keep: bool) -> None:
         self._parameters = parameters
         self._faults = faults
         self._journal = journal
+        self._keep = keep
         self._clock = SystemClock()
 
     def to_the_end(self, cycles: int) -> list[Finished]:
@@ -106,7 +113,7 @@ class _Run:
         parameters = self._parameters
         folder = _evidence(self._journal.path) / f"{parameters.brokers}-{parameters.seed}-{number}"
         shutil.rmtree(folder, ignore_errors=True)
-        cycle = run_cycle(kafka, fault, parameters, number, folder, self._clock)
+        cycle = run_cycle(kafka, fault, parameters, number, folder, self._clock, keep=self._keep)
         self._journal.add(cycle)
         said = (
             f"{number + 1:3} {cycle.fault}: {cycle.events:,} events, {cycle.alerts} alerts, "

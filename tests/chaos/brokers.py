@@ -141,20 +141,8 @@ def move_leaders(cluster: LocalKafka, topics: Sequence[str]) -> int:
 
 def set_min_in_sync(cluster: LocalKafka, topics: Sequence[str], count: int) -> None:
     """Set how many replicas have to have a record before `acks=all` is answered."""
-    resources = [
-        ConfigResource(ConfigResourceType.TOPIC, topic, configs={_MIN_IN_SYNC: str(count)})
-        for topic in topics
-    ]
     with _admin(cluster) as admin:
-        admin.alter_configs(resources)
-
-        def known() -> set[str]:
-            found = admin.describe_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics], config_filter="all"
-            )["topic"]
-            return {str(found[topic][_MIN_IN_SYNC]["value"]) for topic in topics}
-
-        _ask_until(known, lambda values: values == {str(count)}, MOVE_SECONDS, f"{_MIN_IN_SYNC}={count}")
+        _set_min_in_sync(admin, dict.fromkeys(topics, str(count)))
 
 
 # --- hurting ----------------------------------------------------------------------------------------
@@ -208,8 +196,9 @@ def below_min_in_sync(cluster: LocalKafka, topics: Sequence[str], *, index: int 
     All replicas have to agree, and the broker of the given number is dead. The block begins when the others know that;
     behind it everything is as it was, and healthy. `topics` must be replicated on all three brokers.
     """
-    before = len(cluster.addresses) - 1
-    set_min_in_sync(cluster, topics, len(cluster.addresses))
+    with _admin(cluster) as admin:
+        before = _min_in_sync(admin, topics)
+        _set_min_in_sync(admin, dict.fromkeys(topics, str(len(cluster.addresses))))
     try:
         cluster.kill(index)
         try:
@@ -225,7 +214,8 @@ def below_min_in_sync(cluster: LocalKafka, topics: Sequence[str], *, index: int 
         finally:
             cluster.start(index)
     finally:
-        set_min_in_sync(cluster, topics, before)
+        with _admin(cluster) as admin:
+            _set_min_in_sync(admin, before)
         wait_until_healthy(cluster)
 
 
@@ -249,6 +239,25 @@ def _admin(cluster: LocalKafka) -> Iterator[Any]:
         yield admin
     finally:
         admin.close()
+
+
+def _min_in_sync(admin: Any, topics: Sequence[str]) -> dict[str, str]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+    found = admin.describe_configs(resources, config_filter="all")["topic"]
+    return {topic: str(found[topic][_MIN_IN_SYNC]["value"]) for topic in topics}
+
+
+def _set_min_in_sync(admin: Any, wanted: dict[str, str]) -> None:
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, topic, configs={_MIN_IN_SYNC: value})
+        for topic, value in wanted.items()
+    ]
+
+    def alter() -> dict[str, str]:
+        admin.alter_configs(resources)
+        return _min_in_sync(admin, list(wanted))
+
+    _ask_until(alter, lambda found: found == wanted, MOVE_SECONDS, f"{_MIN_IN_SYNC}: {wanted}")
 
 
 def _coordinator(cluster: LocalKafka, kind: int, key: str) -> int:

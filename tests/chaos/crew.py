@@ -43,6 +43,7 @@ class Life:
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
+        log.touch()
         assert self._process.stdout is not None
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
@@ -76,6 +77,11 @@ class Life:
             return 0, set()
         generation, tasks = found[-1]
         return int(generation), {int(task) for task in tasks.split(b",") if task.strip()}
+
+    def assigned_after(self, generation: int) -> set[int]:
+        """Its tasks, where they are those of a later generation."""
+        own, tasks = self.assigned()
+        return tasks if own > generation else set()
 
     def processed(self) -> int | None:
         """How many records it says it processed and committed; None where it did not come to say so."""
@@ -137,9 +143,10 @@ class Crew:
             return sorted(self._current)
 
     def kill(self, number: int) -> Life:
-        """Kill -9; the watcher starts it again."""
+        """Kill -9; returns when the watcher has started it again."""
         life = self.life(number)
         life.signal(signal.SIGKILL)
+        wait_until(lambda: self._current.get(number) is not life, f"{life.name} replaced")
         return life
 
     def stop(self, *numbers: int) -> None:
@@ -159,7 +166,8 @@ class Crew:
             except AssertionError:
                 self.problems.append(f"{life.name} did not end within {STOP_SECONDS:g} s of SIGTERM")
                 continue
-            if life.status != 0:
+            # One that had not yet come to say anything holds nothing: the signal's default ends it.
+            if life.status != 0 and not (life.status == -signal.SIGTERM and not life.said()):
                 self.problems.append(f"{life.name} ended with status {life.status} after SIGTERM")
 
     def fill_disk(self) -> None:

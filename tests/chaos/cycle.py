@@ -18,7 +18,8 @@ from streams.bootstrap import RiskEngineMaker
 from streams.clock import Clock
 from tests.chaos.book import PARTITIONS, closing_count, make_book
 from tests.chaos.brokers import wait_until_healthy
-from tests.chaos.faults import Fault, seconds_of, wait_for_strike
+from tests.chaos.faults import RATE_PER_SECOND, Fault, seconds_of, wait_for_strike
+from tests.chaos.feeder import Pace
 from tests.chaos.journal import Finished, Parameters
 from tests.chaos.pauses import commits_of, longest_pause_ms, shown_by
 from tests.chaos.proxy import ProxiedKafka
@@ -43,9 +44,16 @@ class Verdict(NamedTuple):
 
 
 def run_cycle(
-    kafka: ProxiedKafka, fault: Fault, parameters: Parameters, number: int, folder: Path, clock: Clock
+    kafka: ProxiedKafka,
+    fault: Fault,
+    parameters: Parameters,
+    number: int,
+    folder: Path,
+    clock: Clock,
+    *,
+    keep: bool = False,
 ) -> Finished:
-    """Run one cycle to its end, whatever comes; `folder` keeps the evidence where something was wrong."""
+    """Run one cycle to its end, whatever comes; `folder` keeps the evidence where something was wrong, or with `keep`."""
     began_ms = clock.monotonic_ms()
     folder.mkdir(parents=True)
     dice = random.Random(f"{parameters.seed}/{parameters.brokers}/{number}")
@@ -53,9 +61,17 @@ def run_cycle(
     verdict = Verdict(0, 0, Differences(0, 0, 0, []), 0)
     restarts = 0
     try:
-        scene = Scene(kafka, folder, clock, dice, proxied=fault.proxied, changes=fault.settings)
+        scene = Scene(
+            kafka.direct_servers,
+            folder,
+            clock,
+            dice,
+            changes=fault.settings,
+            kafka=kafka,
+            proxied=fault.proxied,
+        )
         try:
-            verdict = _play(scene, fault)
+            verdict = play(scene, fault)
         finally:
             problems += [*scene.problems, *scene.crew.problems]
             restarts = scene.crew.restarts
@@ -80,14 +96,15 @@ def run_cycle(
         problems=problems,
         evidence=str(folder),
     )
-    if not finished.passed:
+    if keep or not finished.passed:
         (folder / "differences").write_text("\n".join([*problems, *found.told]) + "\n")
         return finished
     shutil.rmtree(folder)
     return msgspec.structs.replace(finished, evidence=None)
 
 
-def _play(scene: Scene, fault: Fault) -> Verdict:
+def play(scene: Scene, fault: Fault) -> Verdict:
+    """Everything between the topics' making and their removal."""
     scene.crew.start(*range(fault.workers))
     book = make_book(scene.dice.getrandbits(32), fault.book)
     held_back = closing_count() + int(_HELD_BACK * len(book))
@@ -102,7 +119,7 @@ def _play(scene: Scene, fault: Fault) -> Verdict:
     scene.note("healed")
     if not fault.feeds_itself:
         scene.wait_until_fed()
-    scene.feeder.feed(book[-held_back : -closing_count()], fault.pace)
+    scene.feeder.feed(book[-held_back : -closing_count()], Pace(RATE_PER_SECOND))
     scene.feeder.feed(book[-closing_count() :], None)
     scene.note("all fed")
     _wait_until_committed(scene)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -63,6 +63,7 @@ class Feeder:
         self._clock = clock
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._given_up = threading.Event()
         self.resent = 0
         """Records that were sent again by another producer."""
 
@@ -93,6 +94,12 @@ class Feeder:
         self._thread = None
         if self._failure is not None:
             raise FeedingFailedError(f"feeding failed: {self._failure!r}") from self._failure
+
+    def close(self) -> None:
+        """Give up what is not fed yet."""
+        self._given_up.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self, records: Sequence[PlannedRecord], pace: Pace | None) -> None:
         try:
@@ -126,23 +133,32 @@ class Feeder:
             max_batch_size=_BATCH_BYTES_MAX,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
+        places: dict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         underway: deque[tuple[list[tuple[int, PlannedRecord]], asyncio.Future[Any]]] = deque()
         try:
             await producer.start()
-            while waiting:
+            while waiting and not self._given_up.is_set():
                 tick = self._take_due(waiting, pace, began_ms)
                 for batch in _by_place(tick):
-                    underway.append((batch, asyncio.ensure_future(self._send(producer, batch))))
+                    underway.append((batch, asyncio.ensure_future(self._send(producer, batch, places))))
                 while underway and underway[0][1].done():
                     underway[0][1].result()
                     underway.popleft()
                 await asyncio.sleep(_TICK_SECONDS if pace is not None else 0)
-            while underway:
+            while underway and not self._given_up.is_set():
                 await underway[0][1]
                 underway.popleft()
         finally:
+            if self._given_up.is_set():
+                for _, sent in underway:
+                    sent.cancel()
             await asyncio.gather(*(sent for _, sent in underway), return_exceptions=True)
-            again = [entry for batch, sent in underway if sent.exception() is not None for entry in batch]
+            again = [
+                entry
+                for batch, sent in underway
+                if sent.cancelled() or sent.exception() is not None
+                for entry in batch
+            ]
             waiting.extendleft(sorted(again, key=lambda entry: entry[0], reverse=True))
             await _stop(producer)
 
@@ -159,17 +175,24 @@ class Feeder:
             tick.append(waiting.popleft())
         return tick
 
-    async def _send(self, producer: Any, batch: list[tuple[int, PlannedRecord]]) -> None:
+    async def _send(
+        self,
+        producer: Any,
+        batch: list[tuple[int, PlannedRecord]],
+        places: dict[tuple[str, int], asyncio.Lock],
+    ) -> None:
         topic, partition = self._names.inputs[batch[0][1].topic_index], batch[0][1].partition
         now_ms = self._clock.now_ms()
         acknowledged = []
-        builder = producer.create_batch()
-        for _, record in batch:
-            if builder.append(key=record.key, value=record.value, timestamp=now_ms) is None:
-                acknowledged.append(await producer.send_batch(builder, topic, partition=partition))
-                builder = producer.create_batch()
-                builder.append(key=record.key, value=record.value, timestamp=now_ms)
-        acknowledged.append(await producer.send_batch(builder, topic, partition=partition))
+        # Where the client makes several wait, it does not say who goes first: here whoever came first.
+        async with places[topic, partition]:
+            builder = producer.create_batch()
+            for _, record in batch:
+                if builder.append(key=record.key, value=record.value, timestamp=now_ms) is None:
+                    acknowledged.append(await producer.send_batch(builder, topic, partition=partition))
+                    builder = producer.create_batch()
+                    builder.append(key=record.key, value=record.value, timestamp=now_ms)
+            acknowledged.append(await producer.send_batch(builder, topic, partition=partition))
         await asyncio.gather(*acknowledged)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -67,8 +68,9 @@ class Journal:
         return found
 
     def add(self, cycle: Finished) -> None:
-        """Write one line, behind whatever was cut off before."""
+        """Write one line, in place of whatever was cut off before."""
         content = self.path.read_bytes()
-        begin = b"" if not content or content.endswith(b"\n") else b"\n"
-        with self.path.open("ab") as file:
-            file.write(begin + msgspec.json.encode(cycle) + b"\n")
+        with self.path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+            file.seek(0, os.SEEK_END)
+            file.write(msgspec.json.encode(cycle) + b"\n")

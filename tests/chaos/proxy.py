@@ -28,6 +28,8 @@ from streams.kafka.local import LocalKafka
 
 PRODUCE: Final = 0
 FETCH: Final = 1
+LIST_OFFSETS: Final = 2
+FIND_COORDINATOR: Final = 10
 JOIN_GROUP: Final = 11
 HEARTBEAT: Final = 12
 ADD_PARTITIONS_TO_TXN: Final = 24

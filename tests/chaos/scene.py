@@ -33,26 +33,28 @@ class Scene:
 
     def __init__(
         self,
-        kafka: ProxiedKafka,
+        broker: str,
         folder: Path,
         clock: Clock,
         dice: random.Random,
         *,
-        proxied: bool,
         changes: Mapping[str, Any],
+        kafka: ProxiedKafka | None = None,
+        proxied: bool = False,
     ) -> None:
         """Make the topics; no worker runs yet.
 
         Args:
-            kafka: the cluster.
+            broker: where to connect.
             folder: takes what the workers say.
             clock: the machine's.
             dice: everything that is drawn is drawn here.
-            proxied: whether the workers come by way of the proxies.
             changes: the workers' settings beside those of every cycle.
+            kafka: the cluster, where it may be hurt.
+            proxied: whether the workers come by way of its proxies.
         """
         name = unique("chaos")
-        self.kafka = kafka
+        self._kafka = kafka
         self.dice = dice
         self._timeline = folder / "timeline"
         self._clock = clock
@@ -60,7 +62,7 @@ class Scene:
         self.problems: list[str] = []
         self.settings = msgspec.structs.replace(
             Settings(
-                broker=kafka.direct_servers,
+                broker=broker,
                 topic_prefix=f"{name}.",
                 group_id=name,
                 transactional_id_prefix=name,
@@ -73,12 +75,18 @@ class Scene:
         )
         self.names = TopicNames(self.settings.topic_prefix)
         worker = msgspec.structs.replace(
-            self.settings, broker=kafka.bootstrap_servers if proxied else kafka.direct_servers
+            self.settings, broker=self.kafka.bootstrap_servers if proxied else broker
         )
         self.crew = Crew(environment_of(worker), folder, clock)
-        self.feeder = Feeder(kafka.direct_servers, self.names, clock)
+        self.feeder = Feeder(broker, self.names, clock)
         self._body: tuple[list[PlannedRecord], Pace | None] = ([], None)
         admin.apply(self.settings.broker, self.settings)
+
+    @property
+    def kafka(self) -> ProxiedKafka:
+        """The cluster and its proxies."""
+        assert self._kafka is not None, "these brokers are not to be hurt"
+        return self._kafka
 
     @property
     def cluster(self) -> LocalKafka:
@@ -128,7 +136,8 @@ class Scene:
         self.problems.append(problem)
 
     def close(self) -> None:
-        """End the workers and remove the topics."""
+        """End the feeding and the workers, and remove the topics."""
+        self.feeder.close()
         self.crew.close()
         remove_topics(self.settings.broker, self.settings.topic_prefix)
 

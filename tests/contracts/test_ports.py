@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from streams.kafka.local import Broker
 from streams.ports import FencedError, LogRange, OutputRecord, PortError, PositionLostError, Sink
 from streams.topics import OUTPUT_RECORD_BYTES_MAX
 from tests.support.world import (
+    PATIENCE_SECONDS,
     KafkaWorld,
     MemoryWorld,
     World,
@@ -326,6 +327,89 @@ async def test_a_missing_topic_is_an_error_in_time(make_world: MakeWorld) -> Non
     await sink.close()
 
 
+async def test_only_flush_tells_that_a_record_was_refused(world: World, sinks: Callable[[], Any]) -> None:
+    """Handing over succeeds, and so does the commit: without the waiting in between a lost record is lost in silence."""
+    narrow = f"{world.names.prefix}narrow"
+    await world.create_topic(narrow, batch_bytes_max=1_000)
+    sink = await sinks()
+    await sink.begin()
+    await sink.send(narrow, records(os.urandom(5_000)), 1)
+    await sink.send(world.names.alerts, records(b"arrives"), 1)
+    await sink.commit()
+    await sink.begin()
+    await sink.send(world.names.alerts, records(b"taken back"), 1)
+    await sink.send(narrow, records(os.urandom(5_000)), 1)
+    with pytest.raises(PortError):
+        await sink.flush()
+    await sink.abort()
+
+    assert [values(partition) for partition in await world.read_committed(narrow)] == [[], []]
+    assert values((await world.read_committed(world.names.alerts))[0]) == [b"arrives"]
+
+
+async def test_a_transaction_without_anything_leaves_nothing(world: World, sinks: Callable[[], Any]) -> None:
+    """The broker never hears of it: not even a marker is written, and the next one is as good as ever."""
+    sink = await sinks()
+    await sink.begin()
+    await sink.flush()
+    await sink.commit()
+    await sink.begin()
+    await sink.send(world.names.alerts, records(b"1"), 1)
+    await sink.flush()
+    await sink.commit()
+    logs = world.ports.logs()
+    await logs.start()
+    ranges = await logs.ranges([world.names.alerts], [0])
+    await logs.stop()
+
+    assert ranges[world.names.alerts, 0] == LogRange(0, 2)
+
+
+async def test_what_nobody_ends_in_time_is_taken_back_and_fenced(make_world: MakeWorld) -> None:
+    """Readers go on behind a transaction whose producer stands still, and it cannot commit any more."""
+    world = make_world(transaction_timeout_ms=1_000)
+    sink = world.ports.sink(0)
+    await sink.open()
+    await sink.begin()
+    await sink.send(world.names.alerts, records(b"too late"), 1)
+    await sink.flush()
+    logs = world.ports.logs()
+    await logs.start()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        ends: Mapping[tuple[str, int], int] = {}
+        while ends.get((world.names.alerts, 0)) != 2:
+            await asyncio.sleep(0.05)
+            ends = await logs.readable_ends([world.names.alerts], [0])
+    await logs.stop()
+
+    with pytest.raises(FencedError):
+        await sink.commit()
+    assert values((await world.read_committed(world.names.alerts))[0]) == []
+    await sink.close()
+
+
+async def test_a_fenced_sink_leaves_no_group_offsets(world: World, sinks: Callable[[], Any]) -> None:
+    """Offsets that a zombie has sent, before or after it was fenced, never count."""
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    zombie = await sinks()
+    await zombie.begin()
+    await zombie.send_offsets((7, 7, 7, 7))
+    successor = await sinks()
+    with pytest.raises(FencedError):
+        await zombie.send_offsets((9, 9, 9, 9))
+    await successor.begin()
+    await successor.send_offsets((1, 2, 3, 4))
+    await successor.commit()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while None in (found := await source.committed(0)):  # each feed is asked for apart
+            await source.poll(20)
+    await source.stop()
+
+    assert found == (1, 2, 3, 4)
+
+
 # ---- logs ----------------------------------------------------------------------------------------------------------
 
 
@@ -388,3 +472,35 @@ async def test_a_log_begins_where_retention_left_it(world: World) -> None:
 
     assert ranges[world.names.alerts, 0] == LogRange(2, 3)
     assert read == [b"3"]
+
+
+async def test_a_log_is_read_on_when_the_transaction_in_its_way_has_ended(
+    world: World, sinks: Callable[[], Any]
+) -> None:
+    """What stands behind an open transaction waits for it; what was appended after the reading began is not waited for."""
+    await world.produce(world.names.state, 0, [b"before"], key=b"k")
+    sink = await sinks()
+    await sink.begin()
+    await sink.send(world.names.state, records(b"inside"), 1)
+    await sink.flush()
+    await world.produce(world.names.state, 0, [b"behind"], key=b"k")
+    logs = world.ports.logs()
+    await logs.start()
+    read: list[bytes | None] = []
+    begun = asyncio.Event()
+
+    async def read_all() -> None:
+        async for batch in logs.read(world.names.state, 0):
+            read.extend(record.value for record in batch)
+            begun.set()
+
+    reading = asyncio.create_task(read_all())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await begun.wait()
+        barred = list(read)
+        await sink.commit()
+        await reading
+    await logs.stop()
+
+    assert barred == [b"before"]
+    assert read == [b"before", b"inside", b"behind"]

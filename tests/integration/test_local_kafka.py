@@ -21,6 +21,7 @@ from streams.kafka.local import (
     find_broker,
 )
 from streams.kafka.local.answers import answering_brokers
+from streams.kafka.local.processes import GuardedProcesses
 from tests.support.kafka import create_topic, unique
 from tests.support.processes import processes_naming, wait_until
 
@@ -162,6 +163,22 @@ def test_ctrl_c_reaches_the_owner_and_not_the_broker() -> None:
         assert_nothing_stays(folder)
 
 
+def test_nothing_stays_when_the_guard_does_not_come_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the moment between the folder and the guard who would remove it."""
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("subprocess.Popen", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        GuardedProcesses()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_stays_after_the_guard_itself_is_killed() -> None:
     """Without its guard a broker is killed by the kernel, and closing removes the folder."""
     with pytest.raises(BrokerStartError, match="guard"), LocalKafka() as kafka:  # noqa: PT012 - as above
@@ -184,6 +201,12 @@ def test_a_broker_that_dies_at_start_shows_why() -> None:
         LocalKafka(settings={"num.io.threads": "none"}),
     ):
         pass
+
+
+def test_every_broker_wants_its_proxy() -> None:
+    """Too few proxies are refused before anything is started."""
+    with pytest.raises(ValueError, match="3 brokers want as many proxies, not 1"):
+        LocalKafka(3, proxies=["127.0.0.1:1"])
 
 
 def test_a_named_broker_is_checked_and_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

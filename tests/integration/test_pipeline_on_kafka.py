@@ -302,9 +302,9 @@ def test_sigterm_ends_the_worker_process_in_good_order(broker: Broker, workers: 
         if "task 0 open" in line:
             break
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=60)
 
-    assert process.returncode == 0
+    assert process.returncode == 0, said
 
 
 def test_faust_runs_the_app_as_any_other(broker: Broker, workers: Workers) -> None:
@@ -321,9 +321,9 @@ def test_faust_runs_the_app_as_any_other(broker: Broker, workers: Workers) -> No
         if "task 0 open" in line:
             break
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=60)
 
-    assert process.returncode == 0
+    assert process.returncode == 0, said
 
 
 def test_a_failing_task_ends_the_worker_process(broker: Broker, workers: Workers) -> None:

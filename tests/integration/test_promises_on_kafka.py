@@ -23,7 +23,15 @@ from streams.topics import MESSAGE_BYTES, OUTPUT_RECORD_BYTES_MAX, TopicNames
 from tests.support.fake_engine import FakeEngineMaker
 from tests.support.house import House
 from tests.support.workload import Produced, alerts_of, closing, comparable, events
-from tests.support.world import KafkaWorld, read_kafka, settings_for
+from tests.support.world import (
+    KafkaWorld,
+    assigned,
+    no_handover,
+    poll_records,
+    read_kafka,
+    settings_for,
+    values,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -129,3 +137,26 @@ async def test_offsets_of_a_transaction_that_is_taken_back_never_count(broker: B
 
     assert while_open is None
     assert await group_offset(settings, names.inputs[REPAYMENTS]) is None
+
+
+async def test_events_that_their_producer_took_back_are_never_read(broker: Broker) -> None:
+    """A feed may be transactional itself: what it aborted is no event, and what comes behind is not held up."""
+    settings = settings_for("promise", broker.bootstrap_servers, partitions=1)
+    await asyncio.to_thread(KafkaWorld, settings)
+    topic = TopicNames(settings.topic_prefix).inputs[REPAYMENTS]
+    feeding = KafkaPorts(settings).sink(0)
+    await feeding.open()
+    for value, is_kept in ((b"taken back", False), (b"kept", True)):
+        await feeding.begin()
+        await feeding.send(topic, [OutputRecord(b"borrower-1", value)], 1)
+        await feeding.flush()
+        await (feeding.commit() if is_kept else feeding.abort())
+    await feeding.close()
+    source = KafkaPorts(settings).source()
+    await source.start(no_handover)
+    await assigned(source)
+    source.open(0, (0, 0, 0, 0))
+    read = await poll_records(source, 1)
+    await source.stop()
+
+    assert {place: values(records) for place, records in read.items()} == {(REPAYMENTS, 0): [b"kept"]}

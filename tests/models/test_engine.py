@@ -599,6 +599,26 @@ def test_exposure_never_adds_currencies() -> None:
     assert (exposure.currency, exposure.loan_ids, exposure.outstanding_minor) == ("CNY", ("yuan",), 100_000)
 
 
+def test_a_state_that_only_a_deadline_changed_is_handed_out_too() -> None:
+    """Else a restart would judge the deadline again, and its alert would open a second time."""
+    risk_engine = engine()
+    feed(risk_engine, [loan("2025-01-01", MONTHLY[:1])])
+    changelog = dict(risk_engine.take_output(0).changed)
+    feed(risk_engine, [Heartbeat(event_time_ms=at("2025-02-12", "00:00"))])
+    output = risk_engine.take_output(0)
+    changelog |= output.changed
+
+    restarted = engine()
+    restarted.resume(risk_engine.progress())
+    for borrower_id, record in changelog.items():
+        assert record is not None
+        restarted.restore(borrower_id, record)
+    feed(restarted, [Heartbeat(event_time_ms=at("2025-02-13", "00:00"))])
+
+    assert [alert.status for alert in output.alerts] == ["opened"]
+    assert restarted.take_alerts(0) == []
+
+
 def test_the_output_is_taken_once() -> None:
     """What was handed over is forgotten; the chain goes on."""
     risk_engine = engine()

@@ -17,7 +17,7 @@ from textwrap import fill
 
 from streams.kafka.local import find_broker
 from tests.mutation.catalogue import MUTANTS
-from tests.mutation.machine import ROOT, Mutant, MutationError, Tree, is_on_kafka
+from tests.mutation.machine import Mutant, MutationError, Tree, is_on_kafka
 
 _CONTROL_SECONDS_MAX = 600.0
 _WIDTH = 110
@@ -58,7 +58,7 @@ def control(tree: Tree, tests: Sequence[str]) -> None:
     """
     began = time.monotonic()
     found = tree.run(tests, _CONTROL_SECONDS_MAX)
-    bad = [f"{test}: {outcome}" for test, outcome in found.items() if outcome != "passed"]
+    bad = [f"{test}: {found[test].word} {found[test].why}" for test in found if found[test].word != "passed"]
     if bad:
         raise MutationError("these do not pass in the tree as it is:\n" + "\n".join(bad))
     print(
@@ -67,8 +67,8 @@ def control(tree: Tree, tests: Sequence[str]) -> None:
     )
 
 
-def attempt(tree: Tree, mutant: Mutant, tests: Sequence[str]) -> bool:
-    """Try one mutant and print its row; whether it was caught by all its tests."""
+def attempt(tree: Tree, mutant: Mutant, tests: Sequence[str], *, with_why: bool) -> bool:
+    """Try one mutant and print its rows; whether it was caught by all its tests."""
     began = time.monotonic()
     found = tree.run(tests, mutant.seconds_max, mutant)
     seconds = time.monotonic() - began
@@ -77,9 +77,11 @@ def attempt(tree: Tree, mutant: Mutant, tests: Sequence[str]) -> bool:
         name = mutant.name if place == 0 else ""
         took = f"{seconds:6.1f}" if place == 0 else " " * 6
         path, _, function = test.partition("::")
-        word = {"failed": "", "hung": "(hangs) "}.get(outcome, f"SURVIVED ({outcome}) ")
+        word = {"failed": "", "hung": "(hangs) "}.get(outcome.word, f"SURVIVED ({outcome.word}) ")
         print(f"{name:{width}} | {took} | {word}{Path(path).stem}::{function}", flush=True)
-    return all(outcome in ("failed", "hung") for outcome in found.values())
+        if with_why and outcome.why:
+            print(f"{'':{width}} | {'':6} |     {outcome.why}", flush=True)
+    return all(outcome.word in ("failed", "hung") for outcome in found.values())
 
 
 def show() -> None:
@@ -91,7 +93,7 @@ def show() -> None:
         print("\n".join(f"      {test}" for test in mutant.caught_by))
 
 
-def run(pairs: Sequence[tuple[Mutant, list[str]]]) -> list[str]:
+def run(pairs: Sequence[tuple[Mutant, list[str]]], *, with_why: bool) -> list[str]:
     """Try all; return the names of those that survived."""
     tests = [test for _, own in pairs for test in own]
     with (
@@ -101,7 +103,7 @@ def run(pairs: Sequence[tuple[Mutant, list[str]]]) -> list[str]:
         tree = Tree(Path(folder), environment)
         control(tree, tests)
         print(f"{'mutant':{max(len(mutant.name) for mutant in MUTANTS)}} | {'s':>6} | caught by")
-        return [mutant.name for mutant, own in pairs if not attempt(tree, mutant, own)]
+        return [mutant.name for mutant, own in pairs if not attempt(tree, mutant, own, with_why=with_why)]
 
 
 def main() -> int:
@@ -114,15 +116,16 @@ def main() -> int:
         "--only", action="append", default=[], metavar="NAME", help="this mutant alone; may be repeated"
     )
     parser.add_argument("--without-kafka", action="store_true", help="leave out the tests that need a broker")
+    parser.add_argument("--why", action="store_true", help="print the error of each test that noticed")
     arguments = parser.parse_args()
     if arguments.list:
         show()
         return 0
     try:
         pairs = chosen(arguments.only, with_kafka=not arguments.without_kafka)
-        survivors = run(pairs)
+        survivors = run(pairs, with_why=arguments.why)
     except MutationError as error:
-        print(f"{ROOT.name}: {error}", file=sys.stderr)
+        print(f"mutation: {error}", file=sys.stderr)
         return 1
     print(f"\n{len(pairs) - len(survivors)} of {len(pairs)} mutants caught")
     if survivors:

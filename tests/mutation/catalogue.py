@@ -16,6 +16,8 @@ _PROMISES_ON_KAFKA: Final = "tests/integration/test_promises_on_kafka.py"
 _PORTS: Final = "tests/contracts/test_ports.py"
 _ENGINE: Final = "tests/models/test_engine.py"
 _SOURCE: Final = "tests/streams/test_kafka_source.py"
+_SIMULATED: Final = "tests/simulation/test_simulation.py::test_trouble_changes_nothing[10]"
+"""Ten seeds of the simulation: enough to notice what they stand with below."""
 _FEEDS: Final = "tests/streams/test_feeds.py"
 _REFUSED_RECORD: Final = (
     f"{_PROMISES_ON_KAFKA}::test_nothing_of_a_transaction_is_seen_when_the_broker_refuses_a_record"
@@ -41,13 +43,13 @@ _TRANSACTION: Final = (
 """,
             ),
         ),
-        caught_by=(_FAILED_SEND, _REFUSED_RECORD),
+        caught_by=(_FAILED_SEND, _REFUSED_RECORD, _SIMULATED),
     ),
     Mutant(
         name="no-flush",
         broken="The send futures are never awaited: a record that the broker refuses is lost without a word.",
         edits=(Edit("streams/task.py", "        await self._step(sink.flush())\n", ""),),
-        caught_by=(_FAILED_SEND, _REFUSED_RECORD),
+        caught_by=(_FAILED_SEND, _REFUSED_RECORD, _SIMULATED),
     ),
     Mutant(
         name="kafka-flush-looks-at-nothing",
@@ -94,6 +96,7 @@ _TRANSACTION: Final = (
         caught_by=(
             f"{_PORTS}::test_group_offsets_are_those_of_the_last_commit[memory]",
             f"{_CRASH}[commit-before]",
+            _SIMULATED,
         ),
     ),
     Mutant(
@@ -123,7 +126,7 @@ _TRANSACTION: Final = (
                 "offsets=tuple(self.polled),\n            merge_keys_ms",
             ),
         ),
-        caught_by=(f"{_PIPELINE}::test_crash_after_crash_changes_nothing[0]",),
+        caught_by=(f"{_PIPELINE}::test_crash_after_crash_changes_nothing[0]", _SIMULATED),
     ),
     Mutant(
         name="offsets-of-a-later-instant",
@@ -154,7 +157,10 @@ _TRANSACTION: Final = (
                 "OutputRecord(progress_key(self.number), progress)",
             ),
         ),
-        caught_by=(f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",),
+        caught_by=(
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",
+            _SIMULATED,
+        ),
     ),
     Mutant(
         name="doubtful-commit-tried-again",
@@ -171,22 +177,62 @@ _TRANSACTION: Final = (
 """,
             ),
         ),
-        caught_by=(f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",),
+        caught_by=(
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",
+            _SIMULATED,
+        ),
     ),
     Mutant(
         name="failed-commit-forgotten",
         broken="A commit that failed counts as finished: the engine goes on, and what it had taken out is in no log.",
         edits=(
             Edit(
-                "streams/pipeline.py",
+                "streams/commits.py",
                 "            if not finished.cancelled() and finished.exception() is None:\n",
                 "            if finished.cancelled() or finished.exception() or True:\n",
             ),
         ),
         caught_by=(
-            f"{_CRASH}[commit-before]",
-            f"{_PIPELINE}::test_a_zombie_is_fenced_and_ends",
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[deliver]",
+            f"{_PROMISES}::test_after_a_lost_answer_the_process_ends_and_nothing_is_twice[commit]",
         ),
+    ),
+    Mutant(
+        name="stopped-without-a-commit",
+        broken="A worker that is stopped leaves without committing what it has processed: its successor does all of it again, "
+        "and a planned restart delays alerts.",
+        edits=(Edit("streams/pipeline.py", "            await self._drain()\n", ""),),
+        caught_by=(f"{_PIPELINE}::test_stopping_commits_what_was_processed_and_leaves",),
+    ),
+    Mutant(
+        name="judged-state-not-written",
+        broken="A state that only a deadline has changed is not written: after a restart the deadline is judged again, and "
+        "its alert opens a second time.",
+        edits=(
+            Edit(
+                "models/engine.py",
+                """            return
+        self._changed.add(borrower_id)
+        for signal in SIGNALS_BY_CLOCK[clock]:
+""",
+                """            return
+        for signal in SIGNALS_BY_CLOCK[clock]:
+""",
+            ),
+        ),
+        caught_by=(f"{_ENGINE}::test_a_state_that_only_a_deadline_changed_is_handed_out_too",),
+    ),
+    Mutant(
+        name="rejects-hold-nobody-back",
+        broken="A repayment that could not be read holds nothing back: who may have paid is called all the same.",
+        edits=(
+            Edit(
+                "models/engine.py",
+                "_FAIL_CLOSED_TOPICS: Final = frozenset({REPAYMENTS, SERVICING})\n",
+                "_FAIL_CLOSED_TOPICS: Final[frozenset[int]] = frozenset()\n",
+            ),
+        ),
+        caught_by=(f"{_ENGINE}::test_a_rejected_record_of_repayments_or_servicing_fails_closed",),
     ),
     Mutant(
         name="dead-letters-dropped",
@@ -204,6 +250,31 @@ _TRANSACTION: Final = (
 
 _FENCING: Final = (
     Mutant(
+        name="gates-open-too-early",
+        broken="Partitions are read as soon as they are assigned, before the task is restored and sought.",
+        edits=(
+            Edit(
+                "streams/kafka/source.py",
+                "            self._consumer.pause(partition)\n            self._consumer.seek(partition, 0)\n",
+                "            self._consumer.seek(partition, 0)\n",
+            ),
+        ),
+        caught_by=(f"{_SOURCE}::test_an_assignment_closes_every_gate",),
+    ),
+    Mutant(
+        name="nobody-hands-over",
+        broken="The pipeline is not told that tasks are about to move: running commits are cut off, and what was polled for "
+        "tasks that are gone is still processed.",
+        edits=(
+            Edit(
+                "streams/kafka/source.py",
+                "        assert self._on_handover is not None\n        await self._on_handover()\n",
+                "        assert self._on_handover is not None\n",
+            ),
+        ),
+        caught_by=(f"{_PORTS}::test_members_share_whole_tasks_after_handing_over[kafka]",),
+    ),
+    Mutant(
         name="random-transactional-id",
         broken="Every producer has a transactional id of its own: nobody fences a worker that was stalled, and it commits "
         "beside its successor.",
@@ -220,7 +291,7 @@ _FENCING: Final = (
         caught_by=(
             f"{_PORTS}::test_a_new_sink_fences_the_old_and_ends_its_transaction[memory]",
             f"{_PORTS}::test_a_new_sink_fences_the_old_and_ends_its_transaction[kafka]",
-            f"{_PIPELINE}::test_a_zombie_is_fenced_and_ends",
+            f"{_PORTS}::test_a_fenced_sink_can_send_nothing_either[memory]",
         ),
     ),
     Mutant(
@@ -228,9 +299,9 @@ _FENCING: Final = (
         broken="The changelog is read before the producer is started: what the former holder of the task commits in "
         "between is not in the state that goes on.",
         edits=(
-            Edit("streams/pipeline.py", "                await sink.open()\n", ""),
+            Edit("streams/opening.py", "                await sink.open()\n", ""),
             Edit(
-                "streams/pipeline.py",
+                "streams/opening.py",
                 "                position = await decide_position(\n",
                 "                await sink.open()\n                position = await decide_position(\n",
             ),
@@ -307,8 +378,21 @@ _RESTORE: Final = (
         ),
         caught_by=(
             f"{_PORTS}::test_a_restore_sees_everything_its_predecessor_committed[memory]",
-            f"{_CRASH}[flush-after]",
+            f"{_CRASH}[commit-before]",
+            _SIMULATED,
         ),
+    ),
+    Mutant(
+        name="inputs-read-uncommitted",
+        broken="The input topics are read as they are written: an event that its producer took back is judged.",
+        edits=(
+            Edit(
+                "streams/kafka/source.py",
+                '            isolation_level="read_committed",\n',
+                '            isolation_level="read_uncommitted",\n',
+            ),
+        ),
+        caught_by=(f"{_PROMISES_ON_KAFKA}::test_events_that_their_producer_took_back_are_never_read",),
     ),
     Mutant(
         name="restore-to-the-last-record-kafka",
@@ -362,6 +446,7 @@ _RESTORE: Final = (
         caught_by=(
             f"{_PORTS}::test_only_open_tasks_are_read_from_their_offset_on[memory]",
             f"{_CRASH}[commit-after]",
+            _SIMULATED,
         ),
     ),
     Mutant(
@@ -377,7 +462,9 @@ _RESTORE: Final = (
 """,
             ),
         ),
-        caught_by=(f"{_PIPELINE}::test_missing_group_offsets_are_no_contradiction",),
+        caught_by=(
+            f"{_PROMISES}::test_a_task_goes_on_where_its_state_stands_whatever_became_of_the_groups_offsets[True]",
+        ),
     ),
     Mutant(
         name="back-to-the-processed",
@@ -390,7 +477,7 @@ _RESTORE: Final = (
                 "self._source.open(number, self.tasks[number].offsets)",
             ),
         ),
-        caught_by=(f"{_PIPELINE}::test_a_task_that_comes_straight_back_keeps_its_state",),
+        caught_by=(f"{_PROMISES}::test_a_task_that_comes_straight_back_reads_nothing_twice", _SIMULATED),
     ),
     Mutant(
         name="witnesses-not-compared",
@@ -613,7 +700,7 @@ _STANDSTILL: Final = (
         caught_by=(
             "tests/streams/test_stuck_workers.py::test_a_consumer_that_brings_nothing_ends_the_worker",
         ),
-        seconds_max=60.0,
+        seconds_max=30.0,
     ),
 )
 

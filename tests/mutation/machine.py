@@ -23,12 +23,19 @@ _INTEGRATION: Final = ("tests/integration/", "tests/contracts/", "tests/chaos/")
 """Where tests may need a broker."""
 _TAIL_LINES: Final = 30
 
-Outcome = Literal["failed", "hung", "passed", "not run"]
-_WORST_FIRST: Final[tuple[Outcome, ...]] = ("failed", "hung", "passed")
+_WORST_FIRST: Final = ("failed", "hung", "passed")
 
 
 class MutationError(Exception):
     """The script cannot say anything: the message tells why."""
+
+
+class Outcome(Struct, frozen=True):
+    """What became of a test."""
+
+    word: Literal["failed", "hung", "passed", "not run"]
+    why: str = ""
+    """The first line of the error, where it failed."""
 
 
 class Edit(Struct, frozen=True):
@@ -152,15 +159,17 @@ class Tree:
         """Match what was reported with what was asked for: a test without its parameters failed if one of them did."""
         ended: dict[str, Outcome] = {}
         for line in self._outcomes.read_text().splitlines():
-            test, when, outcome = json.loads(line)
-            if outcome != "passed":
-                ended[test] = "failed"
+            test, when, result, why = json.loads(line)
+            if result != "passed":
+                ended[test] = Outcome("failed", why)
             elif when == "setup":
-                ended[test] = "hung"  # until its call is reported
+                ended[test] = Outcome("hung")  # until its call is reported
             elif when == "call":
-                ended[test] = "passed"
+                ended[test] = Outcome("passed")
         found: dict[str, Outcome] = {}
         for test in asked:
             own = [ended[one] for one in ended if one == test or one.startswith(f"{test}[")]
-            found[test] = next((worst for worst in _WORST_FIRST if worst in own), "not run")
+            found[test] = min(
+                own, key=lambda outcome: _WORST_FIRST.index(outcome.word), default=Outcome("not run")
+            )
         return found

@@ -24,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note how a phase of a test ended."""
+    """Note how a phase of a test ended, and what a failed one said last."""
+    said = report.longreprtext.splitlines() if report.failed else []
+    why = next((line for line in said if line.startswith("E ")), "")
     with Path(os.environ[FILE_VARIABLE]).open("a", encoding="utf-8") as file:
-        file.write(json.dumps([report.nodeid, report.when, report.outcome]) + "\n")
+        file.write(json.dumps([report.nodeid, report.when, report.outcome, why[1:].strip()]) + "\n")

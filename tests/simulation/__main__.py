@@ -54,20 +54,25 @@ def schedule(result: Result) -> str:
 
 
 def table(results: list[Result]) -> str:
-    """By kind of trouble: in how many seeds it struck, and how often."""
-    seeds: Counter[str] = Counter()
-    times: Counter[str] = Counter()
-    for result in results:
-        seeds.update(result.fired.keys())
-        times.update(result.fired)
-    lines = [f"{'trouble':<16}{'seeds':>8}{'times':>8}"]
-    lines += [f"{kind:<16}{seeds[kind]:>8}{times[kind]:>8}" for kind in sorted(times)]
+    """By kind of trouble, and by step where it strikes at one: in how many seeds, and how often."""
+    lines = [f"{'trouble':<32}{'seeds':>8}{'times':>8}"]
+    lines += _rows([result.fired for result in results])
+    lines += ["", *_rows([result.fired_at_steps for result in results])]
     failed = sum(bool(result.failures) for result in results)
     lines.append(
         f"{len(results)} seeds, {sum(result.events for result in results)} records, "
         f"{sum(result.alerts for result in results)} alerts: {failed} failed"
     )
     return "\n".join(lines)
+
+
+def _rows(counted: list[dict[str, int]]) -> list[str]:
+    seeds: Counter[str] = Counter()
+    times: Counter[str] = Counter()
+    for counts in counted:
+        seeds.update(counts.keys())
+        times.update(counts)
+    return [f"{kind:<32}{seeds[kind]:>8}{times[kind]:>8}" for kind in sorted(times)]
 
 
 if __name__ == "__main__":

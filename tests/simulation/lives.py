@@ -76,7 +76,7 @@ def life(dice: Random, borrower_id: str) -> Iterator[Told]:
         yield from _queries(teller)
     if dice.random() < 0.3:
         yield from _serviced(teller)
-    if dice.random() < 0.03:
+    if dice.random() < 0.08:
         yield Told(SERVICING, BorrowerErased(**teller.at(dice.randrange(DAYS))))
 
 

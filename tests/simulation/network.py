@@ -22,6 +22,8 @@ class Trace:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.fired: Counter[str] = Counter()
+        self.fired_at_steps: Counter[str] = Counter()
+        """By kind and step."""
 
     def note(self, said: str) -> None:
         self.lines.append(f"{asyncio.get_running_loop().time() * 1000:9.1f} ms  {said}")
@@ -48,6 +50,10 @@ class Weather:
         self.healed = True
         self._due.clear()
         self.away_until_ms = 0
+
+    def go_away(self, for_ms: int) -> None:
+        """Let nobody reach the broker for a while."""
+        self.away_until_ms = _now_ms() + for_ms
 
     def meet(self, step: str) -> AtStep | None:
         """Count a step; return the trouble that waits there."""
@@ -157,8 +163,7 @@ class ProcessNetwork:
     def _arrive(self, effect: Callable[[], T], answer: asyncio.Future[T], kind: str | None) -> None:
         """A request is at the broker, whatever has become of its sender meanwhile."""
         if self._weather.is_away:
-            if not answer.done():
-                _later(self._weather.back_in_ms + _BACK_AGAIN_MS, self._arrive, effect, answer, kind)
+            _later(self._weather.back_in_ms + _BACK_AGAIN_MS, self._send_again, effect, answer, kind)
             return
         result: T | None = None
         error: Exception | None = None
@@ -172,10 +177,16 @@ class ProcessNetwork:
         if kind != "answer lost":
             _later(self._weather.latency_ms(), _answer, answer, result, error)
 
+    def _send_again(self, effect: Callable[[], T], answer: asyncio.Future[T], kind: str | None) -> None:
+        """What found no broker is sent anew when one is there, by a client that still wants it."""
+        if not answer.done():
+            self._arrive(effect, answer, kind)
+
     def _meet(self, step: str) -> AtStep | None:
         trouble = self._weather.meet(step)
         if trouble is None:
             return None
+        self._weather.trace.fired_at_steps[f"{trouble.kind} {step}"] += 1
         self._weather.trace.fire(trouble.kind, f"{self.name} at {step} number {trouble.occurrence}")
         if trouble.kind == "crash before":
             self._die()

@@ -173,7 +173,8 @@ def _at_step(dice: Random) -> AtStep:
 
 
 def _at_time(dice: Random, workers: int) -> AtTime:
-    kind: TimedTrouble = dice.choice(get_args(TimedTrouble))
+    # Zombies are the rarest that come to anything, and the worst.
+    kind: TimedTrouble = dice.choice((*get_args(TimedTrouble), "expel", "freeze"))
     for_ms = {
         "broker away": dice.choice((200, 700, 1_500)),
         "freeze": dice.choice((300, 1_100, 1_800)),

@@ -57,6 +57,10 @@ class Process:
         self._source = source
         self._main: asyncio.Task[None] | None = None
         self.ended = False
+        self.in_good_order = False
+        """Whether it has ended as it should."""
+        self._is_zombie = False
+        """Expelled, and not told yet."""
 
     async def run(self) -> None:
         """Live until the end, whatever it is.
@@ -76,8 +80,11 @@ class Process:
         # What a process leaves running ends with it.
         self.network.on_death = lambda: None
         self.network.kill()
+        if self._main.cancelled():
+            raise UnexpectedEndError(f"{self.name}: the pipeline was cancelled, and not by its death")
         error = self._main.exception()
         if error is None:
+            self.in_good_order = True
             trace.note(f"{self.name} ended in good order")
             return
         trace.note(f"{self.name} ended: {type(error).__name__}: {error}")
@@ -86,12 +93,18 @@ class Process:
             trace.fired["fenced"] += 1
         if isinstance(error, PipelineError) and "stood still" in str(error):
             trace.fired["stood still"] += 1
+        elif isinstance(cause, PositionLostError) and self._is_zombie:
+            trace.fired["zombie left behind"] += 1
         elif not isinstance(cause, PortError) or isinstance(cause, PositionLostError):
             raise UnexpectedEndError(f"{self.name}: {error!r}") from error
 
     def kill(self) -> None:
         """SIGKILL."""
         self.network.kill()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.pipeline.stop()
 
     def freeze(self, for_ms: int) -> None:
         """SIGSTOP, and SIGCONT after a while: longer than the session, and the group has gone on without it."""
@@ -110,9 +123,10 @@ class Process:
 
     def learn(self) -> None:
         """A heartbeat is answered: no member any more. The client then hands over and joins anew."""
-        member = self._around.ports.group.holds(self._source)
-        if not (self.ended or self.network.dead or self.network.frozen or member) and self._source.member_id:
+        can_learn = not (self.ended or self.network.dead or self.network.frozen)
+        if can_learn and self._is_zombie:
             self._around.trace.note(f"{self.name} learns that it is no member any more")
+            self._is_zombie = False
             self._learning = asyncio.create_task(self._source.rejoin())
 
     def thaw(self) -> None:
@@ -126,6 +140,7 @@ class Process:
         if self._around.ports.group.holds(self._source):
             self._around.trace.note(f"{self.name} is expelled from the group {why}")
             self._around.ports.group.expel(self._source)
+            self._is_zombie = True
 
     def _died(self) -> None:
         if self._main is not None:
@@ -159,15 +174,11 @@ class Worker:
             if not self._retired:
                 await asyncio.sleep((20 + self._around.weather.pick_ms(200)) / 1000)
 
-    def stop(self) -> None:
-        """SIGTERM: the process ends in good order, and is started again."""
-        if self.process is not None:
-            self.process.pipeline.stop()
-
     def retire(self) -> None:
         """SIGTERM, and no further life."""
         self._retired = True
-        self.stop()
+        if self.process is not None:
+            self.process.stop()
 
 
 def _later(delay_ms: float, call: Callable[..., object], *arguments: object) -> None:

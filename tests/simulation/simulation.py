@@ -21,8 +21,9 @@ from streams.ports import EngineMaker
 from streams.settings import Settings
 from streams.topics import TopicNames
 from tests.simulation.network import Trace, Weather
-from tests.simulation.plan import HEALED_AT_MS, PRODUCING_MS, AtTime, Plan, draw_plan
+from tests.simulation.plan import HEALED_AT_MS, PRODUCING_MS, Plan, draw_plan
 from tests.simulation.processes import MakePipeline, Process, Surroundings, Worker
+from tests.simulation.strikes import Strikes
 from tests.simulation.verdict import judge
 from tests.simulation.workload import Written, workload
 from tests.support.fake_engine import FakeEngineMaker
@@ -35,7 +36,6 @@ _CONSUMED_WITHIN_MS: Final = 30_000
 _LOOK_EVERY_MS: Final = 100
 _RULES: Final = Rules(default_policy())
 _CARD: Final = expert_prior()
-_HOUR_MS: Final = 3_600_000
 
 
 class Result(Struct, frozen=True):
@@ -44,6 +44,8 @@ class Result(Struct, frozen=True):
     plan: Plan
     failures: list[str]
     fired: dict[str, int]
+    """How often which trouble struck, and what came of it."""
+    fired_at_steps: dict[str, int]
     trace: list[str]
     events: int
     alerts: int
@@ -66,7 +68,6 @@ class _Simulation:
         self._ports.create_topics()
         self._trace = Trace()
         self._weather = Weather(plan, self._trace)
-        self._dice = Random(f"broker {plan.seed}")
         self._log: list[list[list[MemoryRecord]]] = [
             [[] for _ in self._names.inputs] for _ in range(plan.partitions)
         ]
@@ -76,7 +77,8 @@ class _Simulation:
             self._ports, self._settings, self._clock, maker, self._weather, self._trace, make_pipeline
         )
         self._workers: list[Worker] = []
-        self._guests: list[Worker] = []
+        self._everybody: list[Worker] = []
+        """The workers, and the guests of the time of trouble."""
         self._failures: list[str] = []
 
     async def run(self) -> Result:
@@ -85,12 +87,15 @@ class _Simulation:
             self._write(workload(Random(f"input {self._plan.seed}"), self._plan.partitions))
         )
         self._workers = [Worker(number, self._around, self._settings) for number in range(self._plan.workers)]
-        for trouble in self._plan.at_times:
-            _later(trouble.at_ms, self._strike, trouble)
+        strikes = Strikes(
+            self._around, self._broker, self._clock, self._workers, Random(f"strikes {self._plan.seed}")
+        )
+        strikes.schedule(self._plan.at_times)
         try:
             await asyncio.sleep(HEALED_AT_MS / 1000)
             await writing
-            self._heal()
+            strikes.heal()
+            self._everybody = [*self._workers, *strikes.guests]
             await self._consumed()
             await self._retire()
             await self._finish()
@@ -102,7 +107,8 @@ class _Simulation:
         return Result(
             plan=self._plan,
             failures=self._failures,
-            fired=dict(self._trace.fired),
+            fired=self._fired(),
+            fired_at_steps=dict(self._trace.fired_at_steps),
             trace=self._trace.lines,
             events=sum(len(records) for feeds in self._log for records in feeds),
             alerts=alerts,
@@ -123,74 +129,7 @@ class _Simulation:
             await asyncio.sleep(PRODUCING_MS / _WRITES / 1000)
         self._trace.note(f"all {len(records)} records are written")
 
-    # ---- trouble at an instant -----------------------------------------------------------------------------------
-
-    def _strike(self, trouble: AtTime) -> None:
-        kind, for_ms = trouble.kind, trouble.for_ms
-        worker = self._workers[trouble.worker]
-        process = worker.process
-        if process is None or process.ended:
-            process = None
-        match kind:
-            case "kill" if process is not None:
-                self._trace.fire(kind, process.name)
-                process.kill()
-            case "stop" if process is not None:
-                self._trace.fire(kind, process.name)
-                worker.stop()
-            case "freeze" if process is not None:
-                self._trace.fire(kind, f"{process.name} for {for_ms} ms")
-                process.freeze(for_ms)
-            case "expel" if process is not None:
-                self._trace.fire(kind, f"{process.name}, learns of it after {for_ms} ms")
-                process.expel(for_ms)
-            case "join":
-                self._trace.fire(kind, f"a guest for {for_ms} ms")
-                guest = Worker(10 + len(self._guests), self._around, self._settings)
-                self._guests.append(guest)
-                _later(for_ms, guest.retire)
-            case "broker away":
-                self._trace.fire(kind, f"for {for_ms} ms")
-                self._weather.away_until_ms = asyncio.get_running_loop().time() * 1000 + for_ms
-            case "late markers":
-                self._trace.fire(kind, f"for {for_ms} ms")
-                self._broker.marker_delay_ms = lambda: self._dice.choice((0, 5, 60, 300))
-                _later(for_ms, self._be_prompt)
-            case "late offsets":
-                self._trace.fire(kind, f"for {for_ms} ms")
-                self._broker.offsets_delay_ms = lambda: self._dice.choice((0, 20, 400, 900))
-                _later(for_ms, self._be_prompt)
-            case "compact":
-                self._trace.fire(kind, "changelog; and of the inputs what is consumed is deleted")
-                self._compact()
-            case "clock":
-                self._clock.start_ms += self._dice.choice((-_HOUR_MS, _HOUR_MS))
-                self._trace.fire(kind, f"the wall clock says {self._clock.now_ms()}")
-            case _:
-                self._trace.note(f"{kind}: worker {trouble.worker} is not there")
-
-    def _be_prompt(self) -> None:
-        self._broker.marker_delay_ms = self._broker.offsets_delay_ms = lambda: 0
-
-    def _compact(self) -> None:
-        for partition in range(self._plan.partitions):
-            self._broker.log(self._names.state, partition).compact()
-            self._broker.log(self._names.borrower_risk, partition).compact()
-            for topic in self._names.inputs:
-                consumed = self._broker.committed(self._settings.group_id, topic, partition)
-                if consumed is not None:
-                    self._broker.log(topic, partition).delete_before(consumed)
-
     # ---- the end -------------------------------------------------------------------------------------------------
-
-    def _heal(self) -> None:
-        self._trace.note("--- everything heals")
-        self._weather.heal()
-        self._be_prompt()
-        for worker in (*self._workers, *self._guests):
-            if worker.process is not None:
-                worker.process.thaw()
-                worker.process.learn()
 
     async def _consumed(self) -> None:
         """Wait until everything is committed that does not wait for more.
@@ -224,21 +163,26 @@ class _Simulation:
 
     async def _retire(self) -> None:
         """Stop everybody in good order."""
-        everybody = [*self._workers, *self._guests]
-        for worker in everybody:
+        for worker in self._everybody:
             worker.retire()
         async with asyncio.timeout(_CONSUMED_WITHIN_MS / 1000):
-            await asyncio.gather(*(worker.running for worker in everybody))
+            await asyncio.gather(*(worker.running for worker in self._everybody))
 
     async def _finish(self) -> None:
         """Let one last worker take what waits for more that will not come."""
         settings = msgspec.structs.replace(self._settings, until_end=True)
-        if self._plan.clock == "event":
-            async with asyncio.timeout(_CONSUMED_WITHIN_MS / 1000):
-                await Process("the last", self._around, settings).run()
+        if self._plan.clock == "wall":
+            return
+        async with asyncio.timeout(_CONSUMED_WITHIN_MS / 1000):
+            last = Process("the last", self._around, settings)
+            await last.run()
+            while not last.in_good_order:
+                # A request of the time of trouble may still arrive, and fence it.
+                last = Process("the very last", self._around, settings)
+                await last.run()
 
     def _raise_unexpected_ends(self) -> None:
-        for worker in (*self._workers, *self._guests):
+        for worker in self._everybody:
             if worker.running.done():
                 worker.running.result()
 
@@ -273,13 +217,15 @@ class _Simulation:
                     )
         return ends
 
+    def _fired(self) -> dict[str, int]:
+        timed_out = self._broker.transactions_timed_out
+        return dict(self._trace.fired) | ({"transaction timed out": timed_out} if timed_out else {})
+
     def _not_handled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self._failures.append(f"nobody handled: {context.get('message')}: {context.get('exception')!r}")
+        """An error in a callback; of tasks that nobody asks any more the collector tells, whenever it comes by."""
+        if "never retrieved" not in context["message"]:
+            self._failures.append(f"nobody handled: {context['message']}: {context.get('exception')!r}")
 
 
 class StuckError(Exception):
     """All trouble is over, and yet nothing moves."""
-
-
-def _later(delay_ms: float, call: Any, *arguments: object) -> None:
-    asyncio.get_running_loop().call_later(delay_ms / 1000, call, *arguments)

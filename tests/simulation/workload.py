@@ -17,9 +17,12 @@ from models.events import TOPICS, Heartbeat
 from streams.partitioner import partition_of
 from tests.simulation.lives import DAYS, START_MS, Told, life
 
-_BEATS_EVERY_DAYS: Final = 6
+_BEATS_EVERY_DAYS: Final = 9
 """Heartbeats of every partition: without one from each topic, `clock = "event"` lets nothing go."""
-_JITTER_MS: Final = 3 * DAY_MS
+_CLOSING_DAYS: Final = (120, 121)
+"""After the beginning of the last ordinary day: behind every event, however late it came."""
+_JITTER_MS: Final = 6 * DAY_MS
+"""How far an event may stand behind its place: its merge key is then that of the one before it."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -42,7 +45,7 @@ class _Placed(NamedTuple):
 def workload(dice: Random, partitions: int) -> list[Written]:
     """Everything that is written, in the order of writing."""
     placed: list[_Placed] = []
-    for number in range(dice.randint(8, 18)):
+    for number in range(dice.randint(8, 16)):
         for told in life(dice, f"borrower-{number}"):
             placed.extend(_deliveries(dice, told, partitions))
     placed.extend(_poison(dice, partitions))
@@ -66,7 +69,7 @@ def _deliveries(dice: Random, told: Told, partitions: int) -> Iterator[_Placed]:
     if dice.random() < 0.01:
         value = value[: dice.randrange(len(value))]
     record = Written(told.feed, partition_of(key, partitions), key, value, place_ms)
-    if dice.random() < 0.05:
+    if dice.random() < 0.15:
         place_ms += dice.randrange(_JITTER_MS)
     yield _Placed(place_ms, record)
     while dice.random() < 0.05:
@@ -103,7 +106,7 @@ def _heartbeats(partitions: int) -> Iterator[_Placed]:
     for day in range(0, DAYS, _BEATS_EVERY_DAYS):
         at_ms = START_MS + day * DAY_MS
         yield from _beat(at_ms, at_ms - 3 * HOUR_MS, partitions)
-    for closing in (20, 21):
+    for closing in _CLOSING_DAYS:
         at_ms = START_MS + (DAYS + closing) * DAY_MS
         yield from _beat(at_ms, at_ms, partitions)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,9 +13,9 @@ from streams.memory.virtual_time import run_virtual
 from streams.partitioner import partition_of
 from streams.pipeline import PipelineError
 from streams.ports import PortError
-from streams.progress import decode_progress, progress_key
-from tests.support.house import PARTITIONS, House
-from tests.support.workload import Produced, comparable
+from streams.progress import decode_progress, is_progress_key, progress_key
+from tests.support.house import PARTITIONS, House, until
+from tests.support.workload import Produced, closing, comparable, events
 
 T = TypeVar("T")
 COUNT = 600
@@ -39,6 +40,11 @@ def assert_equal(house: House, oracle: House) -> None:
     ]
     assert len(house.dead_letters()) == len(oracle.dead_letters())
     assert house.states() == oracle.states()
+
+
+def borrowers_of(house: House) -> dict[bytes, bytes | None]:
+    """The last state of every borrower, without the progress records: those know how the log was cut into runs."""
+    return {key: value for key, value in house.states().items() if key and not is_progress_key(key)}
 
 
 def test_nothing_of_a_transaction_is_seen_when_one_of_its_sends_fails() -> None:
@@ -122,3 +128,70 @@ def test_a_task_is_fenced_before_its_changelog_is_read() -> None:
     assert by_task[0] == ""
     assert len(by_task) == PARTITIONS + 1
     assert all("read" in of_task for of_task in by_task[1:])
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_task_goes_on_where_its_state_stands_whatever_became_of_the_groups_offsets(
+    *, forgotten: bool
+) -> None:
+    """They expire after a week without a worker: nothing is read a second time for that, and nothing is left out."""
+
+    async def main() -> House:
+        house = House()
+        house.load(1, COUNT)
+        await house.worker().run()
+        if forgotten:
+            for topic in house.names.inputs:
+                for task in range(PARTITIONS):
+                    house.broker.set_committed("forewarn", topic, task, None)
+        house.load(2, COUNT)
+        await house.worker().run()
+        return house
+
+    async def oracle() -> House:
+        house = House()
+        house.load(1, COUNT)
+        house.load(2, COUNT)
+        await house.worker().run()
+        return house
+
+    found, expected = run_virtual(main()), run_virtual(oracle())
+
+    assert comparable(found.alerts()) == comparable(expected.alerts())
+    assert borrowers_of(found) == borrowers_of(expected)
+
+
+def test_a_task_that_comes_straight_back_reads_nothing_twice() -> None:
+    """What it had polled and not yet processed it still holds: reading goes on behind that."""
+    records = [*events(1, COUNT, PARTITIONS)]
+    ahead = [record for record in records if record.feed != REPAYMENTS]
+
+    async def main() -> House:
+        house = House(until_end=False)
+        house.produce(ahead)  # without repayments everything waits, polled
+        first = house.worker()
+        running = asyncio.create_task(first.run())
+        await until(lambda: house.metrics.total("polled") == len(ahead))
+        second = house.worker()
+        joining = asyncio.create_task(second.run())
+        await until(lambda: len(second.tasks) == PARTITIONS // 2)
+        house.produce(record for record in records if record.feed == REPAYMENTS)
+        house.produce(closing(COUNT, PARTITIONS))
+        await asyncio.sleep(60)
+        for worker in (first, second):
+            worker.stop()
+        await asyncio.gather(running, joining)
+        return house
+
+    async def oracle() -> House:
+        house = House()
+        house.produce(ahead)
+        house.produce(record for record in records if record.feed == REPAYMENTS)
+        house.produce(closing(COUNT, PARTITIONS))
+        await house.worker().run()
+        return house
+
+    found, expected = run_virtual(main()), run_virtual(oracle())
+
+    assert comparable(found.alerts()) == comparable(expected.alerts())
+    assert borrowers_of(found) == borrowers_of(expected)

@@ -6,20 +6,26 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+import msgspec
 import pytest
 
 from models.alerts import ChainHead
 from models.borrower import encode_borrower, new_borrower
 from models.engine import EngineProgress
+from models.risk.scorecard import expert_prior
 from models.rulebook import SINCE_EVER_MS, Adopted, Span
+from streams.bootstrap import RiskEngineMaker
 from streams.memory.broker import MemoryRecord
 from streams.memory.virtual_time import VirtualClock, run_virtual
 from streams.metrics import GaugeName, PlainMetrics
-from streams.ports import LogRange
+from streams.partitioner import partition_of
+from streams.pipeline import Pipeline
+from streams.ports import EngineMaker, LogRange, Logs
 from streams.progress import Progress, encode_progress, progress_key
 from streams.restore import Changelog, Position, RestoreError, fill_engine, read_changelog
 from streams.topics import TopicNames
-from tests.support.events import engine
+from tests.support.events import engine, rules
+from tests.support.house import PARTITIONS, House
 
 NAMES = TopicNames("p-")
 TASK = 3
@@ -179,3 +185,26 @@ def test_a_key_that_is_no_borrowers_id_is_named() -> None:
     """Keys are UTF-8; anything else was written by somebody else."""
     with pytest.raises(RestoreError, match=r"partition 3, offset 2, key b'\\xc3\('"):
         filled([*book(0), (b"\xc3(", b"x")])
+
+
+def test_a_worker_with_a_damaged_record_ends_before_it_reads_anything() -> None:
+    """Gate shut, nothing written: the input stays where it was."""
+
+    async def main() -> int:
+        house = House()
+        partition = partition_of(b"b-1", PARTITIONS)
+        sound = encode_borrower(new_borrower(5))
+        house.broker.produce(house.names.state, partition, b"b-1", sound[:-1] + b"\x7f")
+        own = msgspec.structs.replace(PROGRESS, task=partition, partition_count=PARTITIONS)
+        house.broker.produce(house.names.state, partition, progress_key(partition), encode_progress(own))
+        house.load(1, 50)
+
+        async def prepare(logs: Logs) -> EngineMaker:
+            return RiskEngineMaker(rules(), expert_prior())
+
+        worker = Pipeline(house.ports, prepare, house.settings, house.clock, house.metrics)
+        with pytest.raises(RestoreError, match=f"partition {partition}, offset 0, key b'b-1'"):
+            await worker.run()
+        return len(house.broker.read_committed(house.names.state)[partition])
+
+    assert run_virtual(main()) == 2

@@ -14,7 +14,7 @@ from streams.memory.virtual_time import run_virtual
 from streams.pipeline import Pipeline, PipelineError
 from streams.ports import Assignment, Fetched, Logs, PortError, Sink, Source
 from tests.support.house import House, until
-from tests.support.workload import BASE_MS, Produced, event_bytes
+from tests.support.workload import BASE_MS, Produced, event_bytes, heartbeat_bytes
 
 T = TypeVar("T")
 COUNT = 400
@@ -200,6 +200,32 @@ def test_a_worker_without_work_lives_on(clock: str) -> None:
         return seen
 
     assert virtual(main()) == [[]] * 3
+
+
+@pytest.mark.parametrize("probe_interval_ms", [10, 500, 1_000])
+def test_following_the_time_of_day_is_no_standstill(probe_interval_ms: int) -> None:
+    """Partitions that are idle while their feed lives have nothing to commit, however often their watermarks move."""
+
+    async def main() -> list[str]:
+        house = House(
+            **LIMITS | {"unready_after_ms": 3_000, "progress_timeout_ms": 10_000},
+            clock="wall",
+            feed_probe_interval_ms=probe_interval_ms,
+            feed_return_grace_ms=0,
+        )
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        for number in range(300):
+            house.produce([Produced(1, 0, None, heartbeat_bytes(house.clock.now_ms() + number))])
+            await asyncio.sleep(0.2)
+        assert not running.done()
+        assert house.maker.engines[2].advanced
+        reasons = worker.reasons_not_ready
+        worker.stop()
+        await running
+        return reasons
+
+    assert virtual(main()) == []
 
 
 def test_waiting_for_a_silent_topic_is_no_standstill() -> None:

@@ -18,7 +18,7 @@ from streams.memory.broker import MemoryBroker
 from streams.memory.ports import MemoryPorts
 from streams.ports import Assignment, Headers, Ports, RawRecord, Source
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import MESSAGE_BYTES, TopicNames
 from tests.support.kafka import unique
 
 PATIENCE_SECONDS = 60.0
@@ -52,6 +52,10 @@ class World(Protocol):
         """Let retention delete."""
         ...
 
+    async def create_topic(self, topic: str, batch_bytes_max: int) -> None:
+        """Make a topic of as many partitions as there are tasks, which refuses larger batches."""
+        ...
+
 
 class MemoryWorld:
     """Everything in this process."""
@@ -81,6 +85,9 @@ class MemoryWorld:
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         self.broker.log(topic, partition).delete_before(offset)
+
+    async def create_topic(self, topic: str, batch_bytes_max: int) -> None:
+        self.broker.create_topic(topic, self.settings.partitions, batch_bytes_max)
 
 
 class KafkaWorld:
@@ -122,6 +129,21 @@ class KafkaWorld:
             admin.close()
 
         await asyncio.to_thread(delete)
+
+    async def create_topic(self, topic: str, batch_bytes_max: int) -> None:
+        wanted = {
+            "num_partitions": self.settings.partitions,
+            "replication_factor": 1,
+            "configs": {MESSAGE_BYTES: str(batch_bytes_max)},
+        }
+
+        def create() -> None:
+            admin = KafkaAdminClient(bootstrap_servers=self.settings.broker)
+            admin.create_topics({topic: wanted})
+            admin.wait_for_topics([topic])
+            admin.close()
+
+        await asyncio.to_thread(create)
 
 
 async def read_kafka(settings: Settings, topic: str) -> list[list[RawRecord]]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import Final
 
@@ -29,12 +30,21 @@ class GuardedProcesses:
     def __init__(self) -> None:
         """Make the folder and the guard who will remove it."""
         self.folder = Path(tempfile.mkdtemp(prefix="forewarn-kafka-"))
+        # The guard removes it. But Ctrl-C at the terminal may kill the guard's fork before it has a session of its own.
+        self._removal = weakref.finalize(self, _remove, self.folder, os.getpid())
         self._complaints = self.folder / "guard.log"
         self._lock = threading.Lock()
+        try:
+            self._guard = self._start_guard()
+        except BaseException:
+            self._removal()
+            raise
+
+    def _start_guard(self) -> subprocess.Popen[bytes]:
         # Nothing but the standard library (-I -S): up in 30 ms. A session of its own: see the guard.
         command = [sys.executable, "-I", "-S", str(_GUARD), str(self.folder), str(os.getpid())]
         with self._complaints.open("wb") as complaints:
-            self._guard = subprocess.Popen(  # noqa: S603 - this very interpreter, a file of our own
+            return subprocess.Popen(  # noqa: S603 - this very interpreter, a file of our own
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -92,3 +102,9 @@ class GuardedProcesses:
     def _why_dead(self) -> str:
         said = self._complaints.read_text() if self._complaints.is_file() else "(its folder is gone, too)"
         return f"the brokers' guard process died: {said}"
+
+
+def _remove(folder: Path, owner_pid: int) -> None:
+    """Remove the folder when its owner ends, not when a fork of the owner does."""
+    if os.getpid() == owner_pid:
+        shutil.rmtree(folder, ignore_errors=True)
