@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pytest
 
+from models.rulebook import Adopted
 from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryLogs, MemoryPorts, MemorySource
 from streams.memory.virtual_time import run_virtual
 from streams.pipeline import Pipeline, PipelineError
 from streams.ports import Assignment, Fetched, Logs, PortError, Sink, Source
+from tests.support.fake_engine import FakeEngine, FakeEngineMaker
 from tests.support.house import House, until
 from tests.support.workload import BASE_MS, Produced, event_bytes, heartbeat_bytes
 
@@ -59,6 +61,23 @@ class HangingSink:
         await asyncio.Event().wait()
 
 
+class ReviewingEngine(FakeEngine):
+    """An engine whose watermark changes a borrower as it moves, as a deadline or a review does."""
+
+    def advance(self, feed: int, watermark_ms: int) -> None:
+        super().advance(feed, watermark_ms)
+        self._append("b", f"{feed}:{watermark_ms}")
+
+
+class ReviewingEngineMaker(FakeEngineMaker):
+    """Makes them."""
+
+    def __call__(
+        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+    ) -> FakeEngine:
+        return ReviewingEngine(task, belongs)
+
+
 class UnansweredLogs(MemoryLogs):
     """Logs of a broker that stops answering."""
 
@@ -91,7 +110,7 @@ class FaultyPorts(MemoryPorts):
 
     def sink(self, task: int) -> Sink:
         sink = super().sink(task)
-        return HangingSink(sink) if self.parts.get("hanging") else sink
+        return HangingSink(sink) if task in self.parts.get("hanging", ()) else sink
 
     def logs(self) -> Logs:
         make = self.parts.get("logs", MemoryLogs)
@@ -139,12 +158,32 @@ def test_a_commit_that_never_comes_back_ends_the_worker() -> None:
     async def main() -> tuple[str, float]:
         house = House(**LIMITS)
         house.load(1, COUNT)
-        return await ended(house, house.worker(FaultyPorts(house, hanging=True)))
+        return await ended(house, house.worker(FaultyPorts(house, hanging=range(house.settings.partitions))))
 
     said, seconds = virtual(main())
 
     assert "what was processed is not committed" in said
     assert 90 <= seconds <= 100
+
+
+def test_a_commit_of_what_time_alone_changed_ends_the_worker_as_well() -> None:
+    """A task that had no event, only a watermark that follows the time of day, has to get on with its commit, too."""
+
+    async def main() -> str:
+        house = House(
+            **LIMITS | {"unready_after_ms": 3_000, "progress_timeout_ms": 10_000},
+            clock="wall",
+            feed_return_grace_ms=0,
+        )
+        house.maker = ReviewingEngineMaker()
+        ending = asyncio.create_task(ended(house, house.worker(FaultyPorts(house, hanging=(2,)))))
+        for number in range(300):
+            house.produce([Produced(1, 0, None, heartbeat_bytes(house.clock.now_ms() + number))])
+            await asyncio.sleep(0.2)
+        said, _ = await ending
+        return said
+
+    assert "task 2: what was processed is not committed" in virtual(main())
 
 
 def test_a_broker_that_stays_away_ends_an_idle_worker() -> None:
