@@ -211,12 +211,10 @@ _TRANSACTION: Final = (
         edits=(
             Edit(
                 "models/engine.py",
-                """            return
-        self._changed.add(borrower_id)
+                """        self._changed.add(borrower_id)
         for signal in SIGNALS_BY_CLOCK[clock]:
 """,
-                """            return
-        for signal in SIGNALS_BY_CLOCK[clock]:
+                """        for signal in SIGNALS_BY_CLOCK[clock]:
 """,
             ),
         ),
