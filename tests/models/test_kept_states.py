@@ -18,7 +18,9 @@ from models.borrower import (
     check_record,
     decode_borrower,
     encode_borrower,
+    new_borrower,
 )
+from models.signal_table import SIGNALS
 from tests.models.keep_states import (
     ROOT,
     alerts_after,
@@ -80,9 +82,11 @@ def test_the_kept_borrowers_have_everything() -> None:
     """No kind of evidence is missing from the proof."""
     borrowers = [decode_borrower(borrower_id, record) for borrower_id, record in PRESENT.records.items()]
 
+    nothing = new_borrower(0)
     for field in Borrower.__struct_fields__:
-        assert any(getattr(borrower, field) for borrower in borrowers), field
+        assert any(getattr(borrower, field) != getattr(nothing, field) for borrower in borrowers), field
     episodes = [episode for borrower in borrowers for episode in borrower.episodes]
+    assert {SIGNALS[episode.signal].name for episode in episodes} == {kind.name for kind in SIGNALS}
     loans = [loan for borrower in borrowers for loan in borrower.loans.values()]
     assert {(episode.closed_ms is None, episode.retracted) for episode in episodes} == {
         (True, False),
