@@ -262,6 +262,20 @@ def test_a_guarantors_payment_ends_it_as_compensated() -> None:
     )
 
 
+def test_it_ends_as_the_miss_did_with_which_it_opened() -> None:
+    """Not as the earlier one, which was made good on another loan."""
+    events: list[Event] = [
+        loan("2025-01-01", [(FIRST, 100_000)]),
+        loan("2025-01-01", [(SECOND, 100_000)], loan_id="l-2"),
+        paid("2025-01-20", 100_000),
+        paid("2025-05-20", 100_000, loan_id="l-2", payer="guarantor"),
+    ]
+
+    assert of_relapse(run(events, until="2025-06-30"))[-1] == (
+        "2025-05-20 12:00 relapse resolved watch compensated"
+    )
+
+
 def test_a_payment_in_time_that_is_learnt_late_retracts_it() -> None:
     """The first instalment had been paid on its due date: the second miss is the first."""
     dues = [(FIRST, 100_000), (SECOND, 100_000)]
