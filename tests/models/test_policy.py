@@ -42,6 +42,18 @@ NUMBERS = [
 ]
 
 
+_UNITS = (
+    r"(local )?days\b|local hour\b|minutes of event time\b|minor units\b|fraction\b|probability\b|pairs\b|spells past due\b|"
+    r"promises to pay\b|missed payments\b|(failed )?contact attempts\b|distinct new institutions\b"
+)
+"""What the numbers of a policy count."""
+_SOURCES = (
+    r"house practice|blueprint, section|the lender|state council|civil code|basel|ifrs 9|nfra|yinbaojianbanfa|yinjianfa|"
+    r"gb/t \d|cfr \d|cfpb|ecb|iso 4217"
+)
+"""Who stands for a default: a rule, a publication, the design, or ourselves."""
+
+
 # ---- the packaged default ----------------------------------------------------------------------------------------
 
 
@@ -64,12 +76,43 @@ def test_the_default_says_what_the_blueprint_says() -> None:
     assert (policy.contact.earliest_hour, policy.contact.latest_hour) == (8, 22)
 
 
-def test_every_key_of_the_default_says_its_unit_or_meaning() -> None:
-    """Each line that sets a key ends in a comment of some words."""
+def documented() -> dict[tuple[str, ...], tuple[str, str]]:
+    """What the packaged file says of each key it sets: behind it, and with it in the lines above and below that belong to it."""
+    said: dict[tuple[str, ...], tuple[str, str]] = {}
+    section: tuple[str, ...] = ()
+    above: list[str] = []
     for line in default_policy_text().splitlines():
-        if re.match(r"[a-z_]+ = ", line):
-            _, _, comment = line.partition(" #")
-            assert len(comment.strip()) >= 4, line
+        key = re.match(r"([a-z0-9_]+) = ", line)
+        if key:
+            behind = line.partition(" #")[2].strip()
+            said[*section, key[1]] = behind, " ".join([*above, behind])
+        elif re.match(r" +#", line):
+            last = next(reversed(said))
+            said[last] = said[last][0], said[last][1] + line
+        if header := re.match(r"\[(.+)\]", line):
+            section = tuple(header[1].split("."))
+        above = [*above, line] if line.startswith("#") else []
+    return said
+
+
+DOCUMENTED = documented()
+
+
+def test_the_default_sets_every_key_on_a_line_of_its_own() -> None:
+    """So that each has its words; the steps of a severity share theirs."""
+    assert {path if path in DOCUMENTED else path[:-1] for path, _ in DEFAULTS} == DOCUMENTED.keys()
+
+
+@pytest.mark.parametrize("path", DOCUMENTED, ids=".".join)
+def test_every_key_of_the_default_says_unit_and_source(path: tuple[str, ...]) -> None:
+    """A number begins with its unit, anything else says what it means; and somebody stands for the default."""
+    behind, all_said = DOCUMENTED[path]
+    is_number = any(path == known[: len(path)] for known, _ in NUMBERS)
+
+    if is_number:
+        assert re.match(_UNITS, behind), behind
+    assert len(behind.split()) >= 3, behind
+    assert re.search(_SOURCES, all_said, re.IGNORECASE), all_said
 
 
 def test_the_default_holds_every_key_of_the_policy() -> None:
