@@ -18,7 +18,7 @@ class Signal(Protocol):
     """One early warning as the engine drives it.
 
     A subject is a loan id, or None for a signal that is about the borrower. `at_ms` is the instant to judge as of:
-    evidence with a later event time does not count. `before_midnight` is set for a deadline: what happens at
+    evidence with a later event time does not count. `deadline` is set where time alone asks: what happens at
     that very instant belongs to the day that begins.
     """
 

@@ -34,7 +34,7 @@ def voided(risk_engine: RiskEngine, target: str, feed: int = REPAYMENTS, number:
 
 def test_a_refused_record_that_is_taken_back_holds_no_more() -> None:
     """The open alert says so, naming what released it."""
-    (alert,) = voided(held_engine("e-9"), "e-9")
+    (alert,) = voided(held_engine("refused-9"), "refused-9")
 
     assert (alert.status, alert.recommendation.actionable, alert.recommendation.hold) == (
         "updated",
@@ -53,16 +53,16 @@ def test_a_record_without_a_readable_id_is_taken_back_by_its_place() -> None:
 
 def test_the_hold_lasts_until_the_last_record_is_settled() -> None:
     """Two are missing: taking back one of them changes nothing yet."""
-    risk_engine = held_engine("e-9", None)
+    risk_engine = held_engine("refused-9", None)
 
-    assert voided(risk_engine, "e-9", number=1) == []
+    assert voided(risk_engine, "refused-9", number=1) == []
     assert len(voided(risk_engine, nameless("repayments", 70), number=2)) == 0
     assert len(voided(risk_engine, nameless("repayments", 71), number=3)) == 1
 
 
 def test_records_beyond_those_remembered_are_taken_back_together() -> None:
     """They have one name among them."""
-    names = [f"e-{number}" for number in range(INCOMPLETE_RECORDS_MAX + 5)]
+    names = [f"refused-{number}" for number in range(INCOMPLETE_RECORDS_MAX + 5)]
     risk_engine = held_engine(*names)
 
     for number, name in enumerate(names):
@@ -72,16 +72,16 @@ def test_records_beyond_those_remembered_are_taken_back_together() -> None:
 
 def test_servicing_may_take_back_and_fund_flows_may_not() -> None:
     """Only where a refused record holds can one be taken back."""
-    risk_engine = held_engine("e-9")
+    risk_engine = held_engine("refused-9")
 
-    assert voided(risk_engine, "e-9", FUND_FLOWS, number=1) == []
-    assert len(voided(risk_engine, "e-9", SERVICING, number=2)) == 1
+    assert voided(risk_engine, "refused-9", FUND_FLOWS, number=1) == []
+    assert len(voided(risk_engine, "refused-9", SERVICING, number=2)) == 1
 
 
 def test_taking_back_twice_is_taking_back_once() -> None:
     """The same release again is a duplicate; another of the same record finds nothing."""
-    risk_engine = held_engine("e-9")
+    risk_engine = held_engine("refused-9")
 
-    assert len(voided(risk_engine, "e-9", number=1)) == 1
-    assert voided(risk_engine, "e-9", number=1) == []
-    assert voided(risk_engine, "e-9", number=2) == []
+    assert len(voided(risk_engine, "refused-9", number=1)) == 1
+    assert voided(risk_engine, "refused-9", number=1) == []
+    assert voided(risk_engine, "refused-9", number=2) == []
