@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, HOUR_MS
 from models.events import FUND_FLOWS, Event, EventVoided, FundFlow, LoanOpened, Repayment
+from models.ledger import close
 from models.outflows import (
     LATE_DAYS,
     TRACKS_MAX,
@@ -422,6 +423,14 @@ def test_paying_up_ends_it() -> None:
     )
     loans = loans_of(one_loan(DUE))
     assert resolution(loans, at("2025-06-14"), NOW_MS, RULES) == "passed"
+
+
+def test_of_two_loans_the_end_that_is_no_payment_is_told() -> None:
+    """One paid up, one sold: somebody else has the money to look for."""
+    loans = loans_of(one_loan(DUE), one_loan(DUE, loan_id="l-2"), paid("2025-06-14", 100_000))
+    close(loans["l-2"], ended("2025-06-14", "sold", loan_id="l-2"), RULES)
+
+    assert resolution(loans, at("2025-06-12"), NOW_MS, RULES) == "sold"
 
 
 def test_a_returned_transfer_retracts() -> None:

@@ -29,7 +29,7 @@ from models.income_level import REMEMBERED_DAYS, monthly_income
 from models.obligations import enters_month_day, month_later
 from models.rules import Rules
 from models.signals.over_indebtedness import judge, next_deadline_ms, resolution
-from tests.support.events import at, ended, event_id, flow, loan, paid, rules, run, story
+from tests.support.events import at, ended, event_id, flow, loan, local, paid, rules, run, story
 from tests.support.means import by_time, day_number, days_before, income_of, loans_of, monthly_pay
 
 RULES = rules()
@@ -208,6 +208,23 @@ def test_currencies_are_kept_apart() -> None:
     assert found(owed=[*up_to_date(300_000), *up_to_date(300_000, loan_id="l-2", currency="USD")]) is None
 
 
+@pytest.mark.parametrize(
+    ("dollars_earned", "currency", "ratio"),
+    [(1_000_000, "CNY", 0.6), (600_000, "CNY", 0.6), (500_000, "USD", 0.72)],
+)
+def test_of_two_currencies_the_worse_is_told(dollars_earned: int, currency: str, ratio: float) -> None:
+    """And where both are as bad, the first by name."""
+    owed = [*up_to_date(600_000), *up_to_date(360_000, loan_id="l-2", currency="USD")]
+    in_dollars = monthly_pay("2025-01-10", 6, dollars_earned, currency="USD", account_id="acc-2")
+    finding = found(owed=owed, income=income_of(*monthly_pay("2025-01-10", 6, 1_000_000), *in_dollars))
+
+    assert finding is not None
+    assert (finding.reasons[0].evidence["currency"], finding.reasons[0].evidence["ratio"]) == (
+        currency,
+        ratio,
+    )
+
+
 # ---- debts elsewhere -------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +312,18 @@ def test_own_platforms_and_unnamed_payments_do_not_count() -> None:
     assert regular_repayments(evidence, "CNY", TODAY, (), own) == (0, 0)
 
 
+@pytest.mark.parametrize(("now", "is_elsewhere"), [("11:59", True), ("12:00", False), ("12:01", False)])
+def test_a_platform_is_an_own_one_from_the_opening_of_the_first_loan_on(
+    now: str, *, is_elsewhere: bool
+) -> None:
+    """Before that very instant, what it was paid is a debt elsewhere."""
+    first_there = loan("2025-06-15", [], event_time_ms=at("2025-06-15"), loan_id="l-2", platform_id="p2p-1")
+    flows = [repaid("2025-05-12", 300_000), repaid("2025-06-12", 300_000)]
+    finding = found(0, *flows, owed=[*up_to_date(300_000), first_there], now_ms=at("2025-06-15", now))
+
+    assert (finding is not None) == is_elsewhere
+
+
 def test_repayments_of_today_count_from_tomorrow_on() -> None:
     """As of midnights, like all that is seen on accounts."""
     flows = [repaid("2025-05-12", 100), repaid("2025-06-15", 100)]
@@ -350,6 +379,37 @@ def test_the_reason_can_be_checked_line_by_line() -> None:
         "一个月内本机构应还 3,000.00 CNY，他处应还 2,500.00 CNY（所见还款）：占可识别月收入 10,000.00 CNY 的 55 %"
         "（达到 50 % 即为此级别）。"
     )
+
+
+# ---- deadlines -------------------------------------------------------------------------------------------------------
+
+
+def next_look(*due: tuple[str, int], elsewhere: CreditSummary | None = None) -> str | None:
+    """The day at whose beginning a loan of these instalments is looked at again, as of 15 June."""
+    loans = loans_of(loan("2025-01-15", due))
+    evidence = DebtEvidence() if elsewhere is None else debts_of(elsewhere)
+    due_ms = next_deadline_ms(loans, evidence, PAY, NOW_MS, RULES)
+    return None if due_ms is None else local(due_ms)
+
+
+@pytest.mark.parametrize(
+    ("due", "looked_at"),
+    [
+        ("2025-06-15", "2025-06-16 00:00"),
+        ("2025-06-16", "2025-06-17 00:00"),
+        ("2025-07-15", "2025-06-16 00:00"),
+    ],
+)
+def test_a_look_is_due_when_an_instalment_leaves_or_enters_the_month(due: str, looked_at: str) -> None:
+    """The day after its due date, and the first day from which to the same day of the next month it lies."""
+    assert next_look((due, 600_000)) == looked_at
+
+
+def test_debts_just_high_enough_to_keep_an_alert_are_watched_until_they_lapse() -> None:
+    """At 45 % of the income an open alert stays: when the summary is too old it must end."""
+    watched = [next_look(elsewhere=summary("2025-05-01", minor)) for minor in (450_000, 449_999)]
+
+    assert watched == ["2025-06-16 00:00", "2025-07-26 00:00"]
 
 
 # ---- the life of an alert --------------------------------------------------------------------------------------------

@@ -89,6 +89,14 @@ def test_coverage_sets_the_severity(balance_minor: int, severity: Severity | Non
     assert severity_of(found(told("2025-06-17", balance_minor))) == severity
 
 
+def test_of_instalments_as_badly_covered_the_first_is_told() -> None:
+    """That is the one to act on."""
+    finding = found(told("2025-06-17", 0), owed=[one_loan("2025-06-19"), one_loan(DUE, loan_id="l-2")])
+
+    assert finding is not None
+    assert finding.reasons[0].evidence["due_date"] == "2025-06-19"
+
+
 @pytest.mark.parametrize(
     ("day", "severity"), [("2025-06-17", Severity.WARNING), ("2025-06-18", Severity.SERIOUS)]
 )
@@ -528,6 +536,9 @@ def test_a_resolution_names_what_ended_it() -> None:
     assert resolution(far, poor, opened_ms, at("2025-06-15", "13:00"), RULES) == "sold"
     both = loans_of(one_loan(DUE), paid("2025-06-18", 100_000))
     assert resolution(both, poor, opened_ms, at("2025-06-18"), RULES) == "paid"
+    both |= loans_of(one_loan(DUE, loan_id="l-2"))
+    close(both["l-2"], ended("2025-06-18", "sold", loan_id="l-2"), RULES)
+    assert resolution(both, poor, opened_ms, at("2025-06-18"), RULES) == "sold"
 
 
 # ---- laws ------------------------------------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from models.alerts import Alert, Finding, Severity
 from models.calendars import DAY_MS, HOUR_MS
 from models.engine import RiskEngine
 from models.events import ContactAttempted, Event, LoanOpened, Repayment, RepaymentReversed
-from models.ledger import Loan, open_loan, pay, reverse
+from models.ledger import Loan, open_loan, pay, reverse, take_on
 from models.rules import Rules
 from models.servicing import ServicingEvidence
-from models.signals.unreachable import judge, next_deadline_ms, past_due_since_ms
+from models.signals.unreachable import judge, next_deadline_ms, past_due_since_ms, resolution
 from tests.support.events import (
     at,
     bounced,
@@ -30,6 +30,7 @@ from tests.support.events import (
     local,
     paid,
     rules,
+    snapshot,
     story,
 )
 from tests.support.servicing import contact, promise
@@ -185,6 +186,16 @@ def test_attempts_count_from_the_midnight_that_ends_the_due_date() -> None:
     assert severity_of([contact("2025-02-12", time="00:00"), *calls(4, 4)], override=grace) == Severity.WATCH
 
 
+def test_a_loan_taken_on_past_due_counts_from_that_very_instant_on() -> None:
+    """What the book says of it is known with it."""
+    told = snapshot("2025-02-20", overdue=100_000, days=10)
+    loans = {"l-1": take_on(told, RULES)}
+    taken_on_ms = loans["l-1"].opened_ms
+
+    assert past_due_since_ms(loans, taken_on_ms - 1, RULES, deadline=False) is None
+    assert past_due_since_ms(loans, taken_on_ms, RULES, deadline=False) == at("2025-02-11", "00:00")
+
+
 def test_a_payment_of_the_oldest_instalment_begins_the_count_anew() -> None:
     """Who pays is not out of reach, though the next instalment is past due by now."""
     two = loan("2025-01-01", [(DUE, 100_000), ("2025-03-10", 100_000)])
@@ -263,6 +274,24 @@ def test_payments_count_from_the_promise_to_the_end_of_its_grace(
     assert (
         severity_of([promise("2025-02-12", "2025-02-15", 50_000)], events=events) is not None
     ) == is_broken
+
+
+def test_a_payment_of_the_last_millisecond_keeps_a_promise() -> None:
+    """The midnight that would break it knows what came before."""
+    end_ms = at("2025-02-17", "00:00")
+    evidence = evidence_of([promise("2025-02-12", "2025-02-15", 50_000)])
+    loans = loans_of([LOAN, paid("2025-02-16", 50_000, event_time_ms=end_ms - 1)])
+
+    assert judge(evidence, loans, end_ms, RULES, deadline=True) is None
+
+
+def test_a_promise_is_not_looked_at_again_once_it_is_too_old() -> None:
+    """The end of its window is the last instant that time brings."""
+    evidence = evidence_of([promise("2025-02-12", "2025-02-15", 50_000)])
+    over_ms = at("2025-05-18", "00:00")
+
+    assert next_deadline_ms(evidence, {}, over_ms - 1, RULES) == over_ms
+    assert next_deadline_ms(evidence, {}, over_ms, RULES) is None
 
 
 def test_parts_of_several_loans_add_up() -> None:
@@ -395,6 +424,17 @@ def test_it_opens_rises_and_resolves_when_the_borrower_is_reached() -> None:
         "2025-02-21 12:09 unreachable escalated warning",
         "2025-02-25 12:00 unreachable resolved warning",
     ]
+
+
+@pytest.mark.parametrize(("answered", "how"), [("11:59", "passed"), ("12:00", None), ("12:01", None)])
+def test_an_answer_counts_from_the_instant_on_at_which_the_alert_opened(
+    answered: str, how: str | None
+) -> None:
+    """An earlier one is not what ended it."""
+    answer = contact("2025-02-20", "reached", answered)
+    ended_as = resolution(evidence_of([answer]), loans_of([LOAN]), at("2025-02-20"), at("2025-02-21"), RULES)
+
+    assert ended_as == how
 
 
 def test_it_resolves_as_paid_when_nothing_is_past_due() -> None:
