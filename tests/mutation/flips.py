@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Final
@@ -48,7 +49,7 @@ class Flip(Struct, frozen=True, kw_only=True):
 
 def flips_of(path: Path) -> list[Flip]:
     """Every flip of a module, by line."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(_text(path))
     found = [flip for name, node in _functions(tree) for flip in _flips_in(path.stem, name, node)]
     if outside := _count_of_signs(tree) - len({(one.function, one.place, one.link) for one in found}):
         raise MutationError(f"{path}: {outside} comparisons outside any function, which this cannot flip")
@@ -58,11 +59,17 @@ def flips_of(path: Path) -> list[Flip]:
 def put_in(module: ModuleType, flip: Flip) -> None:
     """Flip a comparison of a module that is in use, for this process."""
     path = Path(module.__file__ or "")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(_text(path))
     node = dict(_functions(tree))[flip.function]
     _set_sign(_comparisons(node)[flip.place], flip.link, flip.choice)
     code = _code_of(compile(tree, str(path), "exec"), flip.function)
     _function(module, flip.function).__code__ = code
+
+
+@cache
+def _text(path: Path) -> str:
+    """As it was when first asked for: what is in use does not change with its file either."""
+    return path.read_text(encoding="utf-8")
 
 
 def _functions(
