@@ -22,6 +22,7 @@ SignalName = Literal[
     "fund_misuse",
     "asset_flight",
     "relapse",
+    "linked_distress",
 ]
 Status = Literal["opened", "escalated", "eased", "updated", "resolved", "retracted"]
 Resolution = Literal["paid", "rescheduled", "compensated", "written_off", "sold", "cancelled", "passed"]

@@ -21,6 +21,7 @@ from models.fund_use import FundUseEvidence
 from models.income import IncomeEvidence
 from models.institutions import InstitutionEvidence
 from models.ledger import Loan
+from models.links import LinkEvidence
 from models.outflows import OutflowEvidence
 from models.recent_ids import RecentIds
 from models.rollovers import RolloverEvidence
@@ -83,6 +84,8 @@ class Borrower(Struct, array_like=True):
     """Voids whose target has not come; the newest."""
     rollovers: RolloverEvidence = msgspec.field(default_factory=RolloverEvidence)
     fund_use: FundUseEvidence = msgspec.field(default_factory=FundUseEvidence)
+    links: LinkEvidence | None = None
+    """Few borrowers have any."""
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from models import combinations, erasure, evidence
+from models import combinations, erasure, evidence, levels, links
 from models.alerts import Alert, ChainHead, link
 from models.borrower import (
     CLOCKS,
@@ -31,6 +31,7 @@ from models.borrower import (
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import open_episode
 from models.events import (
+    LINKED_RISK,
     REPAYMENTS,
     SERVICING,
     TOPICS,
@@ -44,6 +45,7 @@ from models.events import (
     Origin,
 )
 from models.evidence import NOTHING, Noted
+from models.levels import Announcer
 from models.lifecycle import Lifecycle, Occasion
 from models.limits import (
     INCOMPLETE_RECORDS_MAX,
@@ -51,13 +53,15 @@ from models.limits import (
     REMEMBERED_IDS_PER_GENERATION,
     REVIEWED_AT_ONCE_MAX,
 )
+from models.links import LinkedState, LinkMessage, Outgoing, Watch
 from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
 from models.rejects import StateReason
 from models.risk.scorecard import Scorecard
 from models.rulebook import MINUTE_MS, REVIEW_MINUTES, Adopted, Rulebook, review_minute
 from models.rules import Rules
-from models.signal_table import SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import LINKED_DISTRESS, SIGNALS, SIGNALS_BY_CLOCK
+from models.signals import linked_distress
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
 _REVIEW: Final = ""
@@ -84,6 +88,8 @@ class EngineOutput(Struct, frozen=True):
     """Borrower id to state record; None where the borrower is forgotten."""
     risks: dict[str, BorrowerRisk | None]
     """Borrower id to the record for `borrower-risk`, for those whose alerts moved; None where the borrower is erased."""
+    messages: list[Outgoing] = []
+    """For linked borrowers, in order."""
 
 
 def _anyone(borrower_id: str) -> bool:
@@ -118,7 +124,9 @@ class RiskEngine:
         self._alerts: list[Alert] = []
         self._changed: set[str] = set()
         self._publisher = Publisher(self._book, card, self._alerts)
-        self._lifecycle = Lifecycle(self._book, self._publisher)
+        self._messages: list[Outgoing] = []
+        self._announcer = Announcer(self._book, self._messages)
+        self._lifecycle = Lifecycle(self._book, self._publisher, self._announcer)
         self._follow_rules()
 
     # ---- what comes in -------------------------------------------------------------------------------------------
@@ -189,6 +197,25 @@ class RiskEngine:
         for clock, target_ms in targets.items():
             self._watermarks_ms[clock] = target_ms
 
+    def hear(self, receiver: str, message: LinkMessage, offset: int) -> None:
+        """Take a message of a linked borrower: it counts from now on, whatever the watermarks.
+
+        Told twice, or late, it changes nothing; one to nobody is counted.
+
+        Args:
+            receiver: a borrower of this partition.
+            message: as it was handed out, here or elsewhere.
+            offset: of its record.
+        """
+        if receiver not in self._borrowers and (
+            isinstance(message, LinkedState) or not self._belongs(receiver)
+        ):
+            self.counts["link.nobody"] += 1
+        elif isinstance(message, Watch):
+            self._hear_watch(receiver, message)
+        else:
+            self._hear_state(receiver, message, offset)
+
     # ---- what goes out -------------------------------------------------------------------------------------------
 
     def take_alerts(self, detected_at_ms: int) -> list[Alert]:
@@ -209,7 +236,14 @@ class RiskEngine:
             known = self._borrowers.get(borrower_id)
             changed[borrower_id] = encode_borrower(known) if isinstance(known, Borrower) else known
         self._changed.clear()
-        return EngineOutput(self.take_alerts(detected_at_ms), changed, self._publisher.take_risks())
+        alerts, risks = self.take_alerts(detected_at_ms), self._publisher.take_risks()
+        return EngineOutput(alerts, changed, risks, self.take_messages())
+
+    def take_messages(self) -> list[Outgoing]:
+        """Hand over the messages for linked borrowers, and forget them."""
+        messages = self._messages.copy()
+        self._messages.clear()
+        return messages
 
     def progress(self) -> EngineProgress:
         """What `resume` needs; complete only right after `take_output`."""
@@ -490,6 +524,7 @@ class RiskEngine:
         """Close what is open and forget everything, as the law may demand; stale deadlines find nobody."""
         occasion = Occasion(event_time_ms, event_time_ms, origin)
         erasure.close_alerts(borrower_id, borrower, occasion, self._publisher)
+        self._announcer.take_leave(borrower_id, borrower, self._partition, event_time_ms)
         self._borrowers.pop(borrower_id, None)
         self._publisher.forget(borrower_id)
         self.counts["borrowers_erased"] += 1
@@ -524,6 +559,11 @@ class RiskEngine:
     ) -> None:
         """Judge a signal that an event touched; behind a deadline that has not passed yet, the judgement waits."""
         signal, subject = touched
+        if signal == LINKED_DISTRESS:
+            self._judge_linked(
+                borrower_id, borrower, event_time_ms, origin, is_correction=noted.rewrites_past
+            )
+            return
         clock = SIGNALS[signal].clock
         at_ms = max(
             event_time_ms, noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]
@@ -561,10 +601,14 @@ class RiskEngine:
         """Judge all signals of a clock as of a deadline."""
         self._changed.add(borrower_id)
         for signal in SIGNALS_BY_CLOCK[clock]:
+            if signal == LINKED_DISTRESS and borrower.links is not None and due_ms < borrower.links.judged_ms:
+                continue
             feed = SIGNALS[signal].feed
             occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
             for subject in SIGNALS[signal].subjects(borrower):
                 self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
+        if borrower.links is not None:
+            self._announcer.announce(borrower_id, borrower, due_ms, due_ms)
         borrower.judged_ms[clock] = max(borrower.judged_ms[clock], due_ms)
         self._schedule(borrower_id, borrower, clock)
         self._judge_pending(borrower_id, borrower, clock)
@@ -600,6 +644,10 @@ class RiskEngine:
                 elif borrower.episodes:
                     end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
                     due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
+        if borrower.links is not None:
+            due_ms = min(
+                due_ms, levels.next_fall_ms(borrower, after_ms, self._book.of(borrower, None, after_ms))
+            )
         if self._reviews:
             due_ms = min(due_ms, self._book.review_ms(borrower_id, self._watermarks_ms[clock]))
         if due_ms != borrower.deadlines_ms[clock]:
@@ -619,6 +667,62 @@ class RiskEngine:
                 standing.append((review_ms, _REVIEW))
             self._deadlines.rebuild(clock, standing)
 
+    # ---- linked borrowers ----------------------------------------------------------------------------------------
+
+    def _hear_watch(self, borrower_id: str, watch: Watch) -> None:
+        """Note who watches, and answer. Who is watched and not known yet gets a picture that holds nothing else."""
+        borrower = self._known(borrower_id) or self._touch(borrower_id, NEVER)
+        if borrower.links is None:
+            borrower.links = links.LinkEvidence()
+        self._changed.add(borrower_id)
+        if not links.take_watch(borrower.links, watch):
+            self.counts["link.too-many-watchers"] += 1
+        elif watch.on:
+            at_ms = max(self._watermarks_ms[HIGHEST], 0)
+            self._announcer.answer(borrower_id, borrower, watch, at_ms)
+            self._schedule(borrower_id, borrower, HIGHEST, no_later_than_ms=borrower.deadlines_ms[HIGHEST])
+        elif borrower.first_event_ms == NEVER and not borrower.links.watchers:
+            self._borrowers.pop(borrower_id)
+
+    def _hear_state(self, borrower_id: str, state: LinkedState, offset: int) -> None:
+        borrower = self._known(borrower_id)
+        assert borrower is not None, borrower_id
+        evidence = borrower.links or links.LinkEvidence()
+        since_ms = links.since_ms(evidence, state.source)
+        heard = links.hear(evidence, state)
+        if heard != "news":
+            self.counts[f"link.{heard}"] += 1
+            return
+        self._changed.add(borrower_id)
+        event_time_ms = max(state.cause_time_ms, since_ms)
+        origin = Origin(LINKED_RISK, self._partition, offset, None)
+        self._judge_linked(borrower_id, borrower, event_time_ms, origin)
+
+    def _judge_linked(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        event_time_ms: int,
+        origin: Origin,
+        *,
+        is_correction: bool = False,
+    ) -> None:
+        """Ask whom to ask, and judge `linked_distress` at once: it waits for no deadline, and its time is nobody else's."""
+        evidence = borrower.links
+        assert evidence is not None, borrower_id
+        for watched, on in links.reconcile(evidence):
+            watch = Watch(borrower_id, watched.relation, on=on, watcher_partition=self._partition)
+            self._messages.append(Outgoing(watched.linked_id, watched.partition, watch))
+        evidence.judged_ms = max(event_time_ms, self._watermarks_ms[HIGHEST], evidence.judged_ms)
+        occasion = Occasion(evidence.judged_ms, event_time_ms, origin)
+        episode = open_episode(borrower.episodes, LINKED_DISTRESS, None)
+        rules = self._book.of(borrower, None, evidence.judged_ms)
+        if is_correction and episode is not None and linked_distress.judge(evidence, rules) is None:
+            self._lifecycle.retract(borrower_id, borrower, episode, occasion)
+        else:
+            self._lifecycle.judge(borrower_id, borrower, LINKED_DISTRESS, None, occasion)
+        self._schedule(borrower_id, borrower, HIGHEST, no_later_than_ms=borrower.deadlines_ms[HIGHEST])
+
     # ---- borrowers -----------------------------------------------------------------------------------------------
 
     def _known(self, borrower_id: str) -> Borrower | None:
@@ -634,6 +738,8 @@ class RiskEngine:
             known = self._borrowers[borrower_id] = new_borrower(event_time_ms)
             for minutes in self._reviews.values():
                 minutes[review_minute(borrower_id)].append(borrower_id)
+        elif known.first_event_ms == NEVER:
+            known.first_event_ms = event_time_ms
         if self._reviews:
             self._await_review(borrower_id, known)
         return known

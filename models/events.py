@@ -288,6 +288,8 @@ class BorrowerLinked(_Event, frozen=True, kw_only=True, gc=False, tag="borrower_
 
     linked_borrower_id: Identifier
     relation: Relation
+    linked_partition: int | None = None
+    """Never sent: where ids are replaced on the way in, the partition that the linked one's own id told."""
 
 
 class BorrowerUnlinked(_Event, frozen=True, kw_only=True, gc=False, tag="borrower_unlinked"):
@@ -295,6 +297,8 @@ class BorrowerUnlinked(_Event, frozen=True, kw_only=True, gc=False, tag="borrowe
 
     linked_borrower_id: Identifier
     relation: Relation
+    linked_partition: int | None = None
+    """As above."""
 
 
 class RestrictionListed(_Event, frozen=True, kw_only=True, gc=False, tag="restriction_listed"):
@@ -365,10 +369,15 @@ TYPES_BY_TOPIC: Final[dict[Topic, tuple[type[Struct], ...]]] = {
 """Which types a topic may carry."""
 
 
+LinkedRisk = Literal["linked-risk"]
+LINKED_RISK: Final[LinkedRisk] = "linked-risk"
+"""The topic of what linked borrowers tell each other: no events, and outside their order."""
+
+
 class Origin(Struct, frozen=True, array_like=True, gc=False):
     """Where an event was read: topic, partition, offset. In files the offset counts delivered lines."""
 
-    topic: Topic
+    topic: Topic | LinkedRisk
     partition: int
     offset: int
     event_id: str | None

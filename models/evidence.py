@@ -7,7 +7,18 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from models import balances, debts, fund_use, income, institutions, ledger, outflows, rollovers, servicing
+from models import (
+    balances,
+    debts,
+    fund_use,
+    income,
+    institutions,
+    ledger,
+    links,
+    outflows,
+    rollovers,
+    servicing,
+)
 from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.episodes import open_episode
@@ -21,6 +32,8 @@ from models.events import (
     AlertReviewed,
     AlertSnoozed,
     BorrowerEvent,
+    BorrowerLinked,
+    BorrowerUnlinked,
     ContactAttempted,
     CreditAccountOpened,
     CreditQuery,
@@ -41,7 +54,6 @@ from models.events import (
     RestrictionLifted,
     RestrictionListed,
     ScheduleChanged,
-    Topic,
 )
 from models.limits import AWAITED_VOIDS_MAX, CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
 from models.recent_ids import Acquaintance, fingerprint_of, recognise
@@ -52,6 +64,7 @@ from models.signal_table import (
     BORROWING_TO_REPAY,
     FUND_MISUSE,
     INCOME_DROP,
+    LINKED_DISTRESS,
     MISSED_PAYMENT,
     MULTI_PLATFORM_BORROWING,
     OVER_INDEBTEDNESS,
@@ -86,6 +99,7 @@ VOID_RETRACTS_DAYS: Final = 90
 """A void retracts what opened within so many days before it: so far back all evidence is exact (`institutions.LATE_DAYS`).
 What opened earlier ends as what has come right."""
 _CORRECTING: Final = frozenset({"overdue", "outstanding"})
+_TOPIC_NUMBERS: Final[dict[str, int]] = {topic: number for number, topic in enumerate(TOPICS)}
 NOTHING: Final = Noted()
 _INCOME: Final = Noted(touched=((INCOME_DROP, None),))
 _MULTI_PLATFORM: Final = Noted(touched=((MULTI_PLATFORM_BORROWING, None),))
@@ -95,6 +109,7 @@ _BORROWING_TO_REPAY: Final[Touched] = ((BORROWING_TO_REPAY, None),)
 _OVER_INDEBTEDNESS: Final[Touched] = ((OVER_INDEBTEDNESS, None),)
 _UNREACHABLE: Final[Touched] = ((UNREACHABLE, None),)
 _RELAPSE: Final[Touched] = ((RELAPSE, None),)
+_LINKED_DISTRESS: Final[Touched] = ((LINKED_DISTRESS, None),)
 _INCOME_AND_LOOK: Final = Noted(touched=((INCOME_DROP, None), *_PAYMENT_AT_RISK))
 _BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
 
@@ -230,6 +245,16 @@ def _record_restriction(
 ) -> Noted:
     servicing.record_restriction(borrower.servicing, event)
     return Noted(touched=unsettled(borrower, event.event_time_ms))
+
+
+def _record_borrower_link(
+    borrower: Borrower, event: BorrowerLinked | BorrowerUnlinked, origin: Origin, rules: Rules
+) -> Noted:
+    """Who is linked is asked for its state when the signal is judged. A link without room is counted: it holds nobody."""
+    if borrower.links is None:
+        borrower.links = links.LinkEvidence()
+    done = links.record(borrower.links, event)
+    return Noted(touched=_LINKED_DISTRESS) if done == "recorded" else Noted(noticed=f"link.{done}")
 
 
 def _record_alert_note(
@@ -408,7 +433,7 @@ def _record_void(borrower: Borrower, event: EventVoided, origin: Origin, rules: 
     turned away when it comes. One that left nothing to forget, or that is too old to be told apart, is counted. A
     target that has changed the ledger in a way that cannot be undone refuses the void, so that it fails closed.
     """
-    topic = TOPICS.index(origin.topic)
+    topic = _TOPIC_NUMBERS[origin.topic]
     fingerprint = fingerprint_of(event.target_event_id)
     voided = _VOIDERS[origin.topic](borrower, fingerprint, event.event_time_ms, rules)
     if voided == "impossible":
@@ -438,7 +463,7 @@ def _record_void(borrower: Borrower, event: EventVoided, origin: Origin, rules: 
 
 def _is_voided_already(borrower: Borrower, event: BorrowerEvent, origin: Origin) -> bool:
     """Whether this event's void came before it; the void has then done its work."""
-    target = TOPICS.index(origin.topic), fingerprint_of(event.event_id)
+    target = _TOPIC_NUMBERS[origin.topic], fingerprint_of(event.event_id)
     for awaited in borrower.voids:
         if (awaited.topic, awaited.fingerprint) == target:
             borrower.voids.remove(awaited)
@@ -473,10 +498,11 @@ def _void_queries(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: R
 
 
 def _void_servicing(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
-    return "taken_back" if servicing.void(borrower.servicing, fingerprint) else "unknown"
+    was_link = links.void(borrower.links, fingerprint)
+    return "taken_back" if servicing.void(borrower.servicing, fingerprint) or was_link else "unknown"
 
 
-_VOIDERS: Final[dict[Topic, Callable[[Borrower, bytes, int, Rules], ledger.Voided]]] = {
+_VOIDERS: Final[dict[str, Callable[[Borrower, bytes, int, Rules], ledger.Voided]]] = {
     "credit-queries": _void_queries,
     "fund-flows": _void_flows,
     "repayments": _void_repayments,
@@ -513,6 +539,8 @@ _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], No
     HoldReleased: _record_hold,
     RestrictionListed: _record_restriction,
     RestrictionLifted: _record_restriction,
+    BorrowerLinked: _record_borrower_link,
+    BorrowerUnlinked: _record_borrower_link,
     AlertAcknowledged: _record_alert_note,
     AlertReviewed: _record_alert_note,
     AlertSnoozed: _record_alert_note,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from models.alerts import Finding, Resolution, Severity, alert_id, case_id
 from models.borrower import Borrower
 from models.calendars import DAY_MS
@@ -18,13 +20,17 @@ from models.episodes import (
 )
 from models.events import Origin
 from models.holds import attend
+from models.levels import Announcer
 from models.limits import CLOSED_EPISODES_MAX, CLOSED_REMEMBERED_DAYS
 from models.presentation import next_change_ms, present
 from models.publication import Publisher, Revision
 from models.rulebook import Rulebook
 from models.rules import Rules
-from models.signal_table import MISSED_PAYMENT, SIGNALS
+from models.signal_table import LINKED_DISTRESS, MISSED_PAYMENT, SIGNALS
 from models.signals.binding import known_of
+
+_CLOSED_BY_OTHERS_MAX: Final = 4
+"""Closed alerts of `linked_distress` kept: they come as others tell, and must not push the borrower's own out."""
 
 
 class Occasion:
@@ -48,10 +54,11 @@ class Occasion:
 class Lifecycle:
     """Judges signals and moves the episodes of their alerts on; every revision goes to the publisher."""
 
-    def __init__(self, book: Rulebook, publisher: Publisher) -> None:
-        """`publisher` takes the revisions."""
+    def __init__(self, book: Rulebook, publisher: Publisher, announcer: Announcer) -> None:
+        """`publisher` takes the revisions, `announcer` tells of them to those who watch the borrower."""
         self._book = book
         self._publisher = publisher
+        self._announcer = announcer
 
     def judge(
         self, borrower_id: str, borrower: Borrower, signal: int, subject: str | None, occasion: Occasion
@@ -99,9 +106,13 @@ class Lifecycle:
             rules = self._book.of(borrower, subject, opened_ms)
             if kind.judge(borrower, subject, opened_ms, None, rules, deadline=episode.opened_by_deadline):
                 continue
-            episode.retracted = True
-            episode.closed_ms = occasion.at_ms if episode.closed_ms is None else episode.closed_ms
-            self._report(borrower_id, borrower, episode, Step("retracted"), None, occasion)
+            self.retract(borrower_id, borrower, episode, occasion)
+
+    def retract(self, borrower_id: str, borrower: Borrower, episode: Episode, occasion: Occasion) -> None:
+        """Take an alert back: it should not have opened."""
+        episode.retracted = True
+        episode.closed_ms = occasion.at_ms if episode.closed_ms is None else episode.closed_ms
+        self._report(borrower_id, borrower, episode, Step("retracted"), None, occasion)
 
     def cooldown_deadline_ms(
         self, borrower: Borrower, signal: int, subject: str | None, after_ms: int
@@ -181,11 +192,12 @@ class Lifecycle:
 
         What is open is asked of the evidence: an alert whose end was not judged yet is over, and one that a deadline
         not passed yet will open belongs to the case already. So the case does not depend on how far other feeds are.
+        Nor does it on other borrowers: `linked_distress` joins a case and makes none that others join.
         """
         standing_ms: list[tuple[int, str]] = []
         for signal, kind in enumerate(SIGNALS):
             for subject in kind.subjects(borrower):
-                if (signal, subject) == opening:
+                if (signal, subject) == opening or signal == LINKED_DISTRESS:
                     continue
                 episode = open_episode(borrower.episodes, signal, subject)
                 if episode is None:
@@ -200,6 +212,7 @@ class Lifecycle:
             (episode.opened_ms, episode.case_id)
             for episode in borrower.episodes
             if episode.closed_ms is not None
+            and episode.signal != LINKED_DISTRESS
             and episode.opened_ms <= occasion.event_time_ms
             and episode.closed_ms > occasion.at_ms
         ]
@@ -248,7 +261,11 @@ class Lifecycle:
         episode.closed_ms = occasion.at_ms
         self._report(borrower_id, borrower, episode, Step("resolved", resolution), None, occasion)
         since_ms = occasion.at_ms - CLOSED_REMEMBERED_DAYS * DAY_MS
-        forget_oldest_closed(borrower.episodes, CLOSED_EPISODES_MAX, since_ms)
+        own = [known for known in borrower.episodes if known.signal != LINKED_DISTRESS]
+        told = [known for known in borrower.episodes if known.signal == LINKED_DISTRESS]
+        forget_oldest_closed(own, CLOSED_EPISODES_MAX, since_ms)
+        forget_oldest_closed(told, _CLOSED_BY_OTHERS_MAX, since_ms)
+        borrower.episodes = own + told
 
     def _presentation(
         self, borrower: Borrower, signal: int, finding: Finding, episode: Episode | None, occasion: Occasion
@@ -283,3 +300,5 @@ class Lifecycle:
             deadline=occasion.deadline,
         )
         self._publisher.publish(borrower_id, borrower, episode, revision)
+        if borrower.links is not None:
+            self._announcer.announce(borrower_id, borrower, occasion.at_ms, occasion.event_time_ms)

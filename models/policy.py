@@ -215,6 +215,29 @@ class AssetFlightPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
 
 
+RelationThreshold = SeverityName | Literal["off"]
+
+
+class LinkedThresholds(Struct, frozen=True, forbid_unknown_fields=True):
+    """The level of somebody linked from which on it counts, by relation."""
+
+    guarantor: RelationThreshold
+    owner: RelationThreshold
+    co_borrower: RelationThreshold
+    spouse: RelationThreshold
+    employer: RelationThreshold
+    other: RelationThreshold
+
+
+class LinkedDistressPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `linked_distress`: `counted` and `settle_days` make a borrower's level, the rest says what a level does to others."""
+
+    threshold: LinkedThresholds
+    steps_milder: Annotated[int, Meta(ge=0, le=3)]
+    counted: tuple[SignalName, ...]
+    settle_days: Annotated[int, Meta(ge=0, le=366)]
+
+
 class SignalsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """One section a signal."""
 
@@ -228,6 +251,7 @@ class SignalsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     asset_flight: AssetFlightPolicy
     relapse: RelapsePolicy
     unreachable: UnreachablePolicy
+    linked_distress: LinkedDistressPolicy
 
 
 class LedgerPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -400,6 +424,7 @@ def policy_of_segment(policy: Policy, segment: str, name: str = "policy") -> Pol
     overridden = msgspec.structs.replace(policy, signals=own, segments={})
     _check_order(overridden, where)
     _check_unreachable(overridden, where)
+    _check_linked(overridden, where)
     return overridden
 
 
@@ -479,6 +504,7 @@ def _validate(document: dict[str, Any], name: str) -> Policy:
     _check_feeds(policy, name)
     _check_order(policy, name)
     _check_unreachable(policy, name)
+    _check_linked(policy, name)
     _check_combinations(policy, name)
     for segment in policy.segments:
         policy_of_segment(policy, segment, name)
@@ -595,6 +621,17 @@ def _check_combinations(policy: Policy, name: str) -> None:
         if combination.signal == combination.confirmed_by:
             msg = f"{name}: combinations.{place}.confirmed_by: a signal cannot confirm itself ({combination.signal})"
             raise PolicyError(msg)
+        if combination.confirmed_by == "linked_distress":
+            msg = f"{name}: combinations.{place}.confirmed_by: linked_distress comes when others tell, and makes no own alert worse"
+            raise PolicyError(msg)
+
+
+def _check_linked(policy: Policy, name: str) -> None:
+    """What is told of one borrower must not tell of a third."""
+    if "linked_distress" in policy.signals.linked_distress.counted:
+        raise PolicyError(
+            f"{name}: signals.linked_distress.counted: linked_distress does not count for itself: trouble goes one hop"
+        )
 
 
 def _check_coverage(severity: CoverageSeverity, name: str) -> None:

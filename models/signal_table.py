@@ -11,6 +11,7 @@ from models.signals.binding import Signal
 from models.signals.borrowing_to_repay import BorrowingToRepay
 from models.signals.fund_misuse import FundMisuse
 from models.signals.income_drop import IncomeDrop
+from models.signals.linked_distress import LinkedDistress
 from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
 from models.signals.over_indebtedness import OverIndebtedness
@@ -29,6 +30,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     AssetFlight(),
     Unreachable(),
     Relapse(),
+    LinkedDistress(),
 )
 """In the order of their numbers in the state: append, never reorder."""
 
@@ -47,6 +49,7 @@ FUND_MISUSE: Final = _number_of("fund_misuse")
 ASSET_FLIGHT: Final = _number_of("asset_flight")
 UNREACHABLE: Final = _number_of("unreachable")
 RELAPSE: Final = _number_of("relapse")
+LINKED_DISTRESS: Final = _number_of("linked_distress")
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)
     for clock in range(CLOCKS)

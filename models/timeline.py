@@ -21,8 +21,10 @@ Kind = Literal["event", "alert", "refused"]
 _RANK: Final[dict[Kind, int]] = {"event": 0, "refused": 1, "alert": 2}
 """At one instant: what happened, before what was said of it."""
 
-_LEFT_OUT: Final = frozenset({"event_id", "borrower_id", "event_time_ms", "ingested_at_ms"})
-"""Fields that a line tells in its own place."""
+_LEFT_OUT: Final = frozenset(
+    {"event_id", "borrower_id", "event_time_ms", "ingested_at_ms", "linked_borrower_id", "linked_partition"}
+)
+"""Fields that a line tells in its own place, and who is linked: one borrower's file does not tell of another's."""
 
 EVENT_WORDS: Final[dict[str, Text]] = {
     "loan_opened": Text("loan opened", "贷款发放"),

@@ -9,6 +9,8 @@ from models.events import (
     AlertAcknowledged,
     AlertReviewed,
     AlertSnoozed,
+    BorrowerLinked,
+    BorrowerUnlinked,
     ContactAttempted,
     HoldPlaced,
     HoldReleased,
@@ -111,3 +113,29 @@ def acknowledged(
     return AlertAcknowledged(
         **{"alert_id": alert_id, "actor": "clerk-1"} | _common(when, time, borrower, fields)
     )
+
+
+def linked(
+    when: str,
+    other: str,
+    relation: Any = "guarantor",
+    time: str = "12:00",
+    borrower: str = "b-1",
+    **fields: Any,
+) -> BorrowerLinked:
+    """Somebody stands in for the borrower."""
+    link = {"linked_borrower_id": other, "relation": relation}
+    return BorrowerLinked(**link | _common(when, time, borrower, fields))
+
+
+def unlinked(
+    when: str,
+    other: str,
+    relation: Any = "guarantor",
+    time: str = "12:00",
+    borrower: str = "b-1",
+    **fields: Any,
+) -> BorrowerUnlinked:
+    """Nobody does any more."""
+    link = {"linked_borrower_id": other, "relation": relation}
+    return BorrowerUnlinked(**link | _common(when, time, borrower, fields))
