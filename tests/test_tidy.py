@@ -12,11 +12,12 @@ from typing import Final, NamedTuple, get_args
 import click
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 import streams.settings
 from models.alerts import Alert, ChainHead, Resolution, SignalName, Stage, Status, link
 from models.events import TOPICS, TYPES_BY_TOPIC, Event, Topic
-from models.policy import default_policy
+from models.policy import default_policy, parse_policy
 from models.rejects import RejectReason
 from streams.cli import main
 from streams.codec import Decoder, Reject, tag_of
@@ -36,6 +37,7 @@ _HEADING: Final = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _LINK: Final = re.compile(r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?\)")
 _FILE: Final = re.compile(r"`((?:models|streams|tests|deploy|\.github)/[\w./*-]*[\w*/])`")
 _VARIABLE: Final = re.compile(r"\bFOREWARN_[A-Z_]+\b")
+_REASON_CODE: Final = re.compile(r'"([A-Z]+(?:-[A-Z]+)+)"')
 
 
 class Block(NamedTuple):
@@ -241,3 +243,41 @@ def test_the_thresholds_that_are_told_are_those_of_the_policy(readme: str) -> No
         for threshold in msgspec.structs.astuple(getattr(signals, signal).severity):
             told = f"{threshold:.0%}" if isinstance(threshold, float) else str(threshold)
             assert re.search(rf"(?<!\d){re.escape(told)}(?!\d)", line.replace(" %", "%")), (signal, told)
+
+
+def test_every_signal_has_a_page_and_names_its_reasons(readme: str) -> None:
+    """A page of its own, and in its row of the table each code that its module gives."""
+    pages = {words.partition("`")[2].partition("`")[0] for level, words in headings_of(readme) if level == 3}
+    for signal in get_args(SignalName):
+        source = (ROOT / "models" / "signals" / f"{signal}.py").read_text(encoding="utf-8")
+        (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{signal}` |")]
+
+        assert signal in pages
+        assert [code for code in _REASON_CODE.findall(source) if f"`{code}`" not in line] == []
+
+
+def test_every_policy_that_is_shown_is_valid(readme: str) -> None:
+    """Each block of TOML is a policy file as it stands."""
+    shown = [block.text for block in blocks_of(readme) if block.language == "toml"]
+
+    assert shown
+    for text in shown:
+        parse_policy(text, "shown.toml")
+
+
+def test_what_policy_check_is_shown_to_print_is_what_it_prints(
+    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the first policy that is shown, and with the slip of the pen that is told of."""
+    blocks = blocks_of(readme)
+    monkeypatch.chdir(tmp_path)
+    Path("house.toml").write_text(
+        next(block.text for block in blocks if block.language == "toml"), encoding="utf-8"
+    )
+    Path("typo.toml").write_text("[signals.missed_payment]\ngrace_dayz = 3\n", encoding="utf-8")
+    shown = [block.text for block in blocks if block.text.startswith("$ forewarn policy check")]
+
+    assert len(shown) == 2
+    for text in shown:
+        command, _, printed = text.partition("\n")
+        assert CliRunner().invoke(main, command.split()[2:]).output == printed
