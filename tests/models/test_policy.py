@@ -44,7 +44,7 @@ NUMBERS = [
 
 _UNITS = (
     r"(local )?days\b|local hour\b|minutes of event time\b|minor units\b|fraction\b|probability\b|pairs\b|spells past due\b|"
-    r"promises to pay\b|missed payments\b|(failed )?contact attempts\b|distinct new institutions\b"
+    r"promises to pay\b|missed payments\b|(failed )?contact attempts\b|distinct new institutions\b|severities\b"
 )
 """What the numbers of a policy count."""
 _SOURCES = (
