@@ -22,6 +22,7 @@ RULES = rules()
 PAY = 1_000_000
 MONTHS = ("2025-03-10", "2025-04-10", "2025-05-10", "2025-06-10", "2025-07-10", "2025-08-10")
 """Six pays far from the Spring Festivals of 29 January 2025 and 17 February 2026."""
+SIX_LATER = ("2025-11-10", "2025-12-10", "2026-01-10", "2026-02-10", "2026-03-10", "2026-04-10")
 FOLLOWED = "2025-09-18"
 """The pay of 10 August no longer stands where another came since: 31 days to the next, and 7 more."""
 ABSENT = "2025-09-25"
@@ -324,6 +325,29 @@ def test_weekly_pay_that_stops_is_found_after_three_weeks() -> None:
     assert (finding.severity, codes_of(finding)) == (Severity.SERIOUS, ["ID-ABSENT"])
 
 
+@pytest.mark.parametrize(
+    ("days_apart", "amounts", "usual_minor"),
+    [
+        # 10,400 of two pays, which vary by 200: each such sum shares one pay with the next, half of the variation shows.
+        (15, [500_000, 520_000, 540_000], 1_020_000),
+        # 10,436.57 of eight pays, as a month's part of them, which vary by 217.43: of such sums more is hidden.
+        (7, [200_000, 200_000, 260_000, 300_000, 180_000], 1_043_657 - 21_743 - 21_743 // 2),
+    ],
+)
+def test_what_pay_ordinarily_varies_by_is_not_usual(
+    days_apart: int, amounts: list[int], usual_minor: int
+) -> None:
+    """And half as much again where a month's income is the sum of more than two pays."""
+    evidence = IncomeEvidence()
+    for number in range(180 // days_apart + 1):
+        at_ms = at("2025-03-07") + number * days_apart * DAY_MS
+        record_flow(evidence, flow(at_ms, amounts[number % len(amounts)]), RULES)
+    finding = found(evidence, "2025-12-01")
+
+    assert finding is not None
+    assert finding.reasons[0].evidence["usual_income_minor"] == usual_minor
+
+
 def test_a_decline_by_and_by_rises_through_the_severities() -> None:
     """A tenth less each month: watch at 70 %, warning at half of what was usual when it opened."""
     amounts = [10, 10, 10, 10, 10, 10, 9, 8, 7, 6, 5, 4, 4]
@@ -401,6 +425,36 @@ def test_a_level_of_180_days_is_the_new_normal() -> None:
     assert after.worst == Severity.SERIOUS
 
 
+@pytest.mark.parametrize(("first", "severity"), [(600_000, None), (600_001, Severity.WARNING)])
+def test_a_level_has_settled_within_a_band(first: int, severity: Severity | None) -> None:
+    """Fifteen hundredths of the usual income between then and now, and not a fen more."""
+    low = pays("2025-09-10", "2025-10-10", amount=first) + pays(*SIX_LATER, amount=450_000)
+    opened = (Severity.WARNING, FOLLOWED)
+
+    assert severity_of(recorded(*pays(*MONTHS), *low), "2026-03-16", opened=opened) == Severity.WARNING
+    assert severity_of(recorded(*pays(*MONTHS), *low), "2026-03-17", opened=opened) == severity
+
+
+def test_a_level_has_settled_when_180_days_are_alike() -> None:
+    """What it was 180 days before the look counts no more; it is looked at every 30 days."""
+    low = pays("2025-09-10", amount=650_000) + pays("2025-10-10", *SIX_LATER, amount=450_000)
+    evidence = recorded(*pays(*MONTHS), *low)
+    opened = (Severity.WARNING, "2025-09-15")
+
+    assert severity_of(evidence, "2026-04-12", opened=opened) == Severity.WARNING
+    assert severity_of(evidence, "2026-04-13", opened=opened) is None
+
+
+@pytest.mark.parametrize(("amount", "how"), [(750_000, "passed"), (750_001, None)])
+def test_an_alert_that_is_over_has_passed_while_the_loss_would_keep_it_open(
+    amount: int, how: str | None
+) -> None:
+    """At a quarter lost the pay has not returned; a fen more, and it has."""
+    evidence = recorded(*pays(*MONTHS), *pays("2025-09-10", amount=amount))
+
+    assert resolution(evidence, at(FOLLOWED, "00:00"), at("2025-09-20"), RULES) == how
+
+
 def test_no_income_for_180_days_is_a_normal_too() -> None:
     """Half a year after the loss the alert ends as passed, nothing opens again, and no deadline is left."""
     evidence = recorded(*pays(*MONTHS))
@@ -440,6 +494,13 @@ def test_an_account_that_fell_silent_as_a_whole_is_not_a_lost_job() -> None:
     assert (finding.severity, finding.actionable) == (Severity.WATCH, False)
     assert codes_of(finding) == ["ID-CANNOT-SEE"]
     assert finding.reasons[0].evidence["cause"] == "silent"
+    assert finding.reasons[0].text.en == (
+        "The account that received 10,000.00 CNY of 10,000.00 CNY a month has fallen silent as a whole: whether that "
+        "income still comes cannot be seen."
+    )
+    assert finding.reasons[0].text.zh == (
+        "每月 10,000.00 CNY 中有 10,000.00 CNY 到账的账户已整体静默：无法判断该收入是否仍在发放。"
+    )
 
 
 def test_an_account_that_lives_on_without_pay_is_a_lost_job() -> None:
@@ -480,6 +541,26 @@ def test_pay_that_came_to_a_silent_account_would_come_again() -> None:
     """Life on the account ended two months before the last pay: its silence is nothing new."""
     flows = in_time(*pays(*MONTHS), *living("2025-03-11", "2025-06-20"))
     assert severity_of(recorded(*flows), ABSENT) == Severity.SERIOUS
+
+
+@pytest.mark.parametrize(("last", "code"), [("2025-07-27", "ID-ABSENT"), ("2025-07-28", "ID-CANNOT-SEE")])
+def test_the_account_lived_a_week_before_the_last_pay_or_later(last: str, code: str) -> None:
+    """In whole weeks: the pay came in that of 4 August."""
+    flows = in_time(*pays(*MONTHS), *living("2025-03-11", last, every_days=1))
+
+    assert codes_of(found(recorded(*flows), ABSENT)) == [code]
+
+
+@pytest.mark.parametrize(("last", "code"), [("2025-09-09", "ID-CANNOT-SEE"), ("2025-09-10", "ID-DROP")])
+def test_other_pay_shows_the_account_from_the_expected_day_on(last: str, code: str) -> None:
+    """The missing pay was expected on 10 September: one of the day before tells nothing of it."""
+    flows = in_time(
+        *pays(*MONTHS, amount=600_000),
+        *pays(*MONTHS[:-1], "2025-08-20", last, amount=400_000, payer="employer-2"),
+        *living("2025-03-11", "2025-08-30"),
+    )
+
+    assert codes_of(found(recorded(*flows), ABSENT)) == [code]
 
 
 def test_an_account_with_other_pay_is_not_silent() -> None:
@@ -539,6 +620,19 @@ def test_an_unlinked_account_is_not_a_lost_job() -> None:
     assert finding is not None
     assert not finding.actionable
     assert finding.reasons[0].evidence["cause"] == "unlinked"
+    assert "a month was unlinked: whether" in finding.reasons[0].text.en
+    assert "账户已解除授权：" in finding.reasons[0].text.zh
+
+
+@pytest.mark.parametrize(("day", "cause"), [("2025-08-09", "silent"), ("2025-08-10", "unlinked")])
+def test_an_account_may_go_out_of_sight_on_the_day_of_its_last_pay(day: str, cause: str) -> None:
+    """Before that day we had seen pay in spite of the unlink."""
+    evidence = recorded(*in_time(*pays(*MONTHS), *living("2025-03-11", "2025-08-08")))
+    record_unlink(evidence, "acct-1", at(day, "13:00"))
+    finding = found(evidence, ABSENT)
+
+    assert finding is not None
+    assert finding.reasons[0].evidence["cause"] == cause
 
 
 def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
@@ -563,6 +657,15 @@ def test_an_account_linked_again_is_given_time_to_show_the_pay() -> None:
     assert due(evidence, "2025-10-02") == "2025-11-17 00:00"
     assert severity_of(evidence, "2025-11-16", "23:59") is None
     assert severity_of(evidence, "2025-11-17") == Severity.SERIOUS
+
+
+def test_an_account_linked_again_in_time_is_waited_for_from_the_link_on() -> None:
+    """Its last pay still stood: nothing is looked at before the new waiting ends."""
+    evidence = recorded(*pays(*MONTHS))
+    record_unlink(evidence, "acct-1", at("2025-09-01"))
+    record_link(evidence, "acct-1", at("2025-09-05"))
+
+    assert due(evidence, "2025-09-06") == "2025-10-21 00:00"
 
 
 def test_a_loss_in_sight_counts_though_another_part_is_out_of_sight() -> None:
@@ -683,3 +786,6 @@ def test_the_part_lost_is_a_feature_too() -> None:
     assert lost_fraction(evidence, at("2025-09-10"), RULES) == 0
     assert lost_fraction(evidence, at(FOLLOWED), RULES) == pytest.approx(0.6)
     assert lost_fraction(recorded(*pays(*MONTHS[:3])), at("2025-05-11"), RULES) is None
+    for first, fraction in (("2025-05-13", None), ("2025-05-12", pytest.approx(0.6))):
+        known = pays(first, *MONTHS[3:]) + pays("2025-09-10", amount=400_000)
+        assert lost_fraction(recorded(*known), at(FOLLOWED), RULES) == fraction
