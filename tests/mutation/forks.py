@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -118,7 +119,7 @@ class Forks:
             nowhere = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1):
                 os.dup2(nowhere, stream)
-            resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds_max, job.cpu_seconds_max))
+            resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds_max, resource.RLIM_INFINITY))
             resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
             job.break_it()
             for item, following in zip(items, [*items[1:], None], strict=True):
@@ -132,7 +133,7 @@ class Forks:
 
 
 def _ended(job: Job, status: int, note: Path, cpu_seconds: float) -> Ended:
-    if os.WIFSIGNALED(status) and cpu_seconds >= job.cpu_seconds_max - 1:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
         return Ended(job, "hung", "", cpu_seconds)
     if status != 0:
         raise MutationError(f"{job.name}: its process ended with status {status}")
