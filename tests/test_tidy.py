@@ -236,11 +236,13 @@ def test_every_variable_that_is_named_means_something(readme: str) -> None:
 
 
 def test_the_thresholds_that_are_told_are_those_of_the_policy(readme: str) -> None:
-    """The line of a signal in the table holds its severities as the packaged policy has them."""
+    """The line of a signal in the table holds its severities, or else its thresholds, as the packaged policy has them."""
     signals = default_policy().signals
     for signal in get_args(SignalName):
         (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{signal}` |")]
-        for threshold in msgspec.structs.astuple(getattr(signals, signal).severity):
+        policy = getattr(signals, signal)
+        ladder = policy.severity if hasattr(policy, "severity") else policy.threshold
+        for threshold in msgspec.structs.astuple(ladder):
             told = f"{threshold:.0%}" if isinstance(threshold, float) else str(threshold)
             assert re.search(rf"(?<!\d){re.escape(told)}(?!\d)", line.replace(" %", "%")), (signal, told)
 
