@@ -31,7 +31,7 @@ _SIGNALS: Final = ROOT / "models" / "signals"
 _TESTS: Final = ROOT / "tests" / "models" / "signals"
 _PROCESSES: Final = 2
 _CONTROL_CPU_SECONDS_MAX: Final = 600
-_CPU_FACTOR: Final = 5
+_CPU_FACTOR: Final = 3
 """So many times what the tests compute with nothing flipped, and then they hang."""
 _CPU_SECONDS_AT_LEAST: Final = 10
 
