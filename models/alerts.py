@@ -22,6 +22,7 @@ SignalName = Literal[
     "fund_misuse",
     "asset_flight",
     "relapse",
+    "risk_score",
     "linked_distress",
 ]
 Status = Literal["opened", "escalated", "eased", "updated", "resolved", "retracted"]

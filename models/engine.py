@@ -111,6 +111,7 @@ class RiskEngine:
         self.counts: Counter[str] = Counter()
         """What was noticed and not acted on, by name; drained by the caller."""
         self._book = rules if isinstance(rules, Rulebook) else Rulebook(rules)
+        self._book.use_card(card)
         self._reviews: dict[int, list[list[str]]] = {}
         """By the start of the policy: the borrowers of each minute of its review. Empty but for a day after a change."""
         self._reviewed_ms = [-1] * CLOCKS
@@ -123,7 +124,7 @@ class RiskEngine:
         self._head = ChainHead()
         self._alerts: list[Alert] = []
         self._changed: set[str] = set()
-        self._publisher = Publisher(self._book, card, self._alerts)
+        self._publisher = Publisher(self._book, self._alerts)
         self._messages: list[Outgoing] = []
         self._announcer = Announcer(self._book, self._messages)
         self._lifecycle = Lifecycle(self._book, self._publisher, self._announcer)

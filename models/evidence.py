@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from models import (
@@ -70,10 +71,11 @@ from models.signal_table import (
     OVER_INDEBTEDNESS,
     PAYMENT_AT_RISK,
     RELAPSE,
+    RISK_SCORE,
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import asset_flight, payment_at_risk, relapse
+from models.signals import asset_flight, payment_at_risk, relapse, risk_score
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -110,6 +112,9 @@ _OVER_INDEBTEDNESS: Final[Touched] = ((OVER_INDEBTEDNESS, None),)
 _UNREACHABLE: Final[Touched] = ((UNREACHABLE, None),)
 _RELAPSE: Final[Touched] = ((RELAPSE, None),)
 _LINKED_DISTRESS: Final[Touched] = ((LINKED_DISTRESS, None),)
+_RISK_SCORE: Final[Touched] = ((RISK_SCORE, None),)
+_FEATURED: Final = frozenset({MISSED_PAYMENT, INCOME_DROP, MULTI_PLATFORM_BORROWING})
+"""Signals on whose evidence the features of the score are, too: what touches none of them changes no feature."""
 _INCOME_AND_LOOK: Final = Noted(touched=((INCOME_DROP, None), *_PAYMENT_AT_RISK))
 _BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
 
@@ -121,7 +126,33 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
     recorder = _RECORDERS.get(type(event))
     if recorder is None:
         return Noted(noticed=f"unused.{event.__struct_config__.tag}")
-    return recorder(borrower, event, origin, rules)
+    noted = recorder(borrower, event, origin, rules)
+    if noted.touched and borrower.loans and _touches_score(borrower, event.event_time_ms, noted, rules):
+        return msgspec.structs.replace(noted, touched=noted.touched + _RISK_SCORE)
+    return noted
+
+
+def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -> bool:
+    """Whether `risk_score` is to be judged before its next deadline.
+
+    It looks at midnights, so that in order nothing changes before the next one; but a new institution may bring it into
+    reach, where it looks every day. (So may an own loan: that judges `missed_payment`, which shares the clock.) What is
+    late, or corrects the past, changes a look that was taken.
+    """
+    touched = {signal for signal, _ in noted.touched}
+    if RISK_SCORE in touched or touched.isdisjoint(_FEATURED):
+        return False
+    judged_ms = borrower.judged_ms[REPAYMENTS]
+    rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
+    since_ms = noted.rewrites_from_ms if noted.rewrites_past else at_ms
+    if rewrites_a_look and any(
+        episode.signal == RISK_SCORE and (episode.closed_ms is None or episode.opened_as_of_ms > since_ms)
+        for episode in borrower.episodes
+    ):
+        return True
+    if not rewrites_a_look and MULTI_PLATFORM_BORROWING not in touched:
+        return False
+    return risk_score.is_in_reach(borrower, max(at_ms, judged_ms), rules)
 
 
 def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:

@@ -238,6 +238,24 @@ class LinkedDistressPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     settle_days: Annotated[int, Meta(ge=0, le=366)]
 
 
+class TierSeverity(Struct, frozen=True, forbid_unknown_fields=True):
+    """Tier of `[risk]` at which each severity begins."""
+
+    watch: Literal["medium", "high", "severe"]
+    warning: Literal["medium", "high", "severe"]
+
+
+class RiskScorePolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """Signal `risk_score`."""
+
+    severity: TierSeverity
+    background_min: Annotated[float, Meta(ge=0, lt=1)]
+    rise: Fraction
+    rise_days: Annotated[int, Meta(ge=1, le=60)]
+    ease_ratio: Fraction
+    cooldown_days: Annotated[int, Meta(ge=0, le=3660)]
+
+
 class SignalsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """One section a signal."""
 
@@ -252,6 +270,7 @@ class SignalsPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     relapse: RelapsePolicy
     unreachable: UnreachablePolicy
     linked_distress: LinkedDistressPolicy
+    risk_score: RiskScorePolicy
 
 
 class LedgerPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -585,6 +604,7 @@ def _check_order(policy: Policy, name: str) -> None:
             msg = f"{name}: {key}: must rise: {fields}, not {', '.join(map(str, steps))}"
             raise PolicyError(msg)
     _check_coverage(signals.payment_at_risk.severity, name)
+    _check_tiers(signals.risk_score.severity, name)
     multi_platform = signals.multi_platform_borrowing
     if multi_platform.memory_days < multi_platform.window_days:
         msg = (
@@ -632,6 +652,16 @@ def _check_linked(policy: Policy, name: str) -> None:
         raise PolicyError(
             f"{name}: signals.linked_distress.counted: linked_distress does not count for itself: trouble goes one hop"
         )
+
+
+def _check_tiers(severity: TierSeverity, name: str) -> None:
+    tiers = TierPolicy.__struct_fields__
+    if tiers.index(severity.watch) >= tiers.index(severity.warning):
+        msg = (
+            f"{name}: signals.risk_score.severity: must rise: watch < warning among {' < '.join(tiers)}, "
+            f"not {severity.watch}, {severity.warning}"
+        )
+        raise PolicyError(msg)
 
 
 def _check_coverage(severity: CoverageSeverity, name: str) -> None:

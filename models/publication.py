@@ -30,7 +30,7 @@ from models.events import Origin
 from models.exposure import exposure_of
 from models.recommendation import recommend
 from models.risk.observation import observe
-from models.risk.scorecard import Scorecard, priority, tier_of
+from models.risk.scorecard import priority, tier_of
 from models.rulebook import Rulebook
 from models.rules import Rules
 from models.signal_table import SIGNALS
@@ -90,10 +90,9 @@ class _Moved(NamedTuple):
 class Publisher:
     """Turns revisions into alerts, in the order in which they come."""
 
-    def __init__(self, book: Rulebook, card: Scorecard, alerts: list[Alert]) -> None:
+    def __init__(self, book: Rulebook, alerts: list[Alert]) -> None:
         """`alerts` takes what is published, not yet stamped or chained."""
         self._book = book
-        self._card = card
         self._alerts = alerts
         self._moved: dict[str, _Moved | None] = {}
 
@@ -107,7 +106,7 @@ class Publisher:
         risk = Risk(
             probability=plain_number(probability),
             tier=tier_of(probability, rules),
-            model_version=self._card.version,
+            model_version=rules.card.version,
             target=f"{rules.policy.risk.target_days_late}+ DPD",
             horizon_days=rules.policy.risk.horizon_days,
         )
@@ -156,7 +155,8 @@ class Publisher:
 
     def probability(self, borrower: Borrower, at_ms: int, *, deadline: bool = False) -> float:
         """The card's probability for a borrower as of an instant."""
-        return self._card.score(observe(borrower, at_ms, self._book.at(at_ms), deadline=deadline))
+        rules = self._book.at(at_ms)
+        return rules.card.score(observe(borrower, at_ms, rules, deadline=deadline))
 
     def take_risks(self) -> dict[str, BorrowerRisk | None]:
         """Hand over the latest view of each borrower whose alerts moved, None of those erased, and forget it."""

@@ -73,6 +73,8 @@ _STAGES: Final[dict[SignalName, dict[Severity, Stage]]] = {
         Severity.SERIOUS: "negotiate",
         Severity.CRITICAL: "negotiate",
     },
+    # Nothing has happened yet that the borrower could be asked about: lend no more to whom it may be too much.
+    "risk_score": dict.fromkeys(Severity, "review_limit"),
 }
 """The steps of the other signals; one that is not listed asks for a look at the limit."""
 _OTHER_STAGE: Final[Stage] = "review_limit"

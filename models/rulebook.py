@@ -19,6 +19,7 @@ from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.ledger import Loan
 from models.limits import POLICIES_REMEMBERED_MAX
+from models.risk.scorecard import Scorecard
 from models.rules import Rules
 
 MINUTE_MS: Final = 60_000
@@ -49,6 +50,7 @@ class Rulebook:
     def __init__(self, rules: Rules, publication: int = 0) -> None:
         """One policy, since ever."""
         self.publication = publication
+        self._card = rules.card
         self._froms_ms = [SINCE_EVER_MS]
         self._rules = [rules]
         self._describe()
@@ -61,6 +63,12 @@ class Rulebook:
         book._rules = [rules for _, rules in spans]
         book._describe()
         return book
+
+    def use_card(self, card: Scorecard) -> None:
+        """Have a card weigh the risk of all time, whatever the policy."""
+        self._card = card
+        self._rules = [rules.with_card(card) for rules in self._rules]
+        self._describe()
 
     def at(self, at_ms: int) -> Rules:
         """The rules in force at an instant, whatever the segment."""
@@ -112,7 +120,7 @@ class Rulebook:
         is_new = before is None or before.policy_version != rules.policy_version
         if is_new:
             self._froms_ms.append(from_ms)
-            self._rules.append(rules)
+            self._rules.append(rules.with_card(self._card))
             del self._froms_ms[:-POLICIES_REMEMBERED_MAX], self._rules[:-POLICIES_REMEMBERED_MAX]
         self._describe()
         return from_ms if is_new and len(self._rules) > 1 else None

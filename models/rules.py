@@ -1,7 +1,8 @@
-"""The policy made ready for use: one object that every decision is given."""
+"""The policy made ready for use, and the scorecard beside it: one object that every decision is given."""
 
 from __future__ import annotations
 
+import copy
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from models.business_days import business_days
 from models.calendars import Calendar
 from models.events import TOPICS
 from models.policy import Policy, policy_of_segment
+from models.risk.scorecard import Scorecard, expert_prior
 from models.segments import accepted_by
 
 BUCKET_STARTS_DAYS: Final = (1, 31, 61, 91, 271, 361)
@@ -17,11 +19,13 @@ BUCKET_STARTS_DAYS: Final = (1, 31, 61, 91, 271, 361)
 
 
 class Rules:
-    """A policy with its calendar and look-ups. Immutable but for the calendar's caches."""
+    """A policy with its calendar and look-ups, and the card that weighs risk. Immutable but for the calendar's caches."""
 
     def __init__(self, policy: Policy, policy_version: str | None = None) -> None:
         """Derive all that is asked for per event. `policy_version`: of the whole policy, where this is a segment of it."""
         self.policy = policy
+        self.card: Scorecard = expert_prior()
+        """What turns features into a probability; who judges asks for no other, wherever it comes from (`with_card`)."""
         self.policy_version = policy_version or policy.version
         self.segments = tuple(
             (
@@ -46,6 +50,15 @@ class Rules:
         self.own_institutions = frozenset(
             policy.institution_aliases.get(name, name) for name in policy.own_institutions
         )
+
+    def with_card(self, card: Scorecard) -> Rules:
+        """These rules, by another card."""
+        if card == self.card:
+            return self
+        rules = copy.copy(self)
+        rules.card = card
+        rules.segments = tuple((accepted, own.with_card(card)) for accepted, own in self.segments)
+        return rules
 
     def last_day_to_pay(self, due_day: int) -> int:
         """The day from which days past due are counted: the due date, moved to a business day and by a long grace."""

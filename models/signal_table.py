@@ -17,6 +17,7 @@ from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
 from models.signals.over_indebtedness import OverIndebtedness
 from models.signals.payment_at_risk import PaymentAtRisk
 from models.signals.relapse import Relapse
+from models.signals.risk_score import RiskScore
 from models.signals.unreachable import Unreachable
 
 SIGNALS: Final[tuple[Signal, ...]] = (
@@ -30,6 +31,7 @@ SIGNALS: Final[tuple[Signal, ...]] = (
     AssetFlight(),
     Unreachable(),
     Relapse(),
+    RiskScore(),
     LinkedDistress(),
 )
 """In the order of their numbers in the state: append, never reorder."""
@@ -49,6 +51,7 @@ FUND_MISUSE: Final = _number_of("fund_misuse")
 ASSET_FLIGHT: Final = _number_of("asset_flight")
 UNREACHABLE: Final = _number_of("unreachable")
 RELAPSE: Final = _number_of("relapse")
+RISK_SCORE: Final = _number_of("risk_score")
 LINKED_DISTRESS: Final = _number_of("linked_distress")
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)

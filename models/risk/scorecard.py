@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from itertools import pairwise
 from math import exp, isfinite
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,9 @@ from msgspec import Struct
 from models.alerts import Tier
 from models.risk.features import FEATURES
 from models.risk.prior import BIAS, PRIOR
-from models.rules import Rules
+
+if TYPE_CHECKING:
+    from models.rules import Rules
 
 WEIGHT_MAX: Final = 50.0
 """Largest weight of a bin, in log-odds: beyond 37 a probability is 1 to double precision anyway."""
@@ -75,6 +77,13 @@ class Scorecard(Struct, frozen=True, dict=True):
         for (edges, weights), value in zip(self._columns, features, strict=True):
             assert value == value, "a feature is not a number"  # noqa: PLR0124 - the cheapest test for NaN
             log_odds += weights[bisect_right(edges, value)]
+        return _logistic(log_odds)
+
+    def ceiling(self, lows: Sequence[float], highs: Sequence[float]) -> float:
+        """The highest probability of any features between `lows` and `highs`, both included, in the card's order."""
+        log_odds = self.bias
+        for (edges, weights), low, high in zip(self._columns, lows, highs, strict=True):
+            log_odds += max(weights[bisect_right(edges, low) : bisect_right(edges, high) + 1])
         return _logistic(log_odds)
 
     def reasons(self, features: Sequence[float], count: int = 3) -> tuple[Contribution, ...]:

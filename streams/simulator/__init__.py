@@ -21,9 +21,8 @@ look like trouble: then an alert is false, and is counted as such.
 | `asset_flight` | from the first large transfer of one who does not mean to pay until a fortnight after the last | `flight` |
 | `unreachable` | from when one who is past due answers nobody any more, or a promise is broken | `servicing` |
 | `relapse` | while past due again within a year after a week or more past due was repaired | `relapses` |
+| `risk_score` | from 60 days before a loan is 30 days past due until it is | `foretold` |
 | `linked_distress` | while the guarantor, owner or co-borrower has lost the job or is past due for a month or more | `links` |
-
-`risk_score` has no truth of its own: `outcomes.jsonl` is what it foretells.
 """
 
 from streams.simulator.delivery import Delivery, SimulationCounts, simulate, write_folder

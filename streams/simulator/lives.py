@@ -10,6 +10,7 @@ from streams.simulator.credit import ask_bureau, note_crowds
 from streams.simulator.debts import note_burden, owe_elsewhere, report_debts
 from streams.simulator.dice import Dice
 from streams.simulator.flight import note_flight, take_money_away
+from streams.simulator.foretold import note_foretold
 from streams.simulator.horizon import Horizon
 from streams.simulator.income import earn
 from streams.simulator.links import Link, draw_link, infect, link_up
@@ -89,6 +90,7 @@ def _go_through(person: Person, platform_id: str, story: Story) -> int | None:
     note_crowds(person, story, sightings)
     note_burden(person, borrowing, debts, story)
     note_relapses(person, borrowing, story)
+    note_foretold(person, borrowing, story)
     note_shortages(person, borrowing, account, story)
     note_misuse(person, misuses, story)
     note_flight(person, transfers, story)

@@ -1,0 +1,367 @@
+"""`risk_score`: the probability that the scorecard gives crosses a tier of the policy, or jumps, and not for a miss alone.
+
+**Looked at** once a day, at local midnights: as of any instant the finding is that of the last one, on what happened before
+it. What a day does and undoes is no rise. `next_deadline_ms` says which midnights: every one while an alert is open or
+something may be found (`is_in_reach`), else the next at which an instalment is past due.
+
+**Found** where the probability reaches the tier of a severity, or has risen by `rise` against the look `rise_days` before.
+An open alert keeps a severity until the probability is below `ease_ratio` of what it took.
+
+**What does not count.** An instalment that is late: `missed_payment` and `relapse` tell of it, and by itself it lifts the
+probability of everybody who forgot one. So the *background* is asked too, the probability of the same borrower had nothing
+ever been late, and below `background_min` nothing is found: the score speaks where a miss and other trouble come together, or
+before any miss.
+Who has no open loan here cannot be late with it. Who is at the target already is foreseen no more.
+
+**Ends** with the look that finds it no more: as `passed` where the target is reached, or there is no open loan any more.
+
+The watermark is that of `repayments`: what must not be missed is a payment already made. Which card weighs the features is
+not known here: it is that of the rules in force at the instant, as the thresholds are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from models.alerts import Finding, Reason, Resolution, Severity, Text, Tier, plain_number
+from models.borrower import Borrower
+from models.calendars import DAY_MS, iso_date
+from models.deadlines import NEVER
+from models.episodes import Episode
+from models.events import REPAYMENTS
+from models.institutions import REVIEW
+from models.ledger import Loan, oldest_unpaid_day, standing
+from models.policy import Policy
+from models.risk.features import UNKNOWN, Features
+from models.risk.observation import observe
+from models.risk.scorecard import Contribution, tier_of
+from models.rules import Rules
+from models.signals.binding import BORROWER_LEVEL, open_state
+
+_NEVER_LATE: Final = {
+    "days_past_due": 0.0,
+    "worst_days_past_due": 0.0,
+    "overdue_share": 0.0,
+    "missed_instalments": 0.0,
+}
+"""The features of late payments, of who was never late."""
+FACTORS_TOLD_MAX: Final = 3
+"""Largest contributions named in an alert: what a reader can hold against the file."""
+
+
+class Look(NamedTuple):
+    """The probability at a local midnight, and what it was made of."""
+
+    day: int
+    features: Features
+    probability: float
+    background: float
+    """The same had nothing ever been late."""
+
+
+def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules: Rules) -> Finding | None:
+    """Find what the last look up to `at_ms` shows.
+
+    Args:
+        borrower: the evidence; what is later than the look does not count.
+        at_ms: any instant.
+        open_severity: of the open alert, which eases later than it rose.
+        rules: the policy, and the card.
+    """
+    look_ms = rules.calendar.midnight_ms(rules.calendar.day_of(at_ms))
+    if open_severity is None and not is_in_reach(borrower, look_ms - 1, rules):
+        return None
+    look = _look(borrower, look_ms, rules)
+    policy = rules.policy.signals.risk_score
+    ease = 1.0 if open_severity is None else policy.ease_ratio
+    if not _can_be_late(look.features, rules) or look.background < policy.background_min * ease:
+        return None
+    crossed = _crossed(look.probability, open_severity, rules)
+    jump = _jump(borrower, look, policy.rise * ease, rules)
+    if crossed is None and jump is None:
+        return None
+    severity = Severity.WATCH if crossed is None else crossed[0]
+    reasons = [] if crossed is None else [_tier_reason(look, crossed[1], policy.background_min * ease, rules)]
+    reasons += [] if jump is None else [jump]
+    return Finding(severity, (*reasons, *_factor_reasons(look.features, rules)))
+
+
+def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity | None, rules: Rules) -> int:
+    """The next midnight at which to look: tomorrow's while there may be something, else that of the next miss."""
+    day = rules.calendar.day_of(after_ms)
+    if open_severity is not None or is_in_reach(borrower, after_ms, rules):
+        return rules.calendar.midnight_ms(day + 1)
+    due_days = [oldest_unpaid_day(loan, after_ms, rules) for loan in borrower.loans.values()]
+    to_come = [due_day for due_day in due_days if due_day is not None and due_day > day]
+    return rules.calendar.midnight_ms(min(to_come) + 1) if to_come else NEVER
+
+
+def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
+    """Whether the next look may find something, on what is known up to `known_ms`; cheap, and rather too often than not.
+
+    Where it may not, no later look may either until something happens or the next instalment gets past due: what only
+    time changes, or would take long to ask (income), is taken at its worst.
+    """
+    policy = rules.policy.signals.risk_score
+    day = rules.calendar.day_of(known_ms)
+    open_loans = [loan for loan in borrower.loans.values() if _is_open(loan, known_ms)]
+    if not open_loans:
+        return False
+    days_past_due = 0
+    for loan in open_loans:
+        due_day = oldest_unpaid_day(loan, known_ms, rules)
+        if due_day is not None:
+            days_past_due = max(days_past_due, day + 1 - due_day)
+    if days_past_due >= rules.policy.risk.target_days_late:
+        return False
+    lows, highs = _bounds_of_background(borrower, open_loans, known_ms, rules)
+    if rules.card.ceiling(lows, highs) < policy.background_min:
+        return False
+    if days_past_due:
+        return True
+    loans = [loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms]
+    worst = max(standing(loan, known_ms, rules).worst_days_past_due for loan in loans)
+    lows, highs = lows._replace(worst_days_past_due=worst), highs._replace(worst_days_past_due=worst)
+    return rules.card.ceiling(lows, highs) >= min(policy.rise, _begins_at("watch", rules.policy))
+
+
+def resolution(borrower: Borrower, at_ms: int, rules: Rules) -> Resolution | None:
+    """`passed` where the target is reached or nothing is left to be late with; None where the probability has fallen."""
+    look_ms = rules.calendar.midnight_ms(rules.calendar.day_of(at_ms))
+    return None if _can_be_late(_look(borrower, look_ms, rules).features, rules) else "passed"
+
+
+# ---- the look --------------------------------------------------------------------------------------------------------
+
+
+def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
+    features = observe(borrower, look_ms, rules, deadline=True)
+    probability = background = rules.card.score(features)
+    if features.worst_days_past_due:
+        background = rules.card.score(features._replace(**_NEVER_LATE))
+    return Look(rules.calendar.day_of(look_ms), features, probability, background)
+
+
+def _can_be_late(features: Features, rules: Rules) -> bool:
+    """Whether there is an open loan, and the target not reached."""
+    return features.open_loans > 0 and features.days_past_due < rules.policy.risk.target_days_late
+
+
+def _bounds_of_background(
+    borrower: Borrower, open_loans: list[Loan], known_ms: int, rules: Rules
+) -> tuple[Features, Features]:
+    """Between what the features lie that are not of late payments, until an event or the next miss."""
+    opened_ms = min(loan.opened_ms for loan in borrower.loans.values())
+    relation_days = (known_ms - opened_ms) // DAY_MS
+    utilisation = _utilisation(open_loans, known_ms, rules)
+    low = Features(
+        utilisation=utilisation,
+        relation_days=relation_days,
+        open_loans=len(open_loans),
+    )
+    return low, low._replace(
+        income_lost_fraction=1.0,
+        income_visible=1.0,
+        new_institutions=_sightings_in_window(borrower, known_ms, rules),
+        relation_days=float("inf"),
+    )
+
+
+def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int:
+    """At least as many as there are new institutions, now or later; never those of the lender and of the own loans."""
+    since_ms = known_ms - rules.policy.signals.multi_platform_borrowing.window_days * DAY_MS
+    fresh = {
+        track.institution_id
+        for track in borrower.institutions.tracks
+        if since_ms < track.start_ms <= known_ms and track.kind != REVIEW
+    }
+    if not fresh:
+        return 0
+    own = {rules.institution(platform_id) for platform_id in borrower.own_platforms(known_ms)}
+    return len(fresh - own - rules.own_institutions)
+
+
+def _utilisation(open_loans: list[Loan], known_ms: int, rules: Rules) -> float:
+    """As `observe` has it."""
+    lines = [standing(loan, known_ms, rules) for loan in open_loans if loan.limits_minor]
+    limits_minor = sum(now.credit_limit_minor or 0 for now in lines)
+    used_minor = sum(now.outstanding_minor for now in lines if now.credit_limit_minor)
+    return used_minor / limits_minor if limits_minor else UNKNOWN
+
+
+def _is_open(loan: Loan, known_ms: int) -> bool:
+    return loan.opened_ms <= known_ms and (loan.closed_ms is None or loan.closed_ms > known_ms)
+
+
+# ---- the comparison --------------------------------------------------------------------------------------------------
+
+
+def _begins_at(severity: str, policy: Policy) -> float:
+    """The probability at which the tier of a severity begins."""
+    tier: Tier = getattr(policy.signals.risk_score.severity, severity)
+    begins_at: float = getattr(policy.risk.tiers, tier)
+    return begins_at
+
+
+def _crossed(
+    probability: float, open_severity: Severity | None, rules: Rules
+) -> tuple[Severity, float] | None:
+    """The severity of a probability, and the probability from which on it holds."""
+    for severity in (Severity.WARNING, Severity.WATCH):
+        begins_at = _begins_at(severity.word, rules.policy)
+        if probability >= begins_at:
+            return severity, begins_at
+        eases_below = begins_at * rules.policy.signals.risk_score.ease_ratio
+        if open_severity is not None and open_severity >= severity and probability >= eases_below:
+            return severity, eases_below
+    return None
+
+
+def _jump(borrower: Borrower, look: Look, rise: float, rules: Rules) -> Reason | None:
+    """Why a probability has jumped, where it has: it is looked at as far back only where it is high enough to have."""
+    if look.probability < rise:
+        return None
+    policy = rules.policy.signals.risk_score
+    before = _look(borrower, rules.calendar.midnight_ms(look.day - policy.rise_days), rules)
+    risen = look.probability - before.probability
+    return _jump_reason(look, before, rise, rules) if risen >= rise else None
+
+
+# ---- the reasons -----------------------------------------------------------------------------------------------------
+
+
+def _tier_reason(look: Look, threshold: float, background_min: float, rules: Rules) -> Reason:
+    tier = tier_of(look.probability, rules)
+    risk = rules.policy.risk
+    days, horizon, date = risk.target_days_late, risk.horizon_days, iso_date(look.day)
+    shown, begins_at, background, enough = map(
+        _percent, (look.probability, threshold, look.background, background_min)
+    )
+    return Reason(
+        code="RS-TIER",
+        text=Text(
+            en=f"{shown} likely on {date} to be {days} days past due within {horizon} days: tier {tier} (this severity "
+            f"holds from {begins_at}). Had nothing ever been late it would be {background} (asked for: {enough}).",
+            zh=f"截至 {date}，{horizon} 天内逾期达 {days} 天的概率为 {shown}：风险等级{_TIERS_ZH[tier]}（达到 {begins_at} "
+            f"即为此级别）；假设从未逾期则为 {background}（要求至少 {enough}）。",
+        ),
+        evidence={
+            "probability": plain_number(look.probability),
+            "threshold": plain_number(threshold),
+            "tier": tier,
+            "background": plain_number(look.background),
+            "background_min": plain_number(background_min),
+            "target_days_late": days,
+            "horizon_days": horizon,
+            "as_of_date": date,
+            "model_version": rules.card.version,
+        },
+    )
+
+
+def _jump_reason(look: Look, before: Look, rise: float, rules: Rules) -> Reason:
+    days = rules.policy.signals.risk_score.rise_days
+    date, date_before = iso_date(look.day), iso_date(before.day)
+    risen = look.probability - before.probability
+    shown, shown_before, shown_risen, asked = map(
+        _percent, (look.probability, before.probability, risen, rise)
+    )
+    return Reason(
+        code="RS-JUMP",
+        text=Text(
+            en=f"The probability has risen by {shown_risen} within {days} days (threshold {asked}): from {shown_before} on "
+            f"{date_before} to {shown} on {date}.",
+            zh=f"{days} 天内概率上升 {shown_risen}（阈值 {asked}）：由 {date_before} 的 {shown_before} 升至 {date} 的 {shown}。",
+        ),
+        evidence={
+            "rise": plain_number(risen),
+            "threshold": plain_number(rise),
+            "probability": plain_number(look.probability),
+            "probability_before": plain_number(before.probability),
+            "rise_days": days,
+            "as_of_date": date,
+            "before_date": date_before,
+            "tier": tier_of(look.probability, rules),
+            "model_version": rules.card.version,
+        },
+    )
+
+
+def _factor_reasons(features: Features, rules: Rules) -> list[Reason]:
+    return [_factor_reason(factor) for factor in rules.card.reasons(features, FACTORS_TOLD_MAX)]
+
+
+def _factor_reason(factor: Contribution) -> Reason:
+    value, weight = plain_number(factor.value), plain_number(factor.weight, 2)
+    return Reason(
+        code="RS-FACTOR",
+        text=Text(
+            en=f"What counts most: {factor.feature} {value} adds {weight} to the log-odds.",
+            zh=f"主要因素：{_FEATURES_ZH.get(factor.feature, factor.feature)} {value}，使对数几率增加 {weight}。",
+        ),
+        evidence={"feature": factor.feature, "value": value, "log_odds": weight},
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{plain_number(fraction * 100, 2)} %"
+
+
+_TIERS_ZH: Final[dict[Tier, str]] = {"low": "低", "medium": "中", "high": "高", "severe": "极高"}
+_FEATURES_ZH: Final = {
+    "days_past_due": "当前逾期天数",
+    "worst_days_past_due": "历史最长逾期天数",
+    "overdue_share": "逾期金额占比",
+    "missed_instalments": "未还期数",
+    "income_lost_fraction": "收入下降比例",
+    "income_visible": "可见收入",
+    "new_institutions": "新增机构数",
+    "utilisation": "额度使用率",
+    "relation_days": "合作天数",
+    "open_loans": "未结清贷款数",
+}
+"""By feature; another card's own feature is called by its name."""
+
+
+class RiskScore:
+    """`risk_score`, a borrower at a time, on the watermark of `repayments`."""
+
+    name: Final = "risk_score"
+    clock: Final = REPAYMENTS
+    feed: Final = REPAYMENTS
+
+    def cooldown_days(self, rules: Rules) -> int:
+        """As the policy says."""
+        return rules.policy.signals.risk_score.cooldown_days
+
+    def subjects(self, borrower: Borrower) -> Iterable[str | None]:
+        """The borrower as a whole."""
+        return BORROWER_LEVEL
+
+    def judge(
+        self,
+        borrower: Borrower,
+        subject: str | None,
+        at_ms: int,
+        episode: Episode | None,
+        rules: Rules,
+        *,
+        deadline: bool,
+    ) -> Finding | None:
+        """What the last midnight's look shows."""
+        severity, _ = open_state(episode)
+        return judge(borrower, at_ms, severity, rules)
+
+    def next_deadline_ms(
+        self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+    ) -> int:
+        """The next midnight at which there may be something to find."""
+        severity, _ = open_state(episode)
+        return next_deadline_ms(borrower, after_ms, severity, rules)
+
+    def resolution(
+        self, borrower: Borrower, subject: str | None, at_ms: int, episode: Episode, rules: Rules
+    ) -> Resolution | None:
+        """Come true or without object, or fallen."""
+        return resolution(borrower, at_ms, rules)

@@ -1,0 +1,433 @@
+"""`risk_score`: each threshold on both sides, when it is looked at, and what does not count."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from math import inf, nextafter
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from models import evidence
+from models.alerts import Alert, Finding, Severity
+from models.borrower import Borrower
+from models.engine import RiskEngine
+from models.events import TOPICS, BorrowerEvent, CreditQuery, Event, Origin
+from models.risk.observation import observe
+from models.risk.scorecard import expert_prior
+from models.rules import Rules
+from models.signal_table import RISK_SCORE
+from models.signals.risk_score import is_in_reach, judge, next_deadline_ms, resolution
+from tests.support.events import (
+    at,
+    end_of,
+    ended,
+    engine,
+    feed_of,
+    flow,
+    loan,
+    local,
+    paid,
+    query,
+    rules,
+    run,
+    story,
+)
+from tests.support.logs import logs_in_order
+
+OPENED, DUE = "2025-01-02", "2025-04-10"
+CROWD_DAY = "2025-03-03"
+LOOK = "2025-03-04"
+ALWAYS = "[signals.risk_score]\nbackground_min = 0.0\n"
+NO_JUMP = "[signals.risk_score]\nrise = 1.0\n"
+
+
+def later(day: str, days: int) -> str:
+    """A date so many days after another."""
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
+
+
+def crowd(day: str = CROWD_DAY, institutions: int = 8, name: str = "i") -> list[BorrowerEvent]:
+    """Applications to so many institutions, a minute apart."""
+    return [query(day, f"{name}-{n}", event_time_ms=at(day, f"12:{n:02d}")) for n in range(institutions)]
+
+
+def borrower_of(*events: Event) -> Borrower:
+    """What is remembered of one borrower after events, with a loan of which an instalment falls due on 10 April."""
+    risk_engine = engine()
+    for offset, event in enumerate((loan(OPENED, [(DUE, 100_000), ("2025-09-10", 100_000)]), *events)):
+        assert risk_engine.process(event, feed_of(event), offset) is None
+    known = risk_engine.borrower("b-1")
+    assert known is not None
+    return known
+
+
+def probability(borrower: Borrower, day: str, by: Rules | None = None) -> float:
+    """What the card says at the midnight that begins a day."""
+    by = by or rules()
+    return by.card.score(observe(borrower, at(day, "00:00"), by, deadline=True))
+
+
+def found(
+    borrower: Borrower, override: str = NO_JUMP, day: str = LOOK, opened: Severity | None = None
+) -> Finding | None:
+    """What the look that begins a day finds."""
+    return judge(borrower, at(day, "00:00"), opened, rules(override))
+
+
+def above(value: float) -> float:
+    """The next number."""
+    return nextafter(value, inf)
+
+
+def tiers(medium: float, high: float, severe: float, **policy: float) -> str:
+    """Tiers at exact probabilities, no jumps, and other keys of the signal."""
+    keys = {"rise": 1.0, **policy}
+    lines = "\n".join(f"{key} = {value!r}" for key, value in keys.items())
+    return f"[signals.risk_score]\n{lines}\n[risk]\ntiers = {{ medium = {medium!r}, high = {high!r}, severe = {severe!r} }}"
+
+
+CROWDED = borrower_of(*crowd())
+"""Nothing past due, eight institutions at once: 25 %."""
+P = probability(CROWDED, LOOK)
+MISSED = borrower_of(*crowd("2025-04-05", 4))
+"""Four institutions, then the instalment of 10 April is missed."""
+PAST_DUE = later(DUE, 8)
+NEVER_LATE = {"days_past_due": 0, "worst_days_past_due": 0, "overdue_share": 0, "missed_instalments": 0}
+
+
+# ---- the tiers ---------------------------------------------------------------------------------------------------
+
+
+def test_it_opens_at_the_tier_of_watch_and_not_below() -> None:
+    """At the very probability it is found, a hair below it is not."""
+    finding = found(CROWDED, tiers(0.01, P, 0.9))
+
+    assert finding is not None
+    assert finding.severity == Severity.WATCH
+    assert found(CROWDED, tiers(0.01, above(P), 0.9)) is None
+
+
+def test_it_rises_at_the_tier_of_warning() -> None:
+    """Severe is a warning, a hair below it is watch."""
+    at_tier, below = found(CROWDED, tiers(0.01, 0.1, P)), found(CROWDED, tiers(0.01, 0.1, above(P)))
+
+    assert (at_tier and at_tier.severity, below and below.severity) == (Severity.WARNING, Severity.WATCH)
+
+
+def test_an_open_alert_eases_below_a_part_of_where_it_rose() -> None:
+    """With a ratio of a half, a warning stays down to half of its tier, and is watch below it."""
+    kept = found(CROWDED, tiers(0.01, 0.1, 2 * P, ease_ratio=0.5), opened=Severity.WARNING)
+    eased = found(CROWDED, tiers(0.01, 0.1, above(2 * P), ease_ratio=0.5), opened=Severity.WARNING)
+
+    assert (kept and kept.severity, eased and eased.severity) == (Severity.WARNING, Severity.WATCH)
+
+
+def test_an_open_alert_ends_below_a_part_of_where_it_opened() -> None:
+    """Watch stays down to half of its tier; a severity that it does not have it does not keep."""
+    kept = found(CROWDED, tiers(0.01, 2 * P, 0.9, ease_ratio=0.5), opened=Severity.WATCH)
+
+    assert kept is not None
+    assert kept.severity == Severity.WATCH
+    assert kept.reasons[0].evidence["threshold"] == round(P, 4)
+    assert found(CROWDED, tiers(0.01, above(2 * P), 0.9, ease_ratio=0.5), opened=Severity.WATCH) is None
+
+
+# ---- jumps -------------------------------------------------------------------------------------------------------
+
+
+def jumping(rise: float, days: int = 10, ease_ratio: float = 1.0) -> str:
+    """No tier in reach; a jump is a rise by so much within so many days."""
+    policy = f"rise = {rise!r}\nrise_days = {days}\nease_ratio = {ease_ratio!r}\n"
+    return f"[signals.risk_score]\n{policy}[risk]\ntiers = {{ medium = 0.97, high = 0.98, severe = 0.99 }}"
+
+
+def test_a_jump_opens_at_watch_at_its_very_size() -> None:
+    """A rise by just as much as asked for is a jump, by a hair less is none."""
+    risen = P - probability(CROWDED, later(LOOK, -10))
+    finding = found(CROWDED, jumping(risen))
+
+    assert finding is not None
+    assert (finding.severity, finding.reasons[0].code) == (Severity.WATCH, "RS-JUMP")
+    assert found(CROWDED, jumping(above(risen))) is None
+
+
+def test_an_open_jump_lasts_down_to_a_part_of_its_size() -> None:
+    """With a ratio of a half, half of the rise is enough to stay."""
+    risen = P - probability(CROWDED, later(LOOK, -10))
+
+    assert found(CROWDED, jumping(2 * risen, ease_ratio=0.5), opened=Severity.WATCH)
+    assert found(CROWDED, jumping(above(2 * risen), ease_ratio=0.5), opened=Severity.WATCH) is None
+
+
+@pytest.mark.parametrize(("days_later", "is_found"), [(9, True), (10, False)])
+def test_a_jump_is_over_once_both_looks_are_after_it(days_later: int, *, is_found: bool) -> None:
+    """Ten days are compared: the tenth look afterwards compares like with like."""
+    assert (found(CROWDED, jumping(0.1), later(LOOK, days_later)) is not None) == is_found
+
+
+def test_a_jump_within_a_tier_is_told_beside_the_tier() -> None:
+    """Both reasons, the tier first."""
+    finding = found(CROWDED, "")
+
+    assert finding is not None
+    assert [reason.code for reason in finding.reasons[:2]] == ["RS-TIER", "RS-JUMP"]
+
+
+# ---- what does not count -----------------------------------------------------------------------------------------
+
+
+def test_a_miss_counts_only_with_enough_of_a_background() -> None:
+    """The probability had nothing ever been late must be as high as the policy asks, and no less."""
+    by = rules()
+    now = observe(MISSED, at(PAST_DUE, "00:00"), by, deadline=True)
+    background = by.card.score(now._replace(**NEVER_LATE))
+
+    assert now.days_past_due == 8
+    assert found(MISSED, f"{NO_JUMP}background_min = {background!r}", PAST_DUE)
+    assert found(MISSED, f"{NO_JUMP}background_min = {above(background)!r}", PAST_DUE) is None
+
+
+def test_the_background_of_an_open_alert_may_ease_too() -> None:
+    """By the same ratio as everything else."""
+    by = rules()
+    now = observe(MISSED, at(PAST_DUE, "00:00"), by, deadline=True)
+    twice = 2 * by.card.score(now._replace(**NEVER_LATE))
+    easing = f"{NO_JUMP}ease_ratio = 0.5\nbackground_min = "
+
+    assert found(MISSED, f"{easing}{twice!r}", PAST_DUE, Severity.WATCH)
+    assert found(MISSED, f"{easing}{above(twice)!r}", PAST_DUE, Severity.WATCH) is None
+
+
+def test_a_miss_alone_is_left_to_missed_payment() -> None:
+    """Who merely forgot an instalment is not told of, however the days go by; without the background they would be."""
+    forgetful = borrower_of()
+    days = [later(DUE, n) for n in range(1, 40)]
+
+    assert all(found(forgetful, "", day) is None for day in days)
+    assert any(found(forgetful, ALWAYS, day) for day in days)
+
+
+@pytest.mark.parametrize(("days_past_due", "is_found"), [(29, True), (30, False)])
+def test_who_is_at_the_target_is_foreseen_no_more(days_past_due: int, *, is_found: bool) -> None:
+    """The day before a loan is 30 days past due is the last; an alert open then ends as passed."""
+    day = later(DUE, days_past_due)
+    finding = found(MISSED, ALWAYS + "rise = 1.0", day, Severity.WARNING)
+
+    assert (finding is not None) == is_found
+    assert resolution(MISSED, at(day, "00:00"), rules()) == (None if is_found else "passed")
+
+
+def test_who_has_no_open_loan_cannot_be_late() -> None:
+    """The crowd is the same; the loan has ended."""
+    settled = borrower_of(paid("2025-02-01", 200_000), ended("2025-02-02"), *crowd())
+
+    assert found(settled, "") is None
+    assert found(settled, "", opened=Severity.WATCH) is None
+    assert resolution(settled, at(LOOK, "00:00"), rules()) == "passed"
+
+
+# ---- when it looks -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_day_brings_is_looked_at_from_its_midnight_on() -> None:
+    """Nothing is found on the day itself; the next day shows the same all day long."""
+    on_the_day = judge(CROWDED, at(CROWD_DAY, "23:59"), None, rules())
+    next_day = [judge(CROWDED, at(LOOK, time), None, rules()) for time in ("00:00", "11:11", "23:59")]
+
+    assert on_the_day is None
+    assert next_day[0] is not None
+    assert next_day == [next_day[0]] * 3
+
+
+def test_what_happens_at_midnight_belongs_to_the_day_that_begins() -> None:
+    """A crowd at the very midnight is looked at a day later."""
+    at_midnight: list[Event] = [
+        msgspec.structs.replace(event, event_time_ms=at(LOOK, "00:00")) for event in crowd()
+    ]
+    crowded = borrower_of(*at_midnight)
+
+    assert found(crowded, "") is None
+    assert found(crowded, "", later(LOOK, 1))
+
+
+def test_with_nothing_in_reach_the_next_look_is_when_an_instalment_is_missed() -> None:
+    """Nobody looks daily at who has nothing against them."""
+    quiet = borrower_of()
+
+    assert local(next_deadline_ms(quiet, at("2025-01-20"), None, rules())) == "2025-04-11 00:00"
+
+
+def test_in_reach_or_open_the_next_look_is_tomorrow() -> None:
+    """Daily while it may be found, and daily until an open alert ends."""
+    quiet = borrower_of()
+
+    assert local(next_deadline_ms(CROWDED, at(CROWD_DAY, "13:00"), None, rules())) == f"{LOOK} 00:00"
+    assert local(next_deadline_ms(quiet, at(LOOK), Severity.WATCH, rules())) == f"{later(LOOK, 1)} 00:00"
+    assert local(next_deadline_ms(MISSED, at(PAST_DUE), None, rules())) == f"{later(PAST_DUE, 1)} 00:00"
+
+
+def _touched(borrower: Borrower, event: BorrowerEvent) -> set[int]:
+    feed = feed_of(event)
+    noted = evidence.record(borrower, event, Origin(TOPICS[feed], 0, 99, event.event_id), rules())
+    return {signal for signal, _ in noted.touched}
+
+
+def test_an_event_that_brings_nothing_into_reach_asks_for_no_look() -> None:
+    """Neither daily life, nor pay, nor one new institution; the fourth does."""
+    borrower = borrower_of(*crowd(institutions=3))
+    quiet = borrower_of()
+
+    assert RISK_SCORE not in _touched(quiet, flow("2025-03-05", 5_000, "living", "out"))
+    assert RISK_SCORE not in _touched(quiet, flow("2025-03-05", 500_000))
+    assert RISK_SCORE not in _touched(quiet, query("2025-03-05", "i-1"))
+    assert RISK_SCORE in _touched(borrower, query("2025-03-05", "i-9"))
+
+
+@settings(deadline=None, max_examples=40)
+@given(logs_in_order(borrowers_max=1))
+def test_what_is_out_of_reach_would_not_be_found(events: list[BorrowerEvent]) -> None:
+    """The cheap answer agrees with the whole one, at every midnight: an open alert without margin is always looked at."""
+    by = rules("[signals.risk_score]\nease_ratio = 1.0")
+    risk_engine = engine()
+    for offset, event in enumerate(events):
+        risk_engine.process(event, feed_of(event), offset)
+    known = risk_engine.borrower("b-0")
+    if known is None:
+        return
+    for days in range(0, 230, 7):
+        midnight_ms = at(later("2025-01-01", days), "00:00")
+        alone, open_watch = judge(known, midnight_ms, None, by), judge(known, midnight_ms, Severity.WATCH, by)
+        assert (alone and alone.severity) == (open_watch and min(open_watch.severity, Severity.WARNING))
+        assert alone is None or is_in_reach(known, midnight_ms - 1, by)
+
+
+# ---- in the engine -----------------------------------------------------------------------------------------------
+
+
+def _told(events: list[Event], until: str, override: str = "") -> list[Alert]:
+    return [alert for alert in run(events, override, until) if alert.signal == "risk_score"]
+
+
+STORY: list[Event] = [loan(OPENED, [(DUE, 100_000), ("2025-09-10", 100_000)]), *crowd()]
+
+
+def test_the_whole_story_of_a_crowd() -> None:
+    """It opens at the next midnight, and ends as the institutions leave their window."""
+    assert story(_told(STORY, "2025-04-09")) == [
+        "2025-03-04 00:00 risk_score opened watch",
+        "2025-04-03 00:00 risk_score resolved watch",
+    ]
+
+
+def test_within_the_cooldown_only_a_higher_severity_opens_again() -> None:
+    """A second crowd within a month is held back for as long as its severity is no higher."""
+    again: list[Event] = [*STORY, *crowd("2025-04-05", name="j")]
+
+    assert len(_told(again, "2025-04-09")) == 2
+    assert story(_told(again, "2025-05-09"))[2] == "2025-04-11 00:00 risk_score opened warning"
+    assert len(_told(again, "2025-05-09", "[signals.risk_score]\ncooldown_days = 0")) > 3
+
+
+def test_alert_and_borrower_risk_agree_with_the_card() -> None:
+    """Tier and probability of reason, alert and `borrower-risk` are one; so are the model's version, and the stage."""
+    risk_engine = engine()
+    for offset, event in enumerate(STORY):
+        risk_engine.process(event, feed_of(event), offset)
+    risk_engine.advance_together(end_of(CROWD_DAY))
+    output = risk_engine.take_output(detected_at_ms=0)
+    alert = next(alert for alert in output.alerts if alert.signal == "risk_score")
+    shown = alert.reasons[0].evidence
+    risk = output.risks["b-1"]
+
+    assert risk is not None
+    assert (risk.tier, risk.probability) == (alert.risk.tier, alert.risk.probability) == ("high", round(P, 4))
+    assert (shown["tier"], shown["probability"]) == (alert.risk.tier, alert.risk.probability)
+    assert shown["model_version"] == alert.risk.model_version == expert_prior().version
+    assert alert.recommendation.stage == "review_limit"
+
+
+def test_another_card_judges_as_well() -> None:
+    """The engine's card weighs, whatever it is: one that is afraid of nobody finds nothing."""
+    fearless = msgspec.structs.replace(expert_prior(), bias=-9.0)
+    timid = msgspec.structs.replace(expert_prior(), bias=-3.0)
+    by_card = {}
+    for card in (fearless, timid):
+        risk_engine = RiskEngine(rules(), card)
+        for offset, event in enumerate(STORY):
+            risk_engine.process(event, feed_of(event), offset)
+        risk_engine.advance_together(end_of(CROWD_DAY))
+        alerts = [a for a in risk_engine.take_alerts(detected_at_ms=0) if a.signal == "risk_score"]
+        by_card[card.version] = [alert.severity for alert in alerts]
+        assert all(alert.risk.model_version == card.version for alert in alerts)
+
+    assert by_card == {fearless.version: [], timid.version: ["warning"]}
+
+
+def test_a_late_payment_disproves_what_a_miss_opened() -> None:
+    """A payment made in time and learnt days later retracts the alert."""
+    missed: list[Event] = [
+        loan(OPENED, [(DUE, 100_000), ("2025-09-10", 100_000)]),
+        *crowd("2025-04-05", 4),
+        query("2025-04-13", "i-0"),
+        paid("2025-04-10", 100_000, ingested_at_ms=at("2025-04-13")),
+    ]
+    until: list[Event] = [flow("2025-04-12", 10, "living", "out")]
+    risk_engine = engine("[signals.risk_score]\nrise = 0.05")
+    for offset, event in enumerate([*missed[:-2], *until]):
+        risk_engine.process(event, feed_of(event), offset)
+    risk_engine.advance_together(end_of("2025-04-12"))
+    risk_engine.process(missed[-1], feed_of(missed[-1]), 90)
+    alerts = [a for a in risk_engine.take_alerts(detected_at_ms=0) if a.signal == "risk_score"]
+
+    assert [alert.status for alert in alerts] == ["opened", "retracted"]
+
+
+def test_a_late_query_is_found_at_once() -> None:
+    """Learnt after the midnight that should have shown it, it is judged as of then without waiting."""
+    risk_engine = engine()
+    for offset, event in enumerate(STORY[:-1]):
+        risk_engine.process(event, feed_of(event), offset)
+    risk_engine.advance_together(end_of(later(CROWD_DAY, 2)))
+    before = [alert.signal for alert in risk_engine.take_alerts(detected_at_ms=0)]
+    risk_engine.process(STORY[-1], feed_of(STORY[-1]), 99)
+    after = [alert for alert in risk_engine.take_alerts(detected_at_ms=0) if alert.signal == "risk_score"]
+
+    assert "risk_score" not in before
+    assert [(alert.status, alert.caused_by.event_id) for alert in after] == [
+        ("opened", STORY[-1].event_id if isinstance(STORY[-1], CreditQuery) else None)
+    ]
+
+
+# ---- what it says ------------------------------------------------------------------------------------------------
+
+
+def test_the_reasons_in_both_languages() -> None:
+    """Probability, threshold, tier, background; the jump; and what counts most."""
+    finding = found(CROWDED, "")
+
+    assert finding is not None
+    tier, jump, factor = (reason.text for reason in finding.reasons[:3])
+    assert tier.en == (
+        "24.97 % likely on 2025-03-04 to be 30 days past due within 60 days: tier high (this severity holds from 15 %). "
+        "Had nothing ever been late it would be 24.97 % (asked for: 4 %)."
+    )
+    assert tier.zh == (
+        "截至 2025-03-04，60 天内逾期达 30 天的概率为 24.97 %：风险等级高（达到 15 % 即为此级别）；"
+        "假设从未逾期则为 24.97 %（要求至少 4 %）。"
+    )
+    assert jump.en == (
+        "The probability has risen by 22.79 % within 30 days (threshold 12 %): from 2.19 % on 2025-02-02 to 24.97 % on "
+        "2025-03-04."
+    )
+    assert jump.zh == (
+        "30 天内概率上升 22.79 %（阈值 12 %）：由 2025-02-02 的 2.19 % 升至 2025-03-04 的 24.97 %。"
+    )
+    assert factor.en == "What counts most: new_institutions 8 adds 2.7 to the log-odds."
+    assert factor.zh == "主要因素：新增机构数 8，使对数几率增加 2.7。"
+    assert [reason.evidence for reason in finding.reasons[2:]] == [
+        {"feature": "new_institutions", "value": 8, "log_odds": 2.7},
+        {"feature": "relation_days", "value": 60, "log_odds": 0.3},
+        {"feature": "income_visible", "value": 0, "log_odds": 0.1},
+    ]
