@@ -20,7 +20,7 @@ from models.borrower import STATE_VERSION, Borrower
 from models.engine import EngineProgress, RiskEngine
 from models.events import TOPICS, BorrowerEvent
 from models.signal_table import SIGNALS
-from tests.models.kept_lives import Life, Refused, lives
+from tests.models.kept_lives import Heard, Life, Refused, lives
 from tests.support.events import at, end_of, engine, feed_of
 from tests.support.kept import KeptVersion, keep, kept_versions
 from tests.support.shapes import shape_of
@@ -32,11 +32,13 @@ UNTIL: Final = "2025-12-31"
 
 
 class Step(Struct, frozen=True, omit_defaults=True):
-    """One thing that came in: an event, or that one was refused."""
+    """One thing that came in: an event, that one was refused, or what a linked borrower said."""
 
-    feed: int
+    feed: int = -1
+    """The topic of an event; none for what was heard."""
     event: BorrowerEvent | None = None
     refused: Refused | None = None
+    heard: Heard | None = None
 
 
 def feed_steps(risk_engine: RiskEngine, steps: Sequence[Step], first_offset: int) -> None:
@@ -45,6 +47,8 @@ def feed_steps(risk_engine: RiskEngine, steps: Sequence[Step], first_offset: int
         if step.refused is not None:
             bad = step.refused
             risk_engine.note_reject(bad.feed, bad.borrower_id, bad.event_id, bad.event_time_ms, offset)
+        elif step.heard is not None:
+            risk_engine.hear(step.heard.receiver, step.heard.message, offset)
         elif step.event is not None:
             risk_engine.process(step.event, step.feed, offset)
 
@@ -118,6 +122,7 @@ def timeline(borrowers: dict[str, Life]) -> list[tuple[int, Step]]:
             (event.event_time_ms if event.ingested_at_ms is None else event.ingested_at_ms, Step(feed, event))
             for event, feed in delivered
         ]
+        moments += [(heard.time_ms, Step(heard=heard)) for heard in life.heard]
         moments += [
             (bad.event_time_ms or at("2025-06-18"), Step(bad.feed, refused=bad)) for bad in life.refused
         ]

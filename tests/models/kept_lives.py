@@ -16,6 +16,7 @@ from models.events import (
     EventVoided,
     FundFlow,
 )
+from models.links import LinkedState, LinkMessage, Watch
 from tests.support.events import (
     at,
     billed,
@@ -29,7 +30,7 @@ from tests.support.events import (
     snapshot,
     voided,
 )
-from tests.support.servicing import contact, hold, listed, promise, release, reviewed, snoozed
+from tests.support.servicing import contact, hold, linked, listed, promise, release, reviewed, snoozed
 
 
 class Refused(Struct, frozen=True):
@@ -41,6 +42,14 @@ class Refused(Struct, frozen=True):
     event_time_ms: int | None
 
 
+class Heard(Struct, frozen=True):
+    """What another borrower has said to one, past the order of events."""
+
+    time_ms: int
+    receiver: str
+    message: LinkMessage
+
+
 class Life(Struct, frozen=True):
     """One borrower's story."""
 
@@ -49,6 +58,7 @@ class Life(Struct, frozen=True):
     refused: Sequence[Refused] = ()
     voided: Sequence[tuple[EventVoided, BorrowerEvent]] = ()
     """Each with the event that it takes back."""
+    heard: Sequence[Heard] = ()
 
 
 def monthly(first: int = 2, last: int = 12, day: int = 1, amount: int = 100_000) -> list[tuple[str, int]]:
@@ -374,6 +384,7 @@ def _rollover(month: str, day: int, borrower: str) -> list[BorrowerEvent]:
 
 def _lives_of_servicing() -> dict[str, Life]:
     called, shielded, mistaken, taken_on = "never-answers", "disputes-it", "taken-back", "taken-on"
+    guaranteed = "guaranteed"
     returned = flow("2025-06-28", 90_000, "salary", borrower=mistaken)
     unsent = paid("2025-06-30", 100_000, borrower=mistaken)
     return {
@@ -424,6 +435,21 @@ def _lives_of_servicing() -> dict[str, Life]:
                 snapshot("2025-04-30", 100_000, 20, 800_000, borrower=taken_on),
                 paid("2025-05-10", 100_000, borrower=taken_on),
                 snapshot("2025-06-15", 0, 0, 700_000, borrower=taken_on),
+            ],
+        ),
+        guaranteed: Life(
+            "a guarantor elsewhere in serious trouble that passes in August, and somebody who watches this one",
+            [
+                loan("2025-01-05", monthly(5), guaranteed),
+                linked("2025-05-20", "guarantor-1", borrower=guaranteed),
+            ],
+            heard=[
+                Heard(at("2025-05-21"), guaranteed, LinkedState("guarantor-1", 0, at("2025-05-21"))),
+                Heard(at("2025-06-10"), guaranteed, LinkedState("guarantor-1", 3, at("2025-06-10"))),
+                Heard(
+                    at("2025-06-20"), guaranteed, Watch("watcher-1", "owner", on=True, watcher_partition=5)
+                ),
+                Heard(at("2025-08-15"), guaranteed, LinkedState("guarantor-1", 0, at("2025-08-15"))),
             ],
         ),
     }
