@@ -62,6 +62,12 @@ async def ended(stopping: Coroutine[Any, Any, object], seconds: float) -> BaseEx
     return asyncio.CancelledError("inside the client") if task.cancelled() else task.exception()
 
 
+def retrieve_error(future: asyncio.Future[Any]) -> None:
+    """Look at the outcome of what nobody may come to await: the loop would tell its error, when another has told it."""
+    if not future.cancelled():
+        future.exception()
+
+
 def _fenced(what: str) -> FencedError:
     return FencedError(
         f"{what}: fenced, another worker has taken this task over, or the broker has ended the transaction. Was this process "
