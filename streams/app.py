@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Records come and go by the ten thousand and hold no cycles: the default of 700 would look at them all the time."""
 
-
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
 

@@ -1,4 +1,4 @@
-"""From the client's errors to ours, with a named time limit around every call."""
+"""From the client's errors to ours, around every call and within its named time limit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiokafka import errors as kafka_errors
 
+from streams import time_limits
 from streams.ports import BrokerUnavailableError, FencedError, PortError
 
 _FENCED_CODES: Final = frozenset({90})
@@ -28,10 +29,8 @@ async def limited(timeout_ms: int, limit_name: str, what: str) -> AsyncIterator[
         PortError: anything else that the client reports, or the limit passed.
     """
     try:
-        async with asyncio.timeout(timeout_ms / 1000):
+        async with time_limits.limited(timeout_ms, limit_name, what):
             yield
-    except TimeoutError as error:
-        raise PortError(f"{what} did not finish within {timeout_ms / 1000:g} s ({limit_name})") from error
     except (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch) as error:
         raise _fenced(what) from error
     except kafka_errors.KafkaConnectionError as error:
@@ -60,6 +59,12 @@ async def ended(stopping: Coroutine[Any, Any, object], seconds: float) -> BaseEx
         await asyncio.wait([task], timeout=_CANCEL_SECONDS)
         return TimeoutError(f"not done within {seconds:g} s")
     return asyncio.CancelledError("inside the client") if task.cancelled() else task.exception()
+
+
+def retrieve_error(future: asyncio.Future[Any]) -> None:
+    """Look at the outcome of what nobody may come to await: the loop would tell its error, when another has told it."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _fenced(what: str) -> FencedError:

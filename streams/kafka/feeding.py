@@ -1,13 +1,12 @@
 """Writes a planned replay to the input topics, as fast as Kafka takes it or at a given pace.
 
 Records are put into batches here and handed over whole: a record costs 1-2 µs this way, and 20 µs through `send`. The
-order within a partition is that of the plan. The producer is idempotent, so a retried batch is not written twice.
+order within a partition is that of the plan.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
@@ -16,15 +15,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from streams.clock import Clock
+from streams.kafka.errors import retrieve_error
+from streams.kafka.idempotent import idempotent_producer
 from streams.replay import PlannedRecord
 from streams.settings import Settings
 from streams.topics import TopicNames
-
-BATCH_BYTES_MAX: Final = 256 * 1024
-"""Larger batches gain nothing measurable; thirty-two partitions of them are 8 MiB."""
-
-STOP_TIMEOUT_SECONDS: Final = 10.0
-"""Everything is acknowledged before the producer stops: only connections are left to close."""
 
 REQUEST_TIMEOUT_MS: Final = 30_000
 """A leader change takes seconds; after this the broker counts as gone."""
@@ -92,25 +87,14 @@ async def feed(
     Raises:
         FeedingError: no broker, or it did not take a batch within the time limit.
     """
-    # While a broker is away the client says so ten times a second; what matters is raised.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.broker,
-        client_id="forewarn-replay",
-        enable_idempotence=True,
-        max_batch_size=BATCH_BYTES_MAX,
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
-    )
     try:
-        await asyncio.wait_for(producer.start(), settings.start_timeout_ms / 1000)
-        writer = _Writer(producer, TopicNames(settings.topic_prefix), clock)
-        return await _feed(writer, plan, pace, progress)
+        async with idempotent_producer(settings, "forewarn-replay", REQUEST_TIMEOUT_MS) as producer:
+            writer = _Writer(producer, TopicNames(settings.topic_prefix), clock)
+            return await _feed(writer, plan, pace, progress)
     except (KafkaError, TimeoutError, OSError) as error:
         raise FeedingError(
             f"Kafka at {settings.broker} did not take all records: {_words_of(error)}"
         ) from error
-    finally:
-        await _stop(producer)
 
 
 async def _feed(
@@ -138,13 +122,6 @@ async def _feed(
     if progress is not None:
         progress(count)
     return count
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    try:
-        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_SECONDS)
-    except (KafkaError, TimeoutError, OSError):
-        return  # all that mattered was acknowledged, or its error is already on its way up
 
 
 class _Writer:
@@ -176,7 +153,7 @@ class _Writer:
         batch.close()
         topic = self._names.inputs[topic_index]
         acknowledged = await self._producer.send_batch(batch, topic, partition=partition)
-        acknowledged.add_done_callback(_look)
+        acknowledged.add_done_callback(retrieve_error)
         self._underway.append(acknowledged)
         while self._underway and (len(self._underway) > _UNACKNOWLEDGED_MAX or self._underway[0].done()):
             await self._underway.popleft()
@@ -191,12 +168,6 @@ class _Writer:
         await self.flush()
         while self._underway:
             await self._underway.popleft()
-
-
-def _look(acknowledged: asyncio.Future[Any]) -> None:
-    """Look at the outcome of a batch that nobody may come to await, when another one failed before it."""
-    if not acknowledged.cancelled():
-        acknowledged.exception()
 
 
 def _words_of(error: Exception) -> str:

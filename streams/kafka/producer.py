@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from streams.kafka.errors import ended, limited
+from streams.kafka.errors import ended, limited, retrieve_error
 from streams.ports import OutputRecord, PortError
 from streams.settings import Settings
 from streams.topics import TopicNames
@@ -170,9 +170,4 @@ def _retrieve_errors(producer: Any) -> None:
     kept.append(transaction._transaction_waiter)  # noqa: SLF001 - as above
     for future in kept:
         if future is not None:
-            future.add_done_callback(_retrieve_error)
-
-
-def _retrieve_error(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
+            future.add_done_callback(retrieve_error)

@@ -6,11 +6,8 @@ Everything that the memory ports do passes here, so that one seam is enough for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
-
-from streams.ports import PortError
 
 T = TypeVar("T")
 
@@ -57,17 +54,3 @@ class DirectNetwork:
     def fetch_records_max(self) -> int:
         """As much as a fetch holds."""
         return _FETCH_RECORDS_MAX
-
-
-@asynccontextmanager
-async def limited(timeout_ms: int, limit_name: str, what: str) -> AsyncIterator[None]:
-    """Run calls within a time limit.
-
-    Raises:
-        PortError: it passed.
-    """
-    try:
-        async with asyncio.timeout(timeout_ms / 1000):
-            yield
-    except TimeoutError as error:
-        raise PortError(f"{what} did not finish within {timeout_ms / 1000:g} s ({limit_name})") from error

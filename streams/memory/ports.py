@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from streams.memory.broker import MemoryBroker, MemoryRecord, PartitionLog
 from streams.memory.group import MemoryGroup
-from streams.memory.network import DirectNetwork, Network, limited
+from streams.memory.network import DirectNetwork, Network
 from streams.memory.sink import MemorySink
 from streams.ports import (
     Assignment,
@@ -22,6 +22,7 @@ from streams.ports import (
     Source,
 )
 from streams.settings import Settings
+from streams.time_limits import limited
 from streams.topics import TopicNames, topic_specs
 
 T = TypeVar("T")

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from streams.memory.broker import ConcurrentTransactionsError, MemoryBroker, offsets_by_partition
-from streams.memory.network import Network, limited
+from streams.memory.network import Network
 from streams.ports import OutputRecord
 from streams.settings import Settings
+from streams.time_limits import limited
 from streams.topics import TopicNames
 
 T = TypeVar("T")

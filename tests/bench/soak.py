@@ -1,9 +1,9 @@
 """Is the worker's memory flat? `python -m tests.bench.soak --minutes 30`: real Kafka, one real worker, half of its top speed.
 
-A backlog of more than a year tells the top speed; then the same endless book, of a fixed number of borrowers, goes on at
-half of it, with a fresh worker. Event time runs thousands of times as fast as the clock, so windows, memories of ids and
-what is kept of closed loans (five years) reach their bounds within the first part of the time: with many more borrowers,
-take more minutes. Every ten seconds the worker's memory is looked at, and how far behind it is; at the end the slope is
+A backlog of some six years tells the top speed, at its end, when states have their size; then the same endless book, of a
+fixed number of borrowers, goes on at half of it, with a fresh worker. Event time runs thousands of times as fast as the
+clock, so windows, memories of ids and what is kept of closed loans (five years) reach their bounds within the first part
+of the time: with many more borrowers, take more minutes and a longer backlog. Every ten seconds the worker's memory is looked at, and how far behind it is; at the end the slope is
 told by least squares over the last 70 %. Exit status 1: not flat, or the worker could not keep up.
 """
 
@@ -319,11 +319,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--borrowers", type=int, default=4_000)
+    parser.add_argument("--borrowers", type=int, default=3_000)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--spending", type=float, default=15.0, help="payments a borrower makes in a month")
     parser.add_argument(
-        "--backlog", type=int, default=1_500_000, help="records that the top speed is measured with"
+        "--backlog", type=int, default=4_000_000, help="records that the top speed is measured with"
     )
     parser.add_argument("--load", type=float, default=0.5, help="of the top speed")
     parser.add_argument("--seed", type=int, default=1)

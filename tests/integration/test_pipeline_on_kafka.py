@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ from streams.ports import EngineMaker, FencedError, Logs
 from streams.settings import Settings
 from streams.topics import TopicNames
 from tests.support.fake_engine import FakeEngineMaker
-from tests.support.house import House
+from tests.support.house import House, undisturbed
 from tests.support.processes import wait_until
 from tests.support.workload import BASE_MS, Produced, alerts_of, closing, comparable, events, heartbeat_bytes
-from tests.support.world import KafkaWorld, read_kafka, settings_for
+from tests.support.world import KafkaWorld, produce, read_kafka, settings_for
 
 pytestmark = pytest.mark.kafka
 
@@ -44,33 +44,6 @@ def kafka_settings(broker: Broker, **changes: Any) -> Settings:
     settings = settings_for("pipeline", broker.bootstrap_servers, clock="event", **changes)
     KafkaWorld(settings)
     return settings
-
-
-async def produce(settings: Settings, records: Iterable[Produced]) -> None:
-    """Write records to the input topics, each partition in order."""
-    names = TopicNames(settings.topic_prefix).inputs
-    producer: Any = AIOKafkaProducer(
-        bootstrap_servers=settings.broker, enable_idempotence=True, linger_ms=20, max_batch_size=2**18
-    )
-    await producer.start()
-    try:
-        for record in records:
-            await producer.send(names[record.feed], record.value, key=record.key, partition=record.partition)
-        await producer.flush()
-    finally:
-        await producer.stop()
-
-
-def oracle(partitions: int, records: Iterable[Produced]) -> list[list[dict[str, object]]]:
-    """The alerts of one undisturbed worker in memory."""
-
-    async def main() -> House:
-        house = House(partitions=partitions)
-        house.produce(records)
-        await house.worker().run()
-        return house
-
-    return comparable(run_virtual(main()).alerts())
 
 
 async def committed_alerts(settings: Settings) -> list[list[Alert]]:
@@ -145,6 +118,17 @@ def tasks_told(process: subprocess.Popen[str], wanted: Callable[[list[int]], boo
     raise AssertionError("the worker ended")
 
 
+def terminated_when_open(process: subprocess.Popen[str]) -> str:
+    """Send SIGTERM to a worker that has opened its task; return what it says from then on."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "task 0 open" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    return said
+
+
 def test_killed_and_killed_again_the_alerts_are_the_same(broker: Broker, workers: Workers) -> None:
     """Killed twice by -9 amid the work: a restart goes on, no alert is missing and none is there twice."""
     settings = kafka_settings(broker, partitions=2, turn_events_max=50, commit_events_max=400)
@@ -166,7 +150,7 @@ def test_killed_and_killed_again_the_alerts_are_the_same(broker: Broker, workers
 
     assert last.returncode == 0, said
     assert len(ids) == len(set(ids))
-    assert comparable(found) == oracle(2, records)
+    assert comparable(found) == comparable(undisturbed(records, 2).alerts())
 
 
 def test_three_workers_share_eight_partitions(broker: Broker, workers: Workers) -> None:
@@ -174,7 +158,7 @@ def test_three_workers_share_eight_partitions(broker: Broker, workers: Workers) 
     settings = kafka_settings(broker, partitions=8, turn_events_max=50, commit_events_max=400)
     count = 30_000
     records = [*events(8, count, 8, borrowers=300), *closing(count, 8)]
-    expected = oracle(8, records)
+    expected = comparable(undisturbed(records, 8).alerts())
     expected_count = sum(map(len, expected))
     processes = [workers.start(settings) for _ in range(3)]
     shares = [tasks_told(process, lambda tasks: len(tasks) in (2, 3)) for process in processes]
@@ -223,9 +207,10 @@ async def test_a_zombie_is_fenced(broker: Broker) -> None:
     for successor in successors:
         await successor.close()
     await worker(msgspec.structs.replace(settings, until_end=True)).run()
+    expected = await asyncio.to_thread(undisturbed, records, 2)
 
     assert isinstance(failure.value.__cause__, FencedError)
-    assert comparable(await committed_alerts(settings)) == await asyncio.to_thread(oracle, 2, records)
+    assert comparable(await committed_alerts(settings)) == comparable(expected.alerts())
 
 
 async def test_live_an_event_comes_through_although_other_feeds_are_silent(broker: Broker) -> None:
@@ -297,12 +282,7 @@ def test_sigterm_ends_the_worker_process_in_good_order(broker: Broker, workers: 
     """SIGTERM: status 0, and the group is left at once."""
     settings = kafka_settings(broker, partitions=1)
     process = workers.start(settings, "streams.worker")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "task 0 open" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
+    said = terminated_when_open(process)
 
     assert process.returncode == 0, said
 
@@ -316,12 +296,7 @@ def test_faust_runs_the_app_as_any_other(broker: Broker, workers: Workers) -> No
     }
     command = ("-A", "streams.app", "worker", "-l", "info", "--without-web")
     process = workers.spawn("faust", command, environment)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "task 0 open" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
+    said = terminated_when_open(process)
 
     assert process.returncode == 0, said
 

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.clock import SystemClock
 from streams.kafka.local import Broker
 from streams.kafka.ports import KafkaPorts
-from streams.memory.virtual_time import run_virtual
 from streams.metrics import PlainMetrics
 from streams.pipeline import Pipeline, PipelineError
 from streams.ports import EngineMaker, Logs, OutputRecord
 from streams.settings import Settings
 from streams.topics import MESSAGE_BYTES, OUTPUT_RECORD_BYTES_MAX, TopicNames
 from tests.support.fake_engine import FakeEngineMaker
-from tests.support.house import House
+from tests.support.house import undisturbed
 from tests.support.workload import Produced, alerts_of, closing, comparable, events
 from tests.support.world import (
     KafkaWorld,
     assigned,
     no_handover,
     poll_records,
+    produce,
     read_kafka,
     settings_for,
     values,
@@ -46,19 +45,6 @@ def worker(settings: Settings) -> Pipeline:
         return FakeEngineMaker()
 
     return Pipeline(KafkaPorts(settings), prepare, settings, SystemClock(), PlainMetrics())
-
-
-async def produce(settings: Settings, records: Iterable[Produced]) -> None:
-    """Write records to the input topics, each partition in order."""
-    names = TopicNames(settings.topic_prefix).inputs
-    producer: Any = AIOKafkaProducer(bootstrap_servers=settings.broker, enable_idempotence=True)
-    await producer.start()
-    try:
-        for record in records:
-            await producer.send(names[record.feed], record.value, key=record.key, partition=record.partition)
-        await producer.flush()
-    finally:
-        await producer.stop()
 
 
 def limit(settings: Settings, topic: str, message_bytes: int) -> None:
@@ -83,18 +69,6 @@ async def group_offset(settings: Settings, topic: str) -> int | None:
         await consumer.stop()
 
 
-def oracle(records: Iterable[Produced]) -> House:
-    """One undisturbed worker in memory."""
-
-    async def main() -> House:
-        house = House(partitions=1)
-        house.produce(records)
-        await house.worker().run()
-        return house
-
-    return run_virtual(main())
-
-
 async def test_nothing_of_a_transaction_is_seen_when_the_broker_refuses_a_record(broker: Broker) -> None:
     """A dead letter larger than its topic allows: the rest is not committed without it, and the pipeline ends."""
     settings = settings_for("promise", broker.bootstrap_servers, clock="event", until_end=True, partitions=1)
@@ -112,7 +86,7 @@ async def test_nothing_of_a_transaction_is_seen_when_the_broker_refuses_a_record
     await asyncio.to_thread(limit, settings, names.dead_letters, OUTPUT_RECORD_BYTES_MAX)
     async with asyncio.timeout(60):
         await worker(settings).run()
-    expected = await asyncio.to_thread(oracle, records)
+    expected = await asyncio.to_thread(undisturbed, records, 1)
 
     assert seen == [[[]], [[]], [[]]]
     assert position is None

@@ -30,24 +30,18 @@ from tests.models.keep_states import (
     told,
 )
 from tests.support.events import engine
-from tests.support.kept import KeptVersion, kept_versions
+from tests.support.kept import KeptVersion, for_each, kept_versions
 from tests.support.shapes import shape_of
 
 VERSIONS = kept_versions(ROOT)
 PRESENT = VERSIONS[-1]
+each_version = for_each(VERSIONS)
 
 
 @cache
 def longest() -> bytes:
     """The largest of the present version's records."""
     return max(PRESENT.records.values(), key=len)
-
-
-@pytest.fixture(params=VERSIONS, ids=lambda kept: f"version {kept.manifest.version}")
-def kept(request: pytest.FixtureRequest) -> KeptVersion:
-    """Each version that there ever was."""
-    version: KeptVersion = request.param
-    return version
 
 
 def test_every_version_up_to_the_present_one_is_kept() -> None:
@@ -60,17 +54,20 @@ def test_the_shape_is_that_of_the_present_version() -> None:
     assert shape_of(Borrower) == PRESENT.shape
 
 
+@each_version
 def test_numbers_mean_what_they_meant(kept: KeptVersion) -> None:
     """Topics and signals are written as their place in a list, which grows at its end alone."""
     for name, words in kept.manifest.numbered.items():
         assert numbered()[name][: len(words)] == words
 
 
+@each_version
 def test_kept_bytes_are_those_that_were_written(kept: KeptVersion) -> None:
     """Nobody has mended a file to make it fit."""
     assert kept.changed_files() == []
 
 
+@each_version
 def test_every_record_is_read(kept: KeptVersion) -> None:
     """By its whole body and by its header alone."""
     for borrower_id, record in kept.records.items():
@@ -106,6 +103,7 @@ def test_the_present_version_writes_what_it_read() -> None:
         assert encode_borrower(decode_borrower(borrower_id, record)) == record
 
 
+@each_version
 def test_an_older_version_is_written_as_the_present_one(kept: KeptVersion) -> None:
     """An upgraded state is written in the present form, and comes back as the same."""
     for borrower_id, record in kept.records.items():
@@ -115,6 +113,7 @@ def test_an_older_version_is_written_as_the_present_one(kept: KeptVersion) -> No
         assert again[0] == STATE_VERSION
 
 
+@each_version
 def test_what_follows_is_what_was_kept_with_it(kept: KeptVersion) -> None:
     """Restored from kept bytes, the engine tells the alerts that it told then (`--alerts` where rules have changed)."""
     expected = [

@@ -16,18 +16,12 @@ from streams.progress import (
     encode_progress,
 )
 from tests.streams.keep_progress import ROOT, keep_progress
-from tests.support.kept import KeptVersion, kept_versions
+from tests.support.kept import KeptVersion, for_each, kept_versions
 from tests.support.shapes import shape_of
 
 VERSIONS = kept_versions(ROOT)
 PRESENT = VERSIONS[-1]
-
-
-@pytest.fixture(params=VERSIONS, ids=lambda kept: f"version {kept.manifest.version}")
-def kept(request: pytest.FixtureRequest) -> KeptVersion:
-    """Each version that there ever was."""
-    version: KeptVersion = request.param
-    return version
+each_version = for_each(VERSIONS)
 
 
 def test_every_version_up_to_the_present_one_is_kept() -> None:
@@ -40,12 +34,14 @@ def test_the_shape_is_that_of_the_present_version() -> None:
     assert shape_of(Progress) == PRESENT.shape
 
 
+@each_version
 def test_kept_bytes_are_those_that_were_written_in_the_same_order_of_topics(kept: KeptVersion) -> None:
     """Nobody has mended a file to make it fit; offsets are told apart by their place alone."""
     assert kept.changed_files() == []
     assert kept.manifest.numbered["topics"] == TOPICS
 
 
+@each_version
 def test_every_record_says_what_it_said(kept: KeptVersion) -> None:
     """To the last number; what a later version added to it is none of its business."""
     for key, record in kept.records.items():
@@ -60,6 +56,7 @@ def test_the_present_version_writes_what_it_read() -> None:
         assert encode_progress(decode_progress(record)) == record
 
 
+@each_version
 def test_every_single_place_is_watched(kept: KeptVersion) -> None:
     """No byte may change without notice, and no record may end early or go on."""
     for record in kept.records.values():

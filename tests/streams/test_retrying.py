@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.commands.dead_letters import hex_dump
+from streams.commands.dead_letters.looking import hex_dump
 from streams.dead_letters import (
     CONNECT_PREFIX,
     REASON_HEADER,

@@ -12,7 +12,7 @@ from models.alerts import Alert
 from streams.memory.broker import MemoryBroker, MemoryRecord
 from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryPorts
-from streams.memory.virtual_time import VirtualClock
+from streams.memory.virtual_time import VirtualClock, run_virtual
 from streams.metrics import CounterName, PlainMetrics
 from streams.pipeline import Pipeline
 from streams.ports import EngineMaker, Logs, Ports
@@ -94,6 +94,18 @@ class House:
             for records in self.broker.read_committed(self.names.state)
             for record in records
         }
+
+
+def undisturbed(records: Iterable[Produced], partitions: int) -> House:
+    """What one worker that nothing happens to makes of records: to be held against what came of trouble."""
+
+    async def main() -> House:
+        house = House(partitions=partitions)
+        house.produce(records)
+        await house.worker().run()
+        return house
+
+    return run_virtual(main())
 
 
 class Crash(Exception):  # noqa: N818 - what happens to the process, not what it did wrong

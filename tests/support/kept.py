@@ -6,11 +6,12 @@ A folder once written is not written again: what a release has left in somebody'
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import pytest
 from msgspec import Struct
 
 _MANIFEST: Final = "manifest.json"
@@ -62,6 +63,13 @@ def kept_versions(root: Path) -> list[KeptVersion]:
     return sorted(
         (KeptVersion(manifest.parent) for manifest in root.glob(f"*/{_MANIFEST}")),
         key=lambda version: version.manifest.version,
+    )
+
+
+def for_each(versions: Sequence[KeptVersion]) -> pytest.MarkDecorator:
+    """Run a test with each version that there ever was, as its argument `kept`."""
+    return pytest.mark.parametrize(
+        "kept", versions, ids=[f"version {kept.manifest.version}" for kept in versions]
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +20,7 @@ from streams.ports import Assignment, Headers, Ports, RawRecord, Source
 from streams.settings import Settings
 from streams.topics import MESSAGE_BYTES, TopicNames
 from tests.support.kafka import unique
+from tests.support.workload import Produced
 
 PATIENCE_SECONDS = 60.0
 """Far beyond what anything takes: a test that fails by this has found something."""
@@ -158,6 +159,21 @@ async def read_kafka(settings: Settings, topic: str) -> list[list[RawRecord]]:
         ]
     finally:
         await logs.stop()
+
+
+async def produce(settings: Settings, records: Iterable[Produced]) -> None:
+    """Write records to the input topics on Kafka, each partition in order."""
+    names = TopicNames(settings.topic_prefix).inputs
+    producer: Any = AIOKafkaProducer(
+        bootstrap_servers=settings.broker, enable_idempotence=True, linger_ms=20, max_batch_size=2**18
+    )
+    await producer.start()
+    try:
+        for record in records:
+            await producer.send(names[record.feed], record.value, key=record.key, partition=record.partition)
+        await producer.flush()
+    finally:
+        await producer.stop()
 
 
 def settings_for(name: str, broker: str = "nowhere:0", **changes: Any) -> Settings:

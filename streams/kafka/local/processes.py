@@ -79,9 +79,7 @@ class GuardedProcesses:
             self._guard.kill()  # the kernel kills the processes with it
             self._guard.wait()
         answers.close()
-        shutil.rmtree(
-            self.folder, ignore_errors=True
-        )  # nothing is left to remove, unless the guard was killed
+        self._removal()  # nothing is left to remove, unless the guard was killed
 
     def _ask(self, request: dict[str, object]) -> dict[str, int | None]:
         pipe, answers = self._guard.stdin, self._guard.stdout
