@@ -241,13 +241,14 @@ def _lives_of_money() -> dict[str, Life]:
 
 def _lives_of_trouble() -> dict[str, Life]:
     """What shows before and beside a missed payment."""
-    empty, flees, rolls, gambles, owes, again = (
+    empty, flees, rolls, gambles, owes, again, likely = (
         "runs-dry",
         "sends-it-away",
         "borrows-to-repay",
         "buys-shares",
         "owes-elsewhere",
         "missed-again",
+        "likely-to-miss",
     )
     return {
         empty: Life(
@@ -347,6 +348,14 @@ def _lives_of_trouble() -> dict[str, Life]:
                 paid("2025-03-25", 100_000, borrower=again),
                 *(paid(due, amount, borrower=again) for due, amount in monthly(4, 5)),
                 paid("2025-08-04", 300_000, borrower=again),
+            ],
+        ),
+        likely: Life(
+            "nothing missed, eight applications in a day: the probability crosses a tier, and falls as they grow old",
+            [
+                loan("2025-01-05", monthly(7, 12, 10), likely),
+                *(query("2025-06-24", f"lender-{number}", likely) for number in range(8)),
+                *(paid(due, amount, borrower=likely) for due, amount in monthly(7, 9, 10)),
             ],
         ),
     }
