@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from models.events import FundFlow
 from models.money import within_int64
+from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.rules import Rules
 
 HISTORY_DAYS: Final = 40
@@ -33,6 +34,8 @@ LINKS_MAX: Final = 4
 """Links and unlinks kept of one account: the oldest goes first."""
 _LINKED_ACCOUNTS_MAX: Final = 16
 """Accounts whose links are kept: of further ones it is not known that they were unlinked."""
+RECENT_LINKS_MAX: Final = 8
+"""Links and unlinks kept by their events, the newest: what a void may name. The void of an older one is counted."""
 _HABIT_SPAN_DAYS: Final = 30
 """Days up to an account's last one that tell how often it moves."""
 _HABIT_DAYS_MIN: Final = 3
@@ -56,6 +59,15 @@ class AccountBalances(Struct, array_like=True):
     """For each day three numbers: instant of its last flow (epoch milliseconds), balance after it, excused outflows."""
 
 
+class RecentLink(Struct, array_like=True, frozen=True, gc=False):
+    """A link or unlink by itself, so that its event can be taken back."""
+
+    time_ms: int
+    fingerprint: bytes
+    account_id: str
+    is_linked: bool
+
+
 class BalanceEvidence(Struct, array_like=True):
     """All that is kept of one borrower's balances: 3 bytes while empty, about 18 a day with flows."""
 
@@ -64,6 +76,8 @@ class BalanceEvidence(Struct, array_like=True):
     """By account: instants of linking (epoch milliseconds x 2 + 1) and unlinking (x 2), ascending."""
     newest_day: int = 0
     """The newest day with a balance: what is forgotten is measured from it."""
+    recent_links: list[RecentLink] = []
+    """In order of arrival."""
 
 
 class Sight(NamedTuple):
@@ -128,9 +142,13 @@ def is_excused(flow: FundFlow) -> bool:
     )
 
 
-def record_link(evidence: BalanceEvidence, account_id: str, at_ms: int, *, linked: bool) -> None:
-    """From `at_ms` on the account is seen (again), or no more."""
+def record_link(
+    evidence: BalanceEvidence, account_id: str, at_ms: int, *, linked: bool, fingerprint: bytes = b""
+) -> None:
+    """From `at_ms` on the account is seen (again), or no more; the fingerprint is that of the event's id."""
     account_id = short_id(account_id)
+    evidence.recent_links.append(RecentLink(at_ms, fingerprint, account_id, linked))
+    del evidence.recent_links[:-RECENT_LINKS_MAX]
     links = evidence.links.get(account_id)
     if links is None:
         if len(evidence.links) >= _LINKED_ACCOUNTS_MAX:
@@ -139,6 +157,53 @@ def record_link(evidence: BalanceEvidence, account_id: str, at_ms: int, *, linke
     insort(links, at_ms * 2 + linked)
     if len(links) > LINKS_MAX:
         del links[0]
+
+
+def take_back(evidence: BalanceEvidence, gone: RecentFlow, recent: RecentFlows, rules: Rules) -> None:
+    """The day's balance without a voided flow: what the flow before it told, else there was none that day.
+
+    Of a day whose earlier flows are not all kept one by one nothing is known before the first that is: it may be lost.
+    """
+    account = next((one for one in evidence.accounts if _is_of(gone, one)), None)
+    day = rules.calendar.day_of(gone.time_ms)
+    if account is None or day not in account.days:
+        return
+    place = account.days.index(day)
+    index = _FIELDS * place
+    closings = account.closings
+    closings[index + 2] = max(0, closings[index + 2] - gone.excused_minor)
+    if closings[index] != gone.time_ms:
+        return
+    left = [
+        flow
+        for flow in all_of(recent)
+        if _is_of(flow, account) and rules.calendar.day_of(flow.time_ms) == day
+    ]
+    if left:
+        last = max(reversed(left), key=lambda flow: flow.time_ms)
+        closings[index : index + 2] = (last.time_ms, last.balance_minor)
+        return
+    del account.days[place], closings[index : index + _FIELDS]
+    if not account.days:
+        evidence.accounts.remove(account)
+
+
+def take_back_link(evidence: BalanceEvidence, fingerprint: bytes) -> RecentLink | None:
+    """Forget a voided link or unlink, and return it; None where it is not remembered."""
+    gone = next((link for link in evidence.recent_links if link.fingerprint == fingerprint), None)
+    if gone is not None:
+        evidence.recent_links.remove(gone)
+        links = evidence.links.get(gone.account_id, [])
+        mark = gone.time_ms * 2 + gone.is_linked
+        if mark in links:
+            links.remove(mark)
+        if not links:
+            evidence.links.pop(gone.account_id, None)
+    return gone
+
+
+def _is_of(flow: RecentFlow, account: AccountBalances) -> bool:
+    return flow.tells_balance and flow.is_on(account.account_id) and flow.is_in(account.currency)
 
 
 def short_id(name: str) -> str:

@@ -23,6 +23,7 @@ from models.institutions import InstitutionEvidence
 from models.ledger import Loan
 from models.links import LinkEvidence
 from models.outflows import OutflowEvidence
+from models.recent_flows import RecentFlows
 from models.recent_ids import RecentIds
 from models.rollovers import RolloverEvidence
 from models.sealed import Format, UntrustedRecordError, Upgrade
@@ -86,6 +87,7 @@ class Borrower(Struct, array_like=True):
     fund_use: FundUseEvidence = msgspec.field(default_factory=FundUseEvidence)
     links: LinkEvidence | None = None
     """Few borrowers have any."""
+    recent_flows: RecentFlows = msgspec.field(default_factory=RecentFlows)
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""

@@ -11,14 +11,17 @@ once, a first instalment, or two instalments in one month are no monthly burden.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
+from xxhash import xxh3_64_intdigest
 
 from models.balances import short_id
 from models.events import CreditSummary, FundFlow
 from models.money import within_int64
+from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
 LAPSE_DAYS: Final = 40
@@ -29,6 +32,8 @@ LENDERS_MAX: Final = 24
 """Counterparties kept: three times what `multi_platform_borrowing` finds serious; the one paid longest ago makes room."""
 SUMMARIES_MAX: Final = 8
 """Summaries kept of all sources together: the oldest goes first."""
+RECENT_MAX: Final = 12
+"""Repayments kept one by one, the newest: what a void may name. The void of an older one is counted, and changes nothing."""
 _MONTH_DAYS: Final = 25
 """Back from a payment, these days hold a month's payments and not those of the month before."""
 _BEFORE_DAYS: Final = 55
@@ -51,6 +56,18 @@ class Summary(Struct, array_like=True, gc=False):
     day: int
     source: str
     monthly_due_minor: int
+    fingerprint: bytes = b""
+    """Of its event's id: a void names it."""
+
+
+class RecentRepayment(Struct, array_like=True, frozen=True, order=True, gc=False):
+    """A repayment by itself, so that it can be taken back."""
+
+    day: int
+    fingerprint: bytes
+    lender: int
+    """`_lender_key`."""
+    amount_minor: int
 
 
 class DebtEvidence(Struct, array_like=True):
@@ -58,9 +75,11 @@ class DebtEvidence(Struct, array_like=True):
 
     lenders: list[Lender] = []
     summaries: list[Summary] = []
-    """By day, source, amount."""
+    """By day, source, amount, fingerprint."""
     newest_day: int = 0
     """Of a repayment: what is forgotten is measured from it."""
+    recent: list[RecentRepayment] = []
+    """By day: about 25 bytes each."""
 
 
 # ---- recording -------------------------------------------------------------------------------------------------------
@@ -89,6 +108,11 @@ def record_flow(evidence: DebtEvidence, flow: FundFlow, rules: Rules) -> bool:
         paid[index - 1] = within_int64(paid[index - 1] + flow.amount_minor)
     else:
         paid[index:index] = (day, flow.amount_minor)
+    insort(
+        evidence.recent,
+        RecentRepayment(day, fingerprint_of(flow.event_id), _lender_key(lender), flow.amount_minor),
+    )
+    del evidence.recent[:-RECENT_MAX]
     return True
 
 
@@ -97,10 +121,44 @@ def record_summary(evidence: DebtEvidence, event: CreditSummary, rules: Rules) -
     if event.monthly_due_minor is None:
         return False
     day = rules.calendar.day_of(event.event_time_ms)
-    evidence.summaries.append(Summary(day, short_id(event.source), event.monthly_due_minor))
-    evidence.summaries.sort(key=lambda summary: (summary.day, summary.source, summary.monthly_due_minor))
+    told = Summary(day, short_id(event.source), event.monthly_due_minor, fingerprint_of(event.event_id))
+    insort(evidence.summaries, told, key=_summary_order)
     del evidence.summaries[:-SUMMARIES_MAX]
     return True
+
+
+def void_flow(evidence: DebtEvidence, fingerprint: bytes) -> bool:
+    """Take a voided repayment back; False where it is not remembered."""
+    gone = next((one for one in evidence.recent if one.fingerprint == fingerprint), None)
+    if gone is None:
+        return False
+    evidence.recent.remove(gone)
+    lender = next((one for one in evidence.lenders if _lender_key(one) == gone.lender), None)
+    if lender is not None and gone.day in lender.paid[::2]:
+        index = 2 * lender.paid[::2].index(gone.day)
+        lender.paid[index + 1] -= gone.amount_minor
+        if lender.paid[index + 1] <= 0:
+            del lender.paid[index : index + 2]
+        if not lender.paid:
+            evidence.lenders.remove(lender)
+    return True
+
+
+def void_summary(evidence: DebtEvidence, fingerprint: bytes) -> bool:
+    """Take a voided summary back; False where it is not remembered."""
+    kept = [summary for summary in evidence.summaries if summary.fingerprint != fingerprint]
+    was_there = len(kept) < len(evidence.summaries)
+    evidence.summaries = kept
+    return was_there
+
+
+def _summary_order(summary: Summary) -> tuple[int, str, int, bytes]:
+    return summary.day, summary.source, summary.monthly_due_minor, summary.fingerprint
+
+
+def _lender_key(lender: Lender) -> int:
+    """Thirty-two bits tell two dozen lenders apart."""
+    return xxh3_64_intdigest(f"{lender.counterparty_id}/{lender.currency}".encode()) & 0xFFFFFFFF
 
 
 def _lender_of(evidence: DebtEvidence, counterparty_id: str, currency: str, day: int) -> Lender | None:

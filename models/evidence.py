@@ -17,6 +17,7 @@ from models import (
     ledger,
     links,
     outflows,
+    recent_flows,
     rollovers,
     servicing,
 )
@@ -156,6 +157,13 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
 
 
 def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
+    recent_flows.remember(
+        borrower.recent_flows,
+        event,
+        balances.short_id(event.account_id),
+        excused_minor=event.amount_minor if balances.is_excused(event) else 0,
+        is_life=income.is_life(event),
+    )
     touches_income = income.record_flow(borrower.income, event, rules)
     touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
     touches_balances = _record_balance(borrower, event, rules, touches_income=touches_income)
@@ -236,13 +244,19 @@ def _rewrites_a_look(borrower: Borrower, at_ms: int, rules: Rules) -> bool:
 
 def _record_link(borrower: Borrower, event: AccountLinked, origin: Origin, rules: Rules) -> Noted:
     income.record_link(borrower.income, event.account_id, event.event_time_ms)
-    balances.record_link(borrower.balances, event.account_id, event.event_time_ms, linked=True)
+    fingerprint = fingerprint_of(event.event_id)
+    balances.record_link(
+        borrower.balances, event.account_id, event.event_time_ms, linked=True, fingerprint=fingerprint
+    )
     return _INCOME_AND_LOOK if _rewrites_a_look(borrower, event.event_time_ms, rules) else _INCOME
 
 
 def _record_unlink(borrower: Borrower, event: AccountUnlinked, origin: Origin, rules: Rules) -> Noted:
     income.record_unlink(borrower.income, event.account_id, event.event_time_ms)
-    balances.record_link(borrower.balances, event.account_id, event.event_time_ms, linked=False)
+    fingerprint = fingerprint_of(event.event_id)
+    balances.record_link(
+        borrower.balances, event.account_id, event.event_time_ms, linked=False, fingerprint=fingerprint
+    )
     return _INCOME_AND_LOOK if _rewrites_a_look(borrower, event.event_time_ms, rules) else _INCOME
 
 
@@ -519,13 +533,37 @@ def _void_flows(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rul
     was_sighting = institutions.void(borrower.institutions, fingerprint)
     was_movement = rollovers.void(borrower.rollovers, fingerprint)
     was_use = fund_use.void(borrower.fund_use, fingerprint)
-    was_transfer = outflows.void(borrower.outflows, fingerprint)
-    is_known = was_income or was_sighting or was_movement or was_use or was_transfer
-    return "taken_back" if is_known else "unknown"
+    was_transfer = outflows.void(borrower.outflows, fingerprint, rules)
+    was_debt = debts.void_flow(borrower.debts, fingerprint)
+    was_flow = _take_back_flow(borrower, fingerprint, rules)
+    was_link = _take_back_link(borrower, fingerprint)
+    is_known = was_income or was_sighting or was_movement or was_use or was_transfer or was_debt
+    return "taken_back" if is_known or was_flow or was_link else "unknown"
+
+
+def _take_back_flow(borrower: Borrower, fingerprint: bytes, rules: Rules) -> bool:
+    """What a flow of any kind leaves: a balance, a sign of life, since when flows are known."""
+    gone = recent_flows.take(borrower.recent_flows, fingerprint)
+    if gone is None:
+        return False
+    balances.take_back(borrower.balances, gone, borrower.recent_flows, rules)
+    income.take_back_life(borrower.income, gone, borrower.recent_flows, rules)
+    institutions.take_back_flow(borrower.institutions, gone, borrower.recent_flows)
+    return True
+
+
+def _take_back_link(borrower: Borrower, fingerprint: bytes) -> bool:
+    gone = balances.take_back_link(borrower.balances, fingerprint)
+    if gone is None:
+        return False
+    income.take_back_link(borrower.income, gone.account_id, gone.time_ms, is_linked=gone.is_linked)
+    return True
 
 
 def _void_queries(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:
-    return "taken_back" if institutions.void(borrower.institutions, fingerprint) else "unknown"
+    was_sighting = institutions.void(borrower.institutions, fingerprint)
+    was_summary = debts.void_summary(borrower.debts, fingerprint)
+    return "taken_back" if was_sighting or was_summary else "unknown"
 
 
 def _void_servicing(borrower: Borrower, fingerprint: bytes, void_ms: int, rules: Rules) -> ledger.Voided:

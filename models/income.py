@@ -31,6 +31,7 @@ from xxhash import xxh3_64_intdigest
 from models.calendars import DAY_MS, Calendar
 from models.events import FundFlow
 from models.limits import INT64_MAX
+from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
@@ -114,7 +115,7 @@ class Account(Struct, array_like=True):
     """Instants of linking (epoch milliseconds x 2 + 1) and unlinking (x 2), ascending."""
 
 
-class RecentFlow(Struct, array_like=True, frozen=True, order=True, gc=False):
+class RecentPay(Struct, array_like=True, frozen=True, order=True, gc=False):
     """A recent income or candidate flow by itself, so that it can be taken back: when, what, and to which source."""
 
     time_ms: int
@@ -133,7 +134,7 @@ class IncomeEvidence(Struct, array_like=True):
     """The newest week with an income or candidate flow: what is forgotten is measured from it."""
     revision: int = 0
     """Counts changes, and begins anew after `REVISIONS`: tells whether what was derived still holds."""
-    recent: list[RecentFlow] = []
+    recent: list[RecentPay] = []
     """The newest flows, by time: what a void may name. About 28 bytes each."""
 
 
@@ -194,7 +195,41 @@ def void(evidence: IncomeEvidence, fingerprint: bytes, rules: Rules) -> bool:
     return True
 
 
-def _take_back(evidence: IncomeEvidence, source: Source, voided: RecentFlow, rules: Rules) -> None:
+def is_life(flow: FundFlow) -> bool:
+    """Whether a flow shows that its account is in use: neither income, nor the sweeping away of pay."""
+    return flow.category != "own_transfer" and not (flow.direction == "in" and _kind_of(flow) is not None)
+
+
+def take_back_life(evidence: IncomeEvidence, gone: RecentFlow, recent: RecentFlows, rules: Rules) -> None:
+    """An account without a voided sign of life; it stays where others of that week may have made room."""
+    calendar = rules.calendar
+    week = week_of(calendar.day_of(gone.time_ms))
+    if not gone.is_life or recent.forgotten_ms >= calendar.midnight_ms(monday_of(week)):
+        return
+    if any(
+        flow.is_life and flow.account == gone.account and week_of(calendar.day_of(flow.time_ms)) == week
+        for flow in all_of(recent)
+    ):
+        return
+    for account in evidence.accounts:
+        behind = account.active_week - week
+        if gone.is_on(account.account_id) and 0 <= behind < ACTIVE_WEEKS_MAX:
+            _note_change(evidence)
+            weeks = account.active_weeks & ~(1 << behind)
+            newest = (weeks & -weeks).bit_length() - 1
+            account.active_weeks = weeks >> newest if weeks else 0
+            account.active_week = account.active_week - newest if weeks else 0
+
+
+def take_back_link(evidence: IncomeEvidence, account_id: str, at_ms: int, *, is_linked: bool) -> None:
+    """An account without a voided link or unlink."""
+    _note_change(evidence)
+    for account in evidence.accounts:
+        if account.account_id == account_id and at_ms * 2 + is_linked in account.links:
+            account.links.remove(at_ms * 2 + is_linked)
+
+
+def _take_back(evidence: IncomeEvidence, source: Source, voided: RecentPay, rules: Rules) -> None:
     """A source's week without one of its flows; a week whose other flows are not all kept counts from its end."""
     calendar = rules.calendar
     week = week_of(calendar.day_of(voided.time_ms))
@@ -229,7 +264,7 @@ def _drop_first(source: Source, week: int) -> None:
 
 
 def _keep_recent(evidence: IncomeEvidence, source: Source, flow: FundFlow) -> None:
-    kept = RecentFlow(
+    kept = RecentPay(
         flow.event_time_ms, fingerprint_of(flow.event_id), flow.amount_minor, _source_key(source)
     )
     insort(evidence.recent, kept)

@@ -32,6 +32,7 @@ from msgspec import Struct
 
 from models.calendars import DAY_MS
 from models.events import CreditAccountOpened, CreditQuery, FundFlow
+from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
@@ -150,6 +151,15 @@ def void(evidence: InstitutionEvidence, fingerprint: bytes) -> bool:
             _shorten(evidence, track, voided)
             break
     return True
+
+
+def take_back_flow(evidence: InstitutionEvidence, gone: RecentFlow, recent: RecentFlows) -> None:
+    """Since when flows are known, without a voided one; as it was where earlier flows may have made room."""
+    if gone.time_ms != evidence.first_flow_ms or recent.forgotten_ms >= 0:
+        return
+    first_ms = min((flow.time_ms for flow in all_of(recent)), default=None)
+    if first_ms is not None or all(track.kind != DISBURSEMENT for track in evidence.tracks):
+        evidence.first_flow_ms = first_ms
 
 
 def _shorten(evidence: InstitutionEvidence, track: Track, voided: Sighting) -> None:

@@ -107,12 +107,30 @@ def record_flow(evidence: OutflowEvidence, flow: FundFlow, rules: Rules) -> bool
     return True
 
 
-def void(evidence: OutflowEvidence, fingerprint: bytes) -> bool:
-    """Forget a transfer that was taken back; whoever received it stays known. Return whether it was there."""
-    kept = [transfer for transfer in evidence.transfers if transfer.fingerprint != fingerprint]
-    was_there = len(kept) < len(evidence.transfers)
-    evidence.transfers = kept
-    return was_there
+def void(evidence: OutflowEvidence, fingerprint: bytes, rules: Rules) -> bool:
+    """Forget a transfer that was taken back; False where it is not remembered.
+
+    Of its receiver's track remains what the other transfers make. Where it began before all that are kept one by one, the last
+    of those is taken to have been as late as it can have been: a receiver is rather known than new.
+    """
+    gone = next((transfer for transfer in evidence.transfers if transfer.fingerprint == fingerprint), None)
+    if gone is None:
+        return False
+    evidence.transfers.remove(gone)
+    policy = rules.policy.signals.asset_flight
+    kept_ms = evidence.newest_ms - (policy.window_days + LATE_DAYS) * DAY_MS
+    for track in evidence.tracks:
+        end_ms = track.start_ms + track.span_ms
+        if track.counterparty_id == gone.counterparty_id and track.start_ms <= gone.time_ms <= end_ms:
+            evidence.tracks.remove(track)
+            if track.start_ms <= kept_ms:
+                older = Track(track.counterparty_id, track.start_ms, kept_ms - track.start_ms)
+                insort(evidence.tracks, older, key=_track_order)
+            for left in evidence.transfers:
+                if left.counterparty_id == gone.counterparty_id and track.start_ms <= left.time_ms <= end_ms:
+                    _see(evidence, left.counterparty_id, left.time_ms, policy.memory_days * DAY_MS)
+            break
+    return True
 
 
 def new_transfers(

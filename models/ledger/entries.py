@@ -24,6 +24,7 @@ from models.ledger.journal import (
     NOT_IN_FORCE,
     Balances,
     Closing,
+    LimitId,
     Line,
     Loan,
     Payment,
@@ -155,6 +156,9 @@ def change_limit(loan: Loan, event: LimitChanged, rules: Rules) -> None:
     """Note a credit line's new limit."""
     insort(loan.limits_minor, (event.event_time_ms, event.credit_limit_minor))
     del loan.limits_minor[:-LIMITS_KEPT_MAX]
+    fingerprint = fingerprint_of(event.event_id)
+    loan.limit_ids.append(LimitId(event.event_time_ms, event.credit_limit_minor, fingerprint))
+    del loan.limit_ids[:-LIMITS_KEPT_MAX]
 
 
 def close(loan: Loan, event: LoanClosed, rules: Rules) -> None:

@@ -108,6 +108,14 @@ class ScheduleId(Struct, array_like=True, frozen=True, gc=False):
     is_correction: bool
 
 
+class LimitId(Struct, array_like=True, frozen=True, gc=False):
+    """Which event changed the limit of a credit line."""
+
+    time_ms: int
+    credit_limit_minor: int
+    fingerprint: bytes
+
+
 class Closing(Struct, array_like=True, frozen=True, order=True, gc=False):
     """An end of the loan; the first holds."""
 
@@ -171,6 +179,8 @@ class Loan(Struct, array_like=True):
     closings: list[Closing] = []
     purpose: str | None = None
     """What the money is for, as agreed."""
+    limit_ids: list[LimitId] = []
+    """In order of arrival."""
 
 
 def payment_order(payment: Payment) -> tuple[int, bytes]:

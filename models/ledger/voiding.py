@@ -34,6 +34,7 @@ def void(loan: Loan, fingerprint: bytes, void_ms: int, rules: Rules) -> Voided:
         or _void_correction(loan, fingerprint)
         or _void_bill(loan, fingerprint)
         or _void_closing(loan, fingerprint)
+        or _void_limit(loan, fingerprint)
     )
     if done:
         refold(loan, loan.now.upto_ms, rules)
@@ -46,7 +47,8 @@ def _cancel(loan: Loan) -> None:
     loan.is_voided, loan.opened_by = True, b""
     loan.closed_ms, loan.closing_reason = loan.opened_ms, "cancelled"
     loan.lines, loan.payments, loan.corrections = [], [], []
-    loan.limits_minor, loan.reschedules_ms, loan.schedule_ids, loan.closings = [], [], [], []
+    loan.limits_minor, loan.limit_ids = [], []
+    loan.reschedules_ms, loan.schedule_ids, loan.closings = [], [], []
     loan.base, loan.now = Balances(-1, []), Balances(-1, [])
 
 
@@ -91,6 +93,17 @@ def _void_closing(loan: Loan, fingerprint: bytes) -> bool:
         return False
     loan.closings = left
     take_first_closing(loan)
+    return True
+
+
+def _void_limit(loan: Loan, fingerprint: bytes) -> bool:
+    changed = next((known for known in loan.limit_ids if known.fingerprint == fingerprint), None)
+    if changed is None:
+        return False
+    loan.limit_ids.remove(changed)
+    limit = changed.time_ms, changed.credit_limit_minor
+    if limit in loan.limits_minor:
+        loan.limits_minor.remove(limit)
     return True
 
 

@@ -5,15 +5,29 @@ from __future__ import annotations
 from itertools import pairwise
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.alerts import Alert
+from models.alerts import Alert, Finding, SignalName
 from models.calendars import date_of_day
 from models.engine import RiskEngine
-from models.events import REPAYMENTS, BorrowerEvent, EventVoided, LoanOpened, LoanSnapshot
+from models.events import (
+    REPAYMENTS,
+    TYPES_BY_TOPIC,
+    BorrowerErased,
+    BorrowerEvent,
+    EventVoided,
+    Heartbeat,
+    LoanOpened,
+    LoanSnapshot,
+    RepaymentReversed,
+)
+from models.remembered import Remembered, remembered
+from models.signal_table import SIGNALS
 from tests.support.equality import by_borrower, comparable
-from tests.support.events import end_of, engine, feed_of, rules
+from tests.support.events import at, end_of, engine, feed_of, rules, run_on, voided
+from tests.support.every_kind import DRAWN, MONTH_MS, months_with
 from tests.support.logs import logs_in_order
 
 Delivered = tuple[BorrowerEvent, int]
@@ -130,7 +144,7 @@ def test_in_order_other_borrowers_change_no_alert(delivered: list[Delivered]) ->
 def test_what_is_missed_in_the_end_is_what_would_be_missed_without_the_voided_event(
     events: list[BorrowerEvent], data: st.DataObject
 ) -> None:
-    """The open alerts of `missed_payment`, their severities and amounts, once all is known."""
+    """The open alerts of `missed_payment` and their severities, once all is known; amounts alone make no new revision."""
     targets = [
         event for event in events if feed_of(event) == REPAYMENTS and not isinstance(event, LoanOpened)
     ]
@@ -152,10 +166,68 @@ def test_what_is_missed_in_the_end_is_what_would_be_missed_without_the_voided_ev
     assert _missed(with_void) == _missed(without)
 
 
-def _missed(delivered: list[Delivered]) -> list[tuple[str | None, str, int, int]]:
+def _missed(delivered: list[Delivered]) -> list[tuple[str | None, str]]:
     latest = {alert.alert_id: alert for alert in alerts_of(delivered) if alert.signal == "missed_payment"}
     return sorted(
-        (alert.loan_id, alert.severity, alert.exposure.days_past_due, alert.exposure.overdue_minor)
+        (alert.loan_id, alert.severity)
         for alert in latest.values()
         if alert.status not in ("resolved", "retracted")
     )
+
+
+# ---- every kind of event -----------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_event_is_taken_back_here() -> None:
+    """But for a void, a heartbeat, and an erasure, which cannot be: it has forgotten what it ended."""
+    every = {kind for kinds in TYPES_BY_TOPIC.values() for kind in kinds}
+
+    assert set(DRAWN) == every - {EventVoided, Heartbeat, BorrowerErased}
+
+
+Picture = tuple[Remembered, list[list[tuple[int, int]]], dict[tuple[SignalName, str | None, int], Finding]]
+
+
+@pytest.mark.parametrize("kind", list(DRAWN), ids=lambda kind: kind.__name__)
+@settings(deadline=None, max_examples=20)
+@given(data=st.data())
+def test_a_voided_event_leaves_the_picture_as_if_it_had_never_been_sent(
+    kind: type, data: st.DataObject
+) -> None:
+    """What every signal finds as of every midnight around it, and what is remembered for the eyes of others."""
+    events, target = data.draw(months_with(kind))
+    gone = {target.event_id} | {
+        event.event_id
+        for event in events
+        if isinstance(event, RepaymentReversed) and event.repayment_event_id == target.event_id
+    }
+    void = voided("2025-07-01", target)
+    sent = [(event, feed_of(event)) for event in events]
+    never = [(event, feed) for event, feed in sent if event.event_id not in gone]
+    risk_engine = run_on(sent)
+
+    if risk_engine.process(void, feed_of(target), len(sent)) is None:
+        assert _picture(risk_engine) == _picture(run_on(never))
+
+
+def _picture(risk_engine: RiskEngine) -> Picture:
+    """What is found and remembered of the borrower; what was told before is another story."""
+    borrower = risk_engine.borrower("b-1")
+    assert borrower is not None
+    borrower.episodes = []
+    found = {
+        (signal.name, subject, day): finding
+        for signal in SIGNALS
+        for subject in signal.subjects(borrower)
+        if subject is None or not borrower.loans[subject].is_voided
+        for day in range(5, 45, 3)
+        if (
+            finding := signal.judge(
+                borrower, subject, MONTH_MS + day * 86_400_000, None, RULES, deadline=True
+            )
+        )
+    }
+    now = remembered(borrower, at("2025-07-02"), RULES)
+    loans = tuple(loan for loan in now.loans if not borrower.loans[loan.loan_id].is_voided)
+    limits_minor = [loan.limits_minor for loan in borrower.loans.values() if not loan.is_voided]
+    return msgspec.structs.replace(now, loans=loans), limits_minor, found

@@ -27,6 +27,7 @@ from models.income import IncomeEvidence
 from models.institutions import InstitutionEvidence
 from models.ledger import Loan, standing
 from models.limits import AWAITED_VOIDS_MAX
+from models.recent_flows import FLOWS_MAX
 from models.recent_ids import fingerprint_of
 from tests.support.events import (
     at,
@@ -359,12 +360,49 @@ def test_a_returned_salary_was_no_pay() -> None:
     assert not income.void(with_void, fingerprint_of(extra.event_id), RULES)
 
 
-def test_an_outflow_leaves_nothing_that_a_void_could_take_back() -> None:
-    """It is counted, and that is all."""
-    spent = flow("2025-01-05", 100, "living", "out")
-    risk_engine = run_on(delivered(spent, voided("2025-01-06", spent), feed=FUND_FLOWS))
+def test_a_voided_outflow_was_no_sign_of_life() -> None:
+    """Nor a balance, nor the first flow that is known."""
+    earlier = flow("2025-01-03", 100, "living", "out", balance_after_minor=500)
+    spent = flow("2025-01-16", 100, "living", "out", balance_after_minor=400)
+    with_void = run_on(delivered(earlier, spent, voided("2025-01-17", spent), feed=FUND_FLOWS))
+    borrower, never = with_void.borrower("b-1"), run_on(delivered(earlier)).borrower("b-1")
+    nobody = run_on(delivered(spent, voided("2025-01-17", spent), feed=FUND_FLOWS)).borrower("b-1")
 
-    assert risk_engine.counts["voided.not-remembered"] == 1
+    assert borrower is not None
+    assert never is not None
+    assert nobody is not None
+    assert borrower.balances.accounts == never.balances.accounts
+    assert borrower.income.accounts == never.income.accounts
+    assert (nobody.institutions.first_flow_ms, nobody.balances.accounts) == (None, [])
+
+
+def test_of_two_balances_of_a_day_the_earlier_holds_when_the_later_is_voided() -> None:
+    """And the later one when the earlier is voided; of one instant, the one that came last."""
+    morning = flow(
+        "2025-01-03", 100, "rent", "out", event_time_ms=at("2025-01-03", "09:00"), balance_after_minor=7
+    )
+    evening = flow(
+        "2025-01-03", 100, "rent", "out", event_time_ms=at("2025-01-03", "21:00"), balance_after_minor=5
+    )
+    for target, closing in (
+        (evening, [morning.event_time_ms, 7, 100]),
+        (morning, [evening.event_time_ms, 5, 100]),
+    ):
+        void = voided("2025-01-04", target)
+        borrower = run_on(delivered(morning, evening, void, feed=FUND_FLOWS)).borrower("b-1")
+
+        assert borrower is not None
+        assert borrower.balances.accounts[0].closings == closing
+
+
+def test_a_flow_that_made_room_cannot_be_taken_back() -> None:
+    """Twelve newer ones are kept one by one: the void is counted."""
+    spent = [flow("2025-01-05", 100 + n, "living", "out") for n in range(FLOWS_MAX + 1)]
+    kept = run_on(delivered(*spent, voided("2025-01-06", spent[1]), feed=FUND_FLOWS))
+    gone = run_on(delivered(*spent, voided("2025-01-06", spent[0]), feed=FUND_FLOWS))
+
+    assert kept.counts["voided.not-remembered"] == 0
+    assert gone.counts["voided.not-remembered"] == 1
 
 
 def test_a_voided_hold_never_held() -> None:

@@ -451,9 +451,10 @@ def test_a_returned_transfer_retracts() -> None:
         "2025-06-15 12:00 asset_flight retracted serious",
     ]
     evidence = outflows_of(transfer)
-    assert void(evidence, fingerprint_of(back.target_event_id))
+    assert void(evidence, fingerprint_of(back.target_event_id), RULES)
     assert not evidence.transfers
-    assert not void(evidence, fingerprint_of("another"))
+    assert not evidence.tracks
+    assert not void(evidence, fingerprint_of("another"), RULES)
 
 
 def test_a_payment_learnt_late_retracts() -> None:

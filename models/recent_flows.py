@@ -1,0 +1,102 @@
+"""The newest fund flows one by one: what a void takes back from evidence that keeps sums, days and weeks alone.
+
+Income, sightings, transfers and movements keep their own flows (`models.income` and so on). Here is what a flow of any kind leaves
+besides: a day's balance (`models.balances`), a sign of life on an account (`models.income`), and since when flows are known
+(`models.institutions`). Packed, 39 bytes a flow, in the order of arrival.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+from xxhash import xxh3_64_intdigest
+
+from models.events import FundFlow
+from models.recent_ids import fingerprint_of
+
+FLOWS_MAX: Final = 12
+"""Flows kept of one borrower: a transfer is returned within days. The void of an older one is counted, and changes nothing here."""
+_LAYOUT: Final = struct.Struct(">q8sIHBqq")
+_BYTES_MAX: Final = FLOWS_MAX * _LAYOUT.size
+_TELLS_BALANCE, _IS_LIFE = 1, 2
+
+
+class RecentFlow(NamedTuple):
+    """One of them; account and currency by their hashes, which tell the few of one borrower apart."""
+
+    time_ms: int
+    fingerprint: bytes
+    account: int
+    currency: int
+    marks: int
+    balance_minor: int
+    """After it; means nothing unless `tells_balance`."""
+    excused_minor: int
+    """What of it is an excused outflow (`models.balances`)."""
+
+    @property
+    def tells_balance(self) -> bool:
+        """Whether it told a balance."""
+        return bool(self.marks & _TELLS_BALANCE)
+
+    @property
+    def is_life(self) -> bool:
+        """Whether it is a sign of life of its account (`models.income`)."""
+        return bool(self.marks & _IS_LIFE)
+
+    def is_on(self, account_id: str) -> bool:
+        """Whether it moved on an account, given by its id as it is kept."""
+        return self.account == _hash_of(account_id) & 0xFFFFFFFF
+
+    def is_in(self, currency: str) -> bool:
+        """Whether it was in a currency."""
+        return self.currency == _hash_of(currency) & 0xFFFF
+
+
+class RecentFlows(Struct, array_like=True, gc=False):
+    """Of one borrower: 3 bytes while empty."""
+
+    packed: bytes = b""
+    forgotten_ms: int = -1
+    """The latest event time of what has made room: what happened later is remembered whole."""
+
+
+def remember(
+    recent: RecentFlows, flow: FundFlow, kept_account_id: str, *, excused_minor: int, is_life: bool
+) -> None:
+    """Remember a flow; the first to come makes room."""
+    packed = recent.packed
+    if len(packed) >= _BYTES_MAX:
+        recent.forgotten_ms = max(recent.forgotten_ms, _LAYOUT.unpack_from(packed)[0])
+        packed = packed[_LAYOUT.size :]
+    balance_minor = flow.balance_after_minor
+    recent.packed = packed + _LAYOUT.pack(
+        flow.event_time_ms,
+        fingerprint_of(flow.event_id),
+        _hash_of(kept_account_id) & 0xFFFFFFFF,
+        _hash_of(flow.currency) & 0xFFFF,
+        (0 if balance_minor is None else _TELLS_BALANCE) | (_IS_LIFE if is_life else 0),
+        balance_minor or 0,
+        excused_minor,
+    )
+
+
+def take(recent: RecentFlows, fingerprint: bytes) -> RecentFlow | None:
+    """Forget the flow with that fingerprint, and return it; None where it is not remembered."""
+    for place, flow in enumerate(all_of(recent)):
+        if flow.fingerprint == fingerprint:
+            begin = place * _LAYOUT.size
+            recent.packed = recent.packed[:begin] + recent.packed[begin + _LAYOUT.size :]
+            return flow
+    return None
+
+
+def all_of(recent: RecentFlows) -> list[RecentFlow]:
+    """The flows in the order of arrival."""
+    return [RecentFlow._make(fields) for fields in _LAYOUT.iter_unpack(recent.packed)]
+
+
+def _hash_of(name: str) -> int:
+    return xxh3_64_intdigest(name.encode())
