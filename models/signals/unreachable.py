@@ -7,7 +7,8 @@ instalment begins the count anew: who pays is not out of reach. They must lie on
 **Promises.** A promise with a date is broken when its day, and the grace for bookings, has ended and less than the policy's
 share of the promised amount had come in since it was made, over all own loans; where no amount was promised, when nothing
 came. What a guarantor, an insurer or the lender pays keeps nobody's promise. A broken promise counts for
-`promise_window_days`, and only while something is past due.
+`promise_window_days`, while something is past due, and only where it was broken since then: once the oldest unpaid instalment
+is cleared, what was promised for it has been made good, if late, and the next miss does not bring it up again.
 
 **What does not count**, for a false alarm sends a field worker to somebody's door: attempts at third parties, co-borrowers
 and guarantors, and their answers (another person's answer reaches nobody); attempts whose outcome or party nobody could
@@ -38,7 +39,6 @@ from models.money import format_amount
 from models.policy import CountSeverity, UnreachablePolicy
 from models.rules import Rules
 from models.servicing import Contact, ServicingEvidence, end_of_day_ms
-from models.signals import missed_payment
 from models.signals.binding import BORROWER_LEVEL, known_of
 
 
@@ -76,7 +76,7 @@ def judge(
     policy = rules.policy.signals.unreachable
     found = [
         _attempts_found(evidence, since_ms, known_ms, policy, rules),
-        _promises_found(evidence, loans, known_ms, at_ms, policy, rules),
+        _promises_found(evidence, loans, since_ms, known_ms, at_ms, policy, rules),
     ]
     worst_first = sorted((one for one in found if one is not None), key=lambda one: -one[0])
     if not worst_first:
@@ -84,24 +84,17 @@ def judge(
     return Finding(worst_first[0][0], tuple(reason for _, reason in worst_first))
 
 
-def next_deadline_ms(
-    evidence: ServicingEvidence, loans: dict[str, Loan], after_ms: int, rules: Rules
-) -> int | None:
+def next_deadline_ms(evidence: ServicingEvidence, after_ms: int, rules: Rules) -> int | None:
     """The first instant after `after_ms` at which time alone may change the judgement, or None.
 
-    A promise is certain to be broken, or too old to count; or, while there are promises, a loan falls past due. Failed
-    attempts count by themselves: only an event changes them.
+    A promise is certain to be broken, or too old to count. Failed attempts count by themselves, and a loan that falls past due
+    finds nothing that counts yet.
     """
     policy = rules.policy.signals.unreachable
     window_ms = policy.promise_window_days * DAY_MS
     ends_ms = [_end_ms(contact, rules) for contact in evidence.contacts if _can_be_broken(contact, rules)]
-    changes_ms = [end_ms for end_ms in ends_ms if end_ms > after_ms]
-    changes_ms += [end_ms + window_ms for end_ms in ends_ms if end_ms + window_ms > after_ms]
-    if not changes_ms:
-        return None
-    falls_ms = (missed_payment.next_deadline_ms(loan, after_ms, rules) for loan in loans.values())
-    changes_ms += [fall_ms for fall_ms in falls_ms if fall_ms is not None]
-    return min(changes_ms)
+    changes_ms = (change_ms for end_ms in ends_ms for change_ms in (end_ms, end_ms + window_ms))
+    return min((change_ms for change_ms in changes_ms if change_ms > after_ms), default=None)
 
 
 def resolution(
@@ -144,12 +137,14 @@ def _attempts_found(
 def _promises_found(
     evidence: ServicingEvidence,
     loans: dict[str, Loan],
+    since_ms: int,
     known_ms: int,
     at_ms: int,
     policy: UnreachablePolicy,
     rules: Rules,
 ) -> tuple[Severity, Reason] | None:
-    broken = broken_promises(evidence, loans, known_ms, at_ms, rules)
+    every = broken_promises(evidence, loans, known_ms, at_ms, rules)
+    broken = [one for one in every if one.end_ms >= since_ms]
     reached = _severity_of(len(broken), policy.broken_promises)
     if reached is None:
         return None
@@ -299,7 +294,7 @@ class Unreachable:
         """The next instant at which a promise is broken or forgotten."""
         if not borrower.servicing.contacts:
             return NEVER
-        due_ms = next_deadline_ms(borrower.servicing, borrower.loans, after_ms, rules)
+        due_ms = next_deadline_ms(borrower.servicing, after_ms, rules)
         return NEVER if due_ms is None else due_ms
 
     def resolution(

@@ -239,9 +239,7 @@ def test_a_promise_is_broken_when_its_grace_has_ended() -> None:
 
     assert judge(evidence, loans, end_ms - 1, RULES) is None
     assert judge(evidence, loans, end_ms, RULES, deadline=True) is not None
-    assert next_deadline_ms(evidence, loans, at("2025-02-12"), RULES) == min(
-        end_ms, at("2025-02-17", "00:00")
-    )
+    assert next_deadline_ms(evidence, at("2025-02-12"), RULES) == end_ms
 
 
 @pytest.mark.parametrize(
@@ -290,8 +288,8 @@ def test_a_promise_is_not_looked_at_again_once_it_is_too_old() -> None:
     evidence = evidence_of([promise("2025-02-12", "2025-02-15", 50_000)])
     over_ms = at("2025-05-18", "00:00")
 
-    assert next_deadline_ms(evidence, {}, over_ms - 1, RULES) == over_ms
-    assert next_deadline_ms(evidence, {}, over_ms, RULES) is None
+    assert next_deadline_ms(evidence, over_ms - 1, RULES) == over_ms
+    assert next_deadline_ms(evidence, over_ms, RULES) is None
 
 
 def test_parts_of_several_loans_add_up() -> None:
@@ -455,16 +453,25 @@ def test_a_broken_promise_opens_at_its_end_and_passes_with_its_window() -> None:
     assert {(alert.caused_by.topic, alert.caused_by.event_id) for alert in alerts} == {("repayments", None)}
 
 
-def test_a_promise_broken_before_opens_when_a_loan_falls_past_due() -> None:
-    """Paid up in between, the word that was broken counts again with the next miss."""
+def test_a_promise_made_good_is_not_brought_up_at_the_next_miss() -> None:
+    """Paid late, but paid: who misses another instalment has broken no word about that one."""
     two = loan("2025-01-01", [(DUE, 100_000), ("2025-03-10", 100_000)])
     events: list[Event] = [two, promise("2025-02-12", "2025-02-13", 100_000), paid("2025-02-20", 100_000)]
 
-    assert story(run(events, "2025-03-11")) == [
+    assert story(run(events, "2025-03-31")) == [
         "2025-02-15 00:00 unreachable opened watch",
         "2025-02-20 12:00 unreachable resolved watch paid",
-        "2025-03-11 00:00 unreachable opened watch",
     ]
+
+
+@pytest.mark.parametrize(("promised", "opens"), [("2025-02-08", False), ("2025-02-09", True)])
+def test_a_promise_counts_that_was_broken_since_the_instalment_fell_past_due(
+    promised: str, *, opens: bool
+) -> None:
+    """At the midnight that ends the due date, too: the promise was about that instalment."""
+    alerts = run([LOAN, promise("2025-02-07", promised, 50_000)], "2025-03-31")
+
+    assert [alert.event_time_ms for alert in alerts] == ([at("2025-02-11", "00:00")] if opens else [])
 
 
 def test_a_payment_learnt_late_retracts() -> None:
@@ -512,7 +519,7 @@ def test_borrowers_whom_nobody_calls_cost_nothing() -> None:
     evidence, loans = ServicingEvidence(), loans_of([LOAN])
 
     assert judge(evidence, loans, at("2025-06-01"), RULES) is None
-    assert next_deadline_ms(evidence, loans, 0, RULES) is None
+    assert next_deadline_ms(evidence, 0, RULES) is None
 
 
 def test_the_steps_that_are_recommended() -> None:
@@ -586,7 +593,7 @@ def test_between_events_only_deadlines_change_the_judgement(
 ) -> None:
     """Up to the next deadline or event the finding stays as it is."""
     evidence, loans = evidence_of(contacts), loans_of([OPENED, *payments], EAGER)
-    due_ms = next_deadline_ms(evidence, loans, after_ms, EAGER)
+    due_ms = next_deadline_ms(evidence, after_ms, EAGER)
     assert due_ms is None or due_ms > after_ms
     later_ms = [event.event_time_ms for event in (*contacts, *payments) if event.event_time_ms > after_ms]
     until_ms = min([*later_ms, after_ms + 200 * DAY_MS, *([] if due_ms is None else [due_ms])])
