@@ -58,6 +58,7 @@ from models.events import (
     ScheduleChanged,
 )
 from models.limits import AWAITED_VOIDS_MAX, CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
+from models.obligations import last_bill
 from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.rules import Rules
@@ -369,7 +370,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
         touched=(
             (MISSED_PAYMENT, event.loan_id),
             *_touched_by_dues(borrower),
-            *(() if isinstance(event, Repayment) or not borrower.income.sources else _OVER_INDEBTEDNESS),
+            *(_OVER_INDEBTEDNESS if borrower.income.sources and _changes_dues(loan, event) else ()),
             *_touched_by_borrowing(borrower, event),
             *(_touched_by_use(borrower) if isinstance(event, LoanClosed) else ()),
             *(_ASSET_FLIGHT if borrower.outflows.transfers or _watches(borrower) else ()),
@@ -418,6 +419,11 @@ def _touched_by_use(borrower: Borrower) -> Touched:
     if not borrower.fund_use.last_spent_ms:
         return ()
     return tuple((FUND_MISUSE, loan_id) for loan_id in borrower.loans)
+
+
+def _changes_dues(loan: ledger.Loan, event: RepaymentsEvent) -> bool:
+    """Whether a month's dues may be others now: a payment changes them only where it may pay a statement off."""
+    return not isinstance(event, Repayment) or last_bill(loan) is not None
 
 
 def _touched_by_dues(borrower: Borrower) -> Touched:

@@ -8,10 +8,12 @@ from datetime import date
 from typing import Final
 
 from models.calendars import date_of_day, day_of_date
-from models.ledger import Loan, balances_at
+from models.ledger import Line, Loan, balances_at
 from models.money import within_int64
 from models.rules import Rules
 
+BILL_STANDS_DAYS: Final = 31
+"""Days after its due date for which a bill stands for the next one: bills come by the month."""
 _LAST_DAY: Final = day_of_date(date.max) - 31
 """From here on the calendar ends: absurd dates stop nobody."""
 
@@ -47,17 +49,33 @@ def oldest_past_due_day(loans: dict[str, Loan], known_ms: int, day: int, rules: 
 
 
 def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: Rules) -> int:
-    """What a loan that is not paid off asks for from `first_day` to before `end_day`, paid ahead of time or not."""
-    if next_unpaid_day(loan, known_ms, rules) is None:
-        return 0
+    """What a loan that is not paid off asks for from `first_day` to before `end_day`, paid ahead of time or not.
+
+    The next bill of a card is not known before it is drawn. Where the last statement is not paid off, what it asked for (its
+    minimum) stands for the next one for `BILL_STANDS_DAYS`: else a debt would end with each due date, and begin with each bill.
+    """
     balances = balances_at(loan, known_ms, rules)
-    return within_int64(
-        sum(
-            line.due_minor
-            for line, short_minor in zip(loan.lines, balances.short_minor, strict=True)
-            if short_minor >= 0 and first_day <= line.due_day < end_day
-        )
+    revolves = (
+        balances.statement_minor is not None
+        and not balances.is_reported
+        and balances.statement_minor > rules.policy.signals.missed_payment.tolerance_minor
     )
+    if not revolves and next_unpaid_day(loan, known_ms, rules) is None:
+        return 0
+    in_force = [
+        line for line, short_minor in zip(loan.lines, balances.short_minor, strict=True) if short_minor >= 0
+    ]
+    due = [line.due_minor for line in in_force if first_day <= line.due_day < end_day]
+    if not due and revolves:
+        last_day = max((line.due_day for line in in_force if line.due_day < first_day), default=0)
+        if first_day - last_day <= BILL_STANDS_DAYS:
+            due = [line.due_minor for line in in_force if line.due_day == last_day and line.is_bill]
+    return within_int64(sum(due))
+
+
+def last_bill(loan: Loan) -> Line | None:
+    """The bill that falls due last; None where the loan has a schedule alone."""
+    return next((line for line in reversed(loan.lines) if line.is_bill), None)
 
 
 def month_later(day: int) -> int:

@@ -2,7 +2,7 @@
 
 **Debts.** Of the own loans, every instalment in force that falls due from today to before the same day of the next month, paid
 ahead of time or not: who pays early is not less in debt, and a month measured so holds one monthly instalment, never none or
-two. Debts elsewhere: what a vendor's summary says, while fresh, else the regular repayments seen (`models.debts`).
+two. Of a card it is the minimum that counts, not the statement, and a statement paid off is no debt (`models.obligations`). Debts elsewhere: what a vendor's summary says, while fresh, else the regular repayments seen (`models.debts`).
 
 **Income** is `models.income_level`'s, in the currency of the loans, with a history as long as the policy wants. Without known
 income nothing is found. Income that was lost is `income_drop`'s matter: the last known counts for a while. Currencies are kept
@@ -33,7 +33,14 @@ from models.income_level import MonthlyIncome, monthly_income, next_pay_counts_d
 from models.ledger import Loan
 from models.limits import INT64_MAX
 from models.money import format_amount, within_int64
-from models.obligations import due_within, enters_month_day, is_open, month_later
+from models.obligations import (
+    BILL_STANDS_DAYS,
+    due_within,
+    enters_month_day,
+    is_open,
+    last_bill,
+    month_later,
+)
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, open_state
@@ -180,17 +187,21 @@ def _most_minor(own: list[Loan], debts: DebtEvidence, today: int) -> int:
         if dues:
             shortest_gap = min((later[0] - one[0] for one, later in pairwise(dues)), default=31)
             most_minor += max(amount for _, amount in dues) * (31 // max(shortest_gap, 1) + 1)
+        bill = last_bill(loan)
+        most_minor += 0 if bill is None else bill.due_minor
     return most_minor
 
 
 def _own_change_days(loan: Loan, today: int) -> list[int | None]:
-    """When the next instalment leaves the month, and when the next one enters it."""
+    """When the next instalment leaves the month, when the next one enters it, and when a bill stands for no other any more."""
     end_day = month_later(today)
     days = [line.due_day for line in loan.lines if line.due_day >= today]  # in order
     later = next((day for day in days if day >= end_day), None)
+    bill = last_bill(loan)
     return [
         days[0] + 1 if days and days[0] < end_day else None,
         None if later is None else enters_month_day(later),
+        None if bill is None else bill.due_day + BILL_STANDS_DAYS + 1,
     ]
 
 

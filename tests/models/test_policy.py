@@ -48,7 +48,7 @@ _UNITS = (
 )
 """What the numbers of a policy count."""
 _SOURCES = (
-    r"house practice|blueprint, section|the lender|state council|civil code|basel|ifrs 9|nfra|yinbaojianbanfa|yinjianfa|"
+    r"house practice|blueprint, section|the lender|state council|civil code|basel|ifrs 9|cbirc|nfra|yinbaojianbanfa|yinjianfa|"
     r"gb/t \d|cfr \d|cfpb|ecb|iso 4217"
 )
 """Who stands for a default: a rule, a publication, the design, or ourselves."""

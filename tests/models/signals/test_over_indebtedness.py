@@ -26,10 +26,12 @@ from models.debts import (
 from models.events import CreditSummary, Event, FundFlow, LoanOpened, Repayment
 from models.income import IncomeEvidence
 from models.income_level import REMEMBERED_DAYS, monthly_income
+from models.ledger import Loan
 from models.obligations import enters_month_day, month_later
 from models.rules import Rules
 from models.signals.over_indebtedness import judge, next_deadline_ms, resolution
-from tests.support.events import at, ended, event_id, flow, loan, local, paid, rules, run, story
+from tests.support.events import at, billed, ended, event_id, flow, loan, local, paid, rules, run, story
+from tests.support.ledgers import ledger_of
 from tests.support.means import by_time, day_number, days_before, income_of, loans_of, monthly_pay
 
 RULES = rules()
@@ -115,8 +117,8 @@ def severity_of(finding: Finding | None) -> Severity | None:
 @pytest.mark.parametrize(
     ("own_minor", "severity"),
     [
-        (499_999, None),
-        (500_000, Severity.WATCH),
+        (549_999, None),
+        (550_000, Severity.WATCH),
         (699_999, Severity.WATCH),
         (700_000, Severity.WARNING),
         (999_999, Severity.WARNING),
@@ -131,14 +133,14 @@ def test_the_ratio_sets_the_severity(own_minor: int, severity: Severity | None) 
 @pytest.mark.parametrize(
     ("own_minor", "opened", "severity"),
     [
-        (450_000, Severity.WATCH, Severity.WATCH),
-        (449_999, Severity.WATCH, None),
+        (500_000, Severity.WATCH, Severity.WATCH),
+        (499_999, Severity.WATCH, None),
         (650_000, Severity.WARNING, Severity.WARNING),
         (649_999, Severity.WARNING, Severity.WATCH),
         (650_000, Severity.WATCH, Severity.WATCH),
         (950_000, Severity.SERIOUS, Severity.SERIOUS),
         (949_999, Severity.SERIOUS, Severity.WARNING),
-        (450_000, None, None),
+        (500_000, None, None),
     ],
 )
 def test_an_open_alert_eases_later_than_it_rose(
@@ -186,14 +188,14 @@ PAST_PAY = income_of(*monthly_pay("2024-07-10", 12, 1_000_000))
 
 def test_paying_ahead_is_not_being_less_in_debt() -> None:
     """The instalment of this month still counts after it was paid."""
-    assert severity_of(found(owed=[*up_to_date(500_000), paid("2025-06-14", 500_000)])) == Severity.WATCH
+    assert severity_of(found(owed=[*up_to_date(600_000), paid("2025-06-14", 600_000)])) == Severity.WATCH
 
 
 def test_loans_add_up_and_ended_ones_do_not_count() -> None:
-    """Two loans of a quarter each are watch; one that is paid off, or not yet begun, is none."""
-    both = [*up_to_date(250_000), *up_to_date(250_000, loan_id="l-2")]
+    """Two loans of three tenths each are watch; one that is paid off, or not yet begun, is none."""
+    both = [*up_to_date(300_000), *up_to_date(300_000, loan_id="l-2")]
     assert severity_of(found(owed=both)) == Severity.WATCH
-    assert found(owed=[*both, paid("2025-06-14", 7 * 250_000, loan_id="l-2")]) is None
+    assert found(owed=[*both, paid("2025-06-14", 7 * 300_000, loan_id="l-2")]) is None
     later = loan("2025-06-16", [("2025-07-01", 900_000)], loan_id="l-3")
     assert found(owed=[*up_to_date(100_000), later]) is None
 
@@ -201,6 +203,90 @@ def test_loans_add_up_and_ended_ones_do_not_count() -> None:
 def test_what_is_past_due_is_not_counted_again() -> None:
     """`missed_payment` speaks of it."""
     assert found(owed=[months(400_000)]) is None
+
+
+def card(due: str, *payments: Repayment) -> Loan:
+    """A card whose statement of 30,000.00 asks for 3,000.00 at least."""
+    opening = loan("2025-01-02", [], loan_id="card", principal_minor=0, credit_limit_minor=9_000_000)
+    bill = billed(days_before(due, 20), due, 3_000_000, 1, loan_id="card", minimum_due_minor=300_000)
+    return ledger_of(opening, bill, *payments, rules=RULES)
+
+
+def card_minor(due: str, *payments: Repayment) -> int:
+    """What the month of the judgement holds of it, beside a loan."""
+    loans = loans_of(*up_to_date(600_000)) | {"card": card(due, *payments)}
+    finding = judge(loans, DebtEvidence(), PAY, NOW_MS, None, RULES)
+    assert finding is not None
+    own_minor = finding.reasons[0].evidence["own_due_minor"]
+    assert isinstance(own_minor, int)
+    return own_minor - 600_000
+
+
+def test_of_a_card_the_minimum_counts() -> None:
+    """Not the statement, which nobody has to pay at once; paid off, it is no debt."""
+    assert card_minor("2025-06-20") == 300_000
+    assert card_minor("2025-06-20", paid("2025-06-10", 300_000, loan_id="card")) == 300_000
+    assert card_minor("2025-06-20", paid("2025-06-10", 3_000_000, loan_id="card")) == 0
+
+
+@pytest.mark.parametrize(
+    ("due", "left_minor", "counted_minor"),
+    [
+        ("2025-06-14", 2_700_000, 300_000),
+        ("2025-06-14", 101, 300_000),
+        ("2025-06-14", 100, 0),
+        ("2025-05-15", 2_700_000, 300_000),
+        ("2025-05-14", 2_700_000, 0),
+    ],
+)
+def test_a_bill_stands_for_the_next_one(due: str, left_minor: int, counted_minor: int) -> None:
+    """For a month after its due date, while more than the tolerance of its statement is left: the debt goes on."""
+    payment = paid(days_before(due, 1), 3_000_000 - left_minor, loan_id="card")
+
+    assert card_minor(due, payment) == counted_minor
+
+
+def test_a_card_opens_no_alert_anew_with_each_bill() -> None:
+    """One alert from the first bill until the card is paid off, though nothing falls due between a due date and the next bill."""
+    pays = monthly_pay("2025-01-10", 8, 1_000_000)
+    dues = [paid(f"2025-{month:02d}-19", 400_000) for month in range(1, 9)]
+    opening = loan("2025-04-01", [], loan_id="card", principal_minor=0, credit_limit_minor=9_000_000)
+    bills = [
+        billed(
+            f"2025-{month:02d}-05",
+            f"2025-{month:02d}-25",
+            2_000_000,
+            month,
+            loan_id="card",
+            minimum_due_minor=200_000,
+        )
+        for month in (5, 6, 7)
+    ]
+    minimums = [paid(f"2025-{month:02d}-24", 200_000, loan_id="card") for month in (5, 6)]
+    whole = paid("2025-07-20", 2_000_000, loan_id="card")
+
+    assert told_of(months(400_000), *pays, *dues, opening, *bills, *minimums, whole, until="2025-08-15") == [
+        "2025-05-05 09:00 over_indebtedness opened watch",
+        "2025-07-20 12:00 over_indebtedness resolved watch",
+    ]
+
+
+def test_time_changes_what_a_bill_stands_for_at_a_deadline_only() -> None:
+    """When the due date has passed, and when the next bill has not come for a month."""
+    loans = loans_of(*up_to_date(600_000)) | {
+        "card": card("2025-06-18", paid("2025-06-10", 300_000, loan_id="card"))
+    }
+    now_ms = NOW_MS
+    seen = set()
+    for _ in range(40):
+        due_ms = next_deadline_ms(loans, DebtEvidence(), PAY, now_ms, RULES)
+        if due_ms is None:
+            break
+        expected = judge(loans, DebtEvidence(), PAY, now_ms, None, RULES)
+        seen.add(None if expected is None else expected.severity)
+        assert judge(loans, DebtEvidence(), PAY, due_ms - 1, None, RULES) == expected
+        now_ms = due_ms
+    assert {Severity.WATCH, Severity.WARNING} <= seen
 
 
 def test_currencies_are_kept_apart() -> None:
@@ -230,12 +316,12 @@ def test_of_two_currencies_the_worse_is_told(dollars_earned: int, currency: str,
 
 def test_a_summary_counts_while_fresh() -> None:
     """From the next midnight on, for forty-five days."""
-    assert found(200_000, summary("2025-06-15", 300_000), now_ms=at("2025-06-15", "23:00")) is None
+    assert found(300_000, summary("2025-06-15", 300_000), now_ms=at("2025-06-15", "23:00")) is None
     told = summary("2025-05-01", 300_000)
-    assert severity_of(found(200_000, told)) == Severity.WATCH
+    assert severity_of(found(300_000, told)) == Severity.WATCH
     assert summary_minor(debts_of(told), day_number("2025-06-15"), 45) == 300_000
     assert summary_minor(debts_of(told), day_number("2025-06-16"), 45) is None
-    assert found(200_000, summary("2025-05-01", None)) is None
+    assert found(300_000, summary("2025-05-01", None)) is None
 
 
 def test_of_several_sources_the_largest_counts_and_of_one_the_newest() -> None:
@@ -355,14 +441,14 @@ def test_pay_of_today_counts_from_tomorrow_on() -> None:
 
 def test_the_reason_can_be_checked_line_by_line() -> None:
     """The evidence holds the very numbers compared, and both texts say the same."""
-    finding = found(300_000, repaid("2025-05-12", 250_000), repaid("2025-06-12", 250_000))
+    finding = found(350_000, repaid("2025-05-12", 250_000), repaid("2025-06-12", 250_000))
     assert finding is not None
     (reason,) = finding.reasons
     assert reason.code == "OI-RATIO"
     assert reason.evidence == {
-        "ratio": 0.55,
-        "threshold": 0.5,
-        "own_due_minor": 300_000,
+        "ratio": 0.6,
+        "threshold": 0.55,
+        "own_due_minor": 350_000,
         "elsewhere_due_minor": 250_000,
         "elsewhere_source": "repayments",
         "elsewhere_lenders": 1,
@@ -372,12 +458,12 @@ def test_the_reason_can_be_checked_line_by_line() -> None:
         "currency": "CNY",
     }
     assert reason.text.en == (
-        "3,000.00 CNY fall due here within a month and 2,500.00 CNY elsewhere (repayments seen): 55 % of the recognised "
-        "income of 10,000.00 CNY a month (this severity holds from 50 %)."
+        "3,500.00 CNY fall due here within a month and 2,500.00 CNY elsewhere (repayments seen): 60 % of the recognised "
+        "income of 10,000.00 CNY a month (this severity holds from 55 %)."
     )
     assert reason.text.zh == (
-        "一个月内本机构应还 3,000.00 CNY，他处应还 2,500.00 CNY（所见还款）：占可识别月收入 10,000.00 CNY 的 55 %"
-        "（达到 50 % 即为此级别）。"
+        "一个月内本机构应还 3,500.00 CNY，他处应还 2,500.00 CNY（所见还款）：占可识别月收入 10,000.00 CNY 的 60 %"
+        "（达到 55 % 即为此级别）。"
     )
 
 
@@ -406,8 +492,8 @@ def test_a_look_is_due_when_an_instalment_leaves_or_enters_the_month(due: str, l
 
 
 def test_debts_just_high_enough_to_keep_an_alert_are_watched_until_they_lapse() -> None:
-    """At 45 % of the income an open alert stays: when the summary is too old it must end."""
-    watched = [next_look(elsewhere=summary("2025-05-01", minor)) for minor in (450_000, 449_999)]
+    """At 50 % of the income an open alert stays: when the summary is too old it must end."""
+    watched = [next_look(elsewhere=summary("2025-05-01", minor)) for minor in (500_000, 499_999)]
 
     assert watched == ["2025-06-16 00:00", "2025-07-26 00:00"]
 
