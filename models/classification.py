@@ -1,15 +1,15 @@
 """Regulatory classes of a loan by days past due, as selectable packs: shown beside an alert, never a cause of one.
 
 `cn-2023`: the five tiers of the Measures for the Risk Classification of Financial Assets of Commercial Banks (CBIRC and PBOC,
-Order 2023 No. 1, in force since 2023-07-01). Article 10: overdue in principal, interest or return is special mention at least
-(short technical delays excepted, which a ledger cannot tell apart); article 11: more than 90 days, substandard at least;
-article 12: more than 270 days, doubtful at least; article 13: more than 360 days, loss. Restructured assets (chapter III) are
+Order 2023 No. 1, in force since 2023-07-01). Overdue in principal, interest or return is special mention at least (short
+technical delays excepted, which a ledger cannot tell apart); more than 90 days, substandard at least; more than 270 days,
+doubtful at least; more than 360 days, loss. Restructured assets (chapter III) are
 watched for a year at least and are special mention at best meanwhile; one that was non-performing before it was
-restructured stays substandard here for that year (the Measures let it rise to special mention by a review, article 15, which
-is a person's to make).
+restructured stays substandard here for that year (the Measures let it rise to special mention by a review, which is a
+person's to make).
 
 `ifrs9`: stages by the rebuttable presumptions of IFRS 9: more than 30 days past due is a significant increase in credit risk
-(5.5.11), stage 2; more than 90 days a default (B5.5.37), stage 3. A restructured loan is no fresh one (5.5.12): stage 2 at best
+(5.5.11), stage 2; a default no later than at 90 days (B5.5.37), read here as more than 90, as the Basel Committee has it, stage 3. A restructured loan is no fresh one (5.5.12): stage 2 at best
 while it is watched.
 
 Only what days past due and the journal show is judged. Impairment, bankruptcy, evasion of debts, the debts of one borrower at
