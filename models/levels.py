@@ -78,14 +78,11 @@ class Announcer:
             self._messages += to_watchers(links, tell(links, borrower_id, level, event_time_ms))
 
     def answer(self, borrower_id: str, borrower: Borrower, watch: Watch, at_ms: int) -> None:
-        """Tell the level to one who begins to watch: dated by the newest alert that makes it, so by no instant of asking."""
+        """Tell the level to one who begins to watch, dated by the question: since when it holds is not remembered."""
         links = borrower.links
         assert links is not None, borrower_id
-        rules = self._book.of(borrower, None, at_ms)
-        newest_ms = max(
-            (episode.opened_ms for episode in borrower.episodes if _counts(episode, rules)), default=0
-        )
-        state = tell(links, borrower_id, level_of(borrower, at_ms, rules), newest_ms)
+        level = level_of(borrower, at_ms, self._book.of(borrower, None, at_ms))
+        state = tell(links, borrower_id, level, 0 if level == NO_LEVEL else at_ms)
         self._messages.append(Outgoing(watch.watcher, watch.watcher_partition, state))
 
     def take_leave(self, borrower_id: str, borrower: Borrower, partition: int, event_time_ms: int) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from models.alerts import Alert
-from models.calendars import day_of_date
+from models.calendars import DAY_MS, day_of_date
 from models.engine import RiskEngine
 from models.events import TOPICS, Heartbeat
 from models.judging import Judge, JudgedAlert
@@ -29,6 +29,7 @@ REJECTED_FILE: Final = "rejected.jsonl"
 REPORT_FILE: Final = "report.json"
 SCORES_FILE: Final = "scores.jsonl"
 
+_NO_DAY: Final = -1
 _LINES_PER_FLUSH: Final = 8192
 """Lines between two writes of what came of them: bounds what is held in memory."""
 
@@ -121,6 +122,7 @@ def run(
                     progress(done, len(lines))
         if until is not None:
             backtest.advance_until(until)
+        backtest.finish()
         backtest.flush()
     if progress is not None:
         progress(len(lines), len(lines))
@@ -148,6 +150,9 @@ class _Backtest:
         self._alerts, self._rejected, self._scores = alerts, rejected, scores
         self._offsets = [0] * len(TOPICS)
         self._first_event_ms: int | None = None
+        self._day = _NO_DAY
+        """Of delivery (UTC): at its turn linked borrowers hear of each other."""
+        self._heard = 0
         self._reject_counts: Counter[str] = Counter()
         self._alert_counts: dict[str, Counter[str]] = {}
         self._lines = self._events = 0
@@ -164,6 +169,10 @@ class _Backtest:
     def take(self, line: Line) -> None:
         """Feed one delivered line to the engine."""
         self._lines += 1
+        day = line.place_ms // DAY_MS
+        if day > self._day:
+            self._exchange()
+            self._day = day
         feed = line.topic_index
         offset = self._offsets[feed]
         self._offsets[feed] = offset + 1
@@ -190,6 +199,17 @@ class _Backtest:
         """The world has told us everything up to the end of this date."""
         midnight_ms = self._rules.calendar.midnight_ms(day_of_date(until) + 1)
         self._engine.advance_together(dict.fromkeys(range(len(TOPICS)), midnight_ms))
+
+    def finish(self) -> None:
+        """Let linked borrowers hear what is left to say."""
+        self._exchange()
+
+    def _exchange(self) -> None:
+        """Deliver what linked borrowers tell each other, and their answers, until nobody has anything to say."""
+        while messages := self._engine.take_messages():
+            for told in messages:
+                self._engine.hear(told.receiver, told.message, self._heard)
+                self._heard += 1
 
     def flush(self) -> None:
         """Write the alerts so far."""

@@ -44,7 +44,7 @@ class Described(Struct, frozen=True):
 
 
 COUNTERS: Final[dict[CounterName, Described]] = {
-    "polled": Described("Records read from the input topics", ("topic",)),
+    "polled": Described("Records read from the input topics, and messages of linked borrowers", ("topic",)),
     "events": Described("Records processed, accepted or not"),
     "rejects": Described("Records sent to dead-letters", ("topic", "reason")),
     "alerts": Described("Alert revisions published", ("signal", "status", "severity")),

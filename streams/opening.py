@@ -9,6 +9,7 @@ from collections.abc import Callable
 from models.events import TOPICS
 from streams.clock import Clock
 from streams.codec import Decoder
+from streams.linked import HomeOf, home_as_remembered, home_by_id
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.ports import EngineMaker, Logs, Ports, Source
@@ -99,6 +100,7 @@ class TaskOpener:
             position.offsets,
             position.merge_keys_ms,
             decoders=self._decoders_of(number),
+            home_of=self._home_of(),
             names=self._names,
             identity=self._identity,
             metrics=self._metrics,
@@ -109,6 +111,9 @@ class TaskOpener:
         if self._pseudonyms is None:
             return self._decoders
         return decoders_of(self._pseudonyms, number, self._partition_count)
+
+    def _home_of(self) -> HomeOf:
+        return home_by_id(self._partition_count) if self._pseudonyms is None else home_as_remembered
 
     def _belongs_to(self, number: int) -> Callable[[str], bool]:
         if self._pseudonyms is not None:

@@ -20,14 +20,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final
 
-from models.events import TOPICS
+from models.events import LINKED_RISK, TOPICS
 from streams.clock import Clock
 from streams.commits import Commits
 from streams.feeds import LiveFeeds
 from streams.metrics import Metrics
 from streams.opening import TaskOpener
 from streams.policies import PolicyFollower
-from streams.ports import Assignment, EngineMaker, Fetched, Logs, Ports
+from streams.ports import LINKED, Assignment, EngineMaker, Fetched, Logs, Ports
 from streams.probe import Ends, EndsProbe
 from streams.settings import Settings
 from streams.task import FEEDS, Task
@@ -42,6 +42,8 @@ _YIELDS_COMMITTING: Final = 4
 """Turns left to the network while a commit runs: an answer passes through as many callbacks before the next request."""
 _WATCH_EVERY_MS: Final = 1_000
 """How often is looked whether the worker gets on."""
+_SOURCES: Final = (*TOPICS, LINKED_RISK)
+"""What a task reads, as operators know it."""
 _FIGURES_EVERY_MS: Final = 1_000
 """How often gauges are set: more than anybody reads them."""
 
@@ -101,6 +103,8 @@ class Pipeline:
         self._next_figures_ms = 0
         self._ends: Ends | None = None
         """With `until_end`: by feed, where each partition ended at the start."""
+        self._last_look: asyncio.Task[dict[int, int]] | None = None
+        """With `until_end`: how far messages go, asked when there was nothing else to do."""
 
     def stop(self) -> None:
         """Finish what is begun, commit, and let `run` return."""
@@ -129,11 +133,11 @@ class Pipeline:
 
     async def _start(self) -> None:
         await self._logs.start()
-        counts = await self._logs.partition_counts(self._names.inputs)
+        counts = await self._logs.partition_counts(self._names.consumed)
         if min(counts.values()) == 0 or len(set(counts.values())) > 1:
             found = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise PipelineError(
-                f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
+                f"topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
             )
         self._partition_count = next(iter(counts.values()))
         engines = await self._prepare(self._logs)
@@ -191,32 +195,44 @@ class Pipeline:
         """Whether the next turn can process something: else waiting for records leaves the network its time."""
         if self._handing_over:
             return False
-        return any(task.queue.ready and not self._commits.is_full(task) for task in self.tasks.values())
+        return any(
+            (task.queue.ready or task.told) and not self._commits.is_full(task)
+            for task in self.tasks.values()
+        )
 
     def _accept(self, fetched: Fetched) -> None:
         task = self.tasks.get(fetched.task)
         if task is None:
             return  # of an older generation: it will be read again by whoever has the task now
         task.accept(fetched)
-        self._metrics.count("polled", len(fetched.records), TOPICS[fetched.feed])
-        settings = self._settings
-        queue = task.queue
-        if (
-            queue.buffered(fetched.feed) >= settings.merge_buffer_records_max
-            or queue.batches(fetched.feed) >= settings.merge_buffer_batches_max
-            or queue.ready >= settings.merge_buffer_records_max
-        ):
+        self._metrics.count("polled", len(fetched.records), _SOURCES[fetched.feed])
+        if self._holds_enough(task, fetched.feed):
             self._paused.add((fetched.feed, fetched.task))
             self._source.pause(fetched.feed, fetched.task)
 
+    def _holds_enough(self, task: Task, feed: int) -> bool:
+        """Whether a partition must be held back until more of it is processed."""
+        settings = self._settings
+        if feed == LINKED:
+            return len(task.told) >= settings.merge_buffer_records_max
+        queue = task.queue
+        return (
+            queue.buffered(feed) >= settings.merge_buffer_records_max
+            or queue.batches(feed) >= settings.merge_buffer_batches_max
+            or queue.ready >= settings.merge_buffer_records_max
+        )
+
     def _process(self) -> None:
-        """Let every task process its share of this turn."""
+        """Let every task process its share of this turn, and hear what was told before."""
         for task in self.tasks.values():
             self._release(task)
+            if task.told and not self._commits.is_full(task):
+                task.hear(self._settings.turn_events_max)
         ready = [task for task in self.tasks.values() if task.queue.ready and not self._commits.is_full(task)]
         processed = 0
         for task in ready:
             processed += task.process(max(1, self._settings.turn_events_max // len(ready)))
+        for task in self.tasks.values():
             self._resume_partitions(task)
         if processed:
             self._processed += processed
@@ -245,6 +261,9 @@ class Pipeline:
             ):
                 self._paused.discard((feed, task.number))
                 self._source.resume(feed, task.number)
+        if (LINKED, task.number) in self._paused and not task.told:
+            self._paused.discard((LINKED, task.number))
+            self._source.resume(LINKED, task.number)
 
     # ---- assignment ----------------------------------------------------------------------------------------------
 
@@ -387,7 +406,7 @@ class Pipeline:
 
     def _follow_time_of_day(self, ends: Ends) -> None:
         """Move the watermarks of idle partitions of living feeds."""
-        following = self._feeds.watermarks_ms(ends, self._engines_known.lateness_ms)
+        following = self._feeds.watermarks_ms(ends[:FEEDS], self._engines_known.lateness_ms)
         for task in self.tasks.values():
             if self._commits.is_full(task):
                 continue
@@ -412,6 +431,9 @@ class Pipeline:
             if task.queue.ready:
                 said = f"task {number}: {task.queue.ready} records wait to be processed"
                 yield Concern((number, "process"), (*task.offsets, task.review_steps), said)
+            if task.told:
+                said = f"task {number}: {len(task.told)} messages of linked borrowers wait to be heard"
+                yield Concern((number, "hear"), task.offsets[LINKED], said)
             # Not `dirty`: a watermark that follows the time of day makes a task so, again and again, and is nothing to commit.
             if task.uncommitted_events or number in self._commits:
                 said = f"task {number}: what was processed is not committed, step {task.commit_steps}"
@@ -420,11 +442,11 @@ class Pipeline:
                 yield from self._unread(task)
 
     def _unread(self, task: Task) -> Iterator[Concern]:
-        """The feeds of a task that hold more than was polled, where nobody holds them back."""
+        """What a task reads and holds more than was polled, where nobody holds it back."""
         for feed, ends in enumerate(self._probe.ends or ()):
             position = self._source.position(feed, task.number)
             if position < ends[task.number] and (feed, task.number) not in self._paused:
-                said = f"task {task.number}: {TOPICS[feed]} is read up to {position} of {ends[task.number]}"
+                said = f"task {task.number}: {_SOURCES[feed]} is read up to {position} of {ends[task.number]}"
                 yield Concern((task.number, feed), position, said)
 
     def _end_if_stuck(self) -> None:
@@ -450,13 +472,13 @@ class Pipeline:
         if self._assignment_checked != self._held:
             await self._refuse_other_partition_count()
         partitions = range(self._partition_count)
-        ends = await self._logs.readable_ends(self._names.inputs, partitions)
-        return [[ends[name, partition] for partition in partitions] for name in self._names.inputs]
+        ends = await self._logs.readable_ends(self._names.consumed, partitions)
+        return [[ends[name, partition] for partition in partitions] for name in self._names.consumed]
 
     async def _refuse_other_partition_count(self) -> None:
         """The group assigns anew when topics grow: so it is enough to look after an assignment."""
         checked = self._held
-        counts = await self._logs.partition_counts(self._names.inputs)
+        counts = await self._logs.partition_counts(self._names.consumed)
         if set(counts.values()) != {self._partition_count}:
             raise self._partitions_changed(", ".join(f"{name} {count}" for name, count in counts.items()))
         self._assignment_checked = checked
@@ -470,17 +492,38 @@ class Pipeline:
     # ---- the end -------------------------------------------------------------------------------------------------
 
     def _stop_at_end(self) -> None:
-        """With `until_end`: let go what waits for topics that will bring nothing, and stop when all is committed."""
+        """With `until_end`: let go what waits for topics that will bring nothing, and stop when all is committed and heard.
+
+        What is committed may tell linked borrowers something, so the end of their messages is asked for only then, and
+        again as long as it moves.
+        """
         if self._ends is None or self._held is None or self._openings:
             return
         finished = 0
         for number, task in self.tasks.items():
-            ends = [ends[number] for ends in self._ends]
+            ends = [ends[number] for ends in self._ends[:FEEDS]]
             if all(self._source.position(feed, number) >= end for feed, end in enumerate(ends)):
                 task.queue.release_all()
-                finished += not (task.queue.ready or task.dirty or number in self._commits)
-        if self.tasks and finished == len(self._held.tasks):
-            self.stop()
+                finished += not (task.queue.ready or task.told or task.dirty or number in self._commits)
+        if not self.tasks or finished < len(self._held.tasks):
+            self._look_no_more()
+        elif self._last_look is None:
+            self._last_look = asyncio.create_task(self._ends_of_messages(), name="last look at the messages")
+        elif self._last_look.done():
+            ends_by_task, self._last_look = self._last_look.result(), None
+            if all(self._source.position(LINKED, number) >= end for number, end in ends_by_task.items()):
+                self.stop()
+
+    def _look_no_more(self) -> None:
+        last_look, self._last_look = self._last_look, None
+        if last_look is not None:
+            last_look.cancel()
+
+    async def _ends_of_messages(self) -> dict[int, int]:
+        """By task: where its messages end, committed or on their way."""
+        topic = self._names.linked_risk
+        ranges = await self._logs.ranges([topic], sorted(self.tasks))
+        return {task: held.end for (_, task), held in ranges.items()}
 
     async def _drain(self) -> None:
         """Commit what was processed, then hand back."""
@@ -499,6 +542,7 @@ class Pipeline:
 
     async def _shut(self) -> None:
         """Let go of everything, in whatever state it is."""
+        self._look_no_more()
         await self._probe.stop()
         await self._follower.stop()
         for number in list(self._openings):

@@ -1,21 +1,24 @@
 """What the pipeline needs of the world, in batches: a source, a transactional sink for each task, logs to read to their end.
 
-Two implementations obey one contract suite (`tests/contracts`): Kafka and memory. Offsets of the inputs travel as a
-tuple by feed index, in the order of `models.events.TOPICS`.
+Two implementations obey one contract suite (`tests/contracts`): Kafka and memory. Offsets of what a task reads travel as a
+tuple by feed index, in the order of `models.events.TOPICS`; after the feeds comes `linked-risk`, at the place `LINKED`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from models.engine import EngineOutput, EngineProgress
-from models.events import Event
+from models.events import TOPICS, Event
+from models.links import LinkMessage
 from models.rejects import StateReason
 from models.rulebook import Adopted
 from models.rules import Rules
 
 Headers = Sequence[tuple[str, bytes]]
+LINKED: Final = len(TOPICS)
+"""The place of `linked-risk` among what a task reads: no feed, for it has neither events nor a watermark."""
 
 
 class RawRecord(Protocol):
@@ -174,8 +177,10 @@ class Sink(Protocol):
         """Begin a transaction."""
         ...
 
-    async def send(self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int) -> None:
-        """Hand over records for the task's partition of a topic."""
+    async def send(
+        self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int, partition: int | None = None
+    ) -> None:
+        """Hand over records for the task's partition of a topic, or for another one's."""
         ...
 
     async def flush(self) -> None:
@@ -183,7 +188,7 @@ class Sink(Protocol):
         ...
 
     async def send_offsets(self, offsets: Sequence[int]) -> None:
-        """Make the group's offsets of this task part of the transaction: the next offset to read, by feed."""
+        """Make the group's offsets of this task part of the transaction: the next offset to read, by feed, then `LINKED`."""
         ...
 
     async def commit(self) -> None:
@@ -275,6 +280,10 @@ class Engine(Protocol):
         self, feed: int, borrower_id: str, event_id: str | None, event_time_ms: int | None, offset: int
     ) -> None:
         """A record with a readable key was refused before it came here."""
+        ...
+
+    def hear(self, receiver: str, message: LinkMessage, offset: int) -> None:
+        """Take what a linked borrower tells, outside the order of events."""
         ...
 
     def advance(self, feed: int, watermark_ms: int) -> None:

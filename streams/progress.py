@@ -16,12 +16,16 @@ from models.events import TOPICS
 from models.rulebook import SINCE_EVER_MS, Adopted
 from models.sealed import Format, UntrustedRecordError, Upgrade
 
-_POLICY_VERSION_OF_1: Final = 5
-"""Where a body of version 1 keeps the version of the policy."""
+_OFFSETS_OF_1, _POLICY_VERSION_OF_1 = 2, 5
+"""Where a body of version 1 keeps its offsets and the version of the policy."""
 
 
 def _to_2(body: list[Any]) -> list[Any]:
-    """Policies have a time from which on they judge: there was one, since ever, and nobody had numbered it."""
+    """Policies have a time from which on they judge: there was one, since ever, and nobody had numbered it.
+
+    Linked borrowers talk: what they tell is read from the beginning.
+    """
+    body[_OFFSETS_OF_1] = [*body[_OFFSETS_OF_1], 0]
     return [*body, [0, [[SINCE_EVER_MS, body[_POLICY_VERSION_OF_1]]]]]
 
 
@@ -44,7 +48,7 @@ class Progress(Struct, frozen=True, array_like=True):
     task: int
     partition_count: int
     offsets: tuple[int, ...]
-    """The next record to read, by feed."""
+    """The next record to read, by feed, and after the feeds that of `linked-risk`."""
     merge_keys_ms: tuple[int, ...]
     """The merge key of the last record processed, by feed."""
     engine: EngineProgress
@@ -87,8 +91,8 @@ def decode_progress(record: bytes) -> Progress:
         progress = _decoder.decode(body)
     except (UntrustedRecordError, msgspec.MsgspecError) as error:
         raise CorruptProgressError(str(error)) from error
-    if len(progress.offsets) != len(TOPICS) or len(progress.merge_keys_ms) != len(TOPICS):
+    if len(progress.offsets) != len(TOPICS) + 1 or len(progress.merge_keys_ms) != len(TOPICS):
         raise CorruptProgressError(
-            f"{len(progress.offsets)} offsets where there are {len(TOPICS)} input topics"
+            f"{len(progress.offsets)} offsets where there are {len(TOPICS)} input topics and one of messages"
         )
     return progress

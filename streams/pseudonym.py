@@ -119,8 +119,12 @@ class PseudonymousDecoder(Decoder):
         if pseudonym is None:
             return self._stray(found)
         if isinstance(found, BorrowerLinked | BorrowerUnlinked):
+            # What is told to the linked one goes to the partition of its own id, which nobody behind can tell.
+            home = partition_of(found.linked_borrower_id.encode(), self._partition_count)
             linked = self._pseudonyms.of(found.linked_borrower_id)
-            return msgspec.structs.replace(found, borrower_id=pseudonym, linked_borrower_id=linked)
+            return msgspec.structs.replace(
+                found, borrower_id=pseudonym, linked_borrower_id=linked, linked_partition=home
+            )
         return msgspec.structs.replace(found, borrower_id=pseudonym)
 
     def _look_up(self, borrower_id: str) -> str | None:

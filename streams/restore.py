@@ -163,8 +163,8 @@ async def decide_position(
         RestoreError: the witnesses differ, or the number of partitions has changed.
         PositionLostError: retention was faster than the worker.
     """
-    ranges = await logs.ranges(names.inputs, [task])
-    starts = [ranges[name, task] for name in names.inputs]
+    ranges = await logs.ranges(names.consumed, [task])
+    starts = [ranges[name, task] for name in names.consumed]
     if progress is None:
         await _refuse_orphaned_offsets(source, task, names, settings)
         return Position(tuple(held.start for held in starts), (0,) * len(TOPICS), None)
@@ -218,7 +218,7 @@ async def _compare_witnesses(
         committed = await source.committed(progress.task)
         differing = [
             f"{name}: group {theirs}, progress {ours}"
-            for name, theirs, ours in zip(names.inputs, committed, progress.offsets, strict=True)
+            for name, theirs, ours in zip(names.consumed, committed, progress.offsets, strict=True)
             if theirs is not None and theirs != ours
         ]
         if not differing:
@@ -236,7 +236,7 @@ async def _compare_witnesses(
 async def _refuse_orphaned_offsets(source: Source, task: int, names: TopicNames, settings: Settings) -> None:
     committed = await source.committed(task)
     if any(offset is not None for offset in committed):
-        found = ", ".join(f"{name} {offset}" for name, offset in zip(names.inputs, committed, strict=True))
+        found = ", ".join(f"{name} {offset}" for name, offset in zip(names.consumed, committed, strict=True))
         raise RestoreError(
             f"task {task}: group {settings.group_id} has offsets ({found}) but {names.state} has no progress record: the "
             f"state that belongs to them is gone. Restore the topic, or delete the group to begin anew"
@@ -248,7 +248,7 @@ def _refuse_lost_positions(
 ) -> None:
     lost = [
         f"{name}: next to read {offset}, the log holds {log.start} to {log.end}"
-        for name, offset, log in zip(names.inputs, offsets, held, strict=True)
+        for name, offset, log in zip(names.consumed, offsets, held, strict=True)
         if not log.start <= offset <= log.end
     ]
     if lost:

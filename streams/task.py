@@ -5,6 +5,7 @@ It is told when to take records, when to process and when to commit; it decides 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -15,10 +16,11 @@ from models.rejects import RejectReason
 from streams.clock import Clock
 from streams.codec import Decoder, Reject
 from streams.dead_letters import dead_letter, name_of_retried
+from streams.linked import HomeOf, read_message, records_by_partition
 from streams.metrics import Metrics
 from streams.ordering import MergeQueue
 from streams.outputs import alert_record, risk_records, state_records
-from streams.ports import Engine, Fetched, OutputRecord, RawRecord, Sink
+from streams.ports import LINKED, Engine, Fetched, OutputRecord, RawRecord, Sink
 from streams.progress import Progress, encode_progress, progress_key
 from streams.topics import TopicNames
 
@@ -39,7 +41,9 @@ class Transaction(NamedTuple):
     """What one commit carries, taken from the task at one instant."""
 
     records: Mapping[str, Sequence[OutputRecord]]
-    """By topic."""
+    """By topic, for the task's own partition."""
+    messages: Mapping[int, Sequence[OutputRecord]]
+    """By partition, of `linked-risk`."""
     offsets: tuple[int, ...]
     timestamp_ms: int
     events: int
@@ -57,20 +61,23 @@ class Task:
         merge_keys_ms: Sequence[int],
         *,
         decoders: Sequence[Decoder],
+        home_of: HomeOf,
         names: TopicNames,
         identity: Identity,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        """`offsets` and `merge_keys_ms`: where the engine's state stands, by feed."""
+        """`offsets` (by feed, then `LINKED`) and `merge_keys_ms` (by feed): where the engine's state stands."""
         self.number = number
         self.engine = engine
         self.sink = sink
         self.queue: MergeQueue[Event | Reject, RawRecord] = MergeQueue(merge_keys_ms)
         self.offsets = list(offsets)
-        """The next record to process, by feed."""
+        """The next record to process, by feed; then the next message to hear."""
         self.polled = list(offsets)
-        """The next record to poll, by feed."""
+        """The next record to poll, as `offsets`."""
+        self.told: deque[RawRecord] = deque()
+        """Messages for borrowers of this task, not heard yet. No event waits for them, nor they for any."""
         self.uncommitted_events = 0
         self.last_commit_ms = clock.monotonic_ms()
         self.commit_steps = 0
@@ -79,6 +86,7 @@ class Task:
         """Steps of reviews done so far that no record was done after: as long as it grows, processing gets on."""
         self._merge_keys_ms = list(merge_keys_ms)
         self._decoders = decoders
+        self._home_of = home_of
         self._names = names
         self._identity = identity
         self._metrics = metrics
@@ -89,6 +97,10 @@ class Task:
 
     def accept(self, fetched: Fetched) -> None:
         """Decode a batch and put it in its place; what is refused waits its turn like everything else."""
+        if fetched.feed == LINKED:
+            self.told.extend(fetched.records)
+            self.polled[LINKED] = fetched.records[-1].offset + 1
+            return
         decode = self._decoders[fetched.feed].decode
         records = fetched.records
         events = [decode(record.value, record.key, record.timestamp) for record in records]
@@ -102,6 +114,19 @@ class Task:
         ]
         self.queue.push(fetched.feed, keys_ms, events, records, self._clock.monotonic_ms())
         self.polled[fetched.feed] = records[-1].offset + 1
+
+    def hear(self, messages_max: int) -> None:
+        """Let the engine hear at most so many messages.
+
+        Raises:
+            PortError: a record is no message.
+        """
+        for _ in range(min(messages_max, len(self.told))):
+            record = self.told.popleft()
+            receiver, message = read_message(record, self._names.linked_risk, self.number)
+            self.engine.hear(receiver, message, record.offset)
+            self.offsets[LINKED] = record.offset + 1
+            self.uncommitted_events += 1
 
     def process(self, events_max: int) -> int:
         """Put at most so many released records through the engine; return how many.
@@ -167,7 +192,7 @@ class Task:
         now_ms = self._clock.now_ms()
         output = self.engine.take_output(now_ms)
         events, self.uncommitted_events, self._advanced = self.uncommitted_events, 0, False
-        if events == 0 and not (output.alerts or output.changed or output.risks):
+        if events == 0 and not (output.alerts or output.changed or output.risks or output.messages):
             return None
         source = self._identity.connector.encode()
         records = {
@@ -186,6 +211,7 @@ class Task:
         self._metrics.count("state_records", len(output.changed))
         return Transaction(
             records={topic: batch for topic, batch in records.items() if batch},
+            messages=records_by_partition(output.messages, self._home_of),
             offsets=tuple(self.offsets),
             timestamp_ms=now_ms,
             events=events,
@@ -210,6 +236,8 @@ class Task:
         await self._step(sink.begin())
         for topic, records in transaction.records.items():
             await self._step(sink.send(topic, records, transaction.timestamp_ms))
+        for partition, records in transaction.messages.items():
+            await self._step(sink.send(self._names.linked_risk, records, transaction.timestamp_ms, partition))
         # The client commits although a send failed: nothing is committed before every record is acknowledged.
         await self._step(sink.flush())
         await self._step(sink.send_offsets(transaction.offsets))

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from models.events import TOPICS, Topic
+from models.events import LINKED_RISK, TOPICS, Topic
 from models.limits import OUTPUT_HEADROOM_BYTES, PAYLOAD_BYTES_MAX
 from streams.settings import Settings
 
@@ -26,6 +26,8 @@ MESSAGE_BYTES: Final = "max.message.bytes"
 _COMPACTED: Final = {"cleanup.policy": "compact"}
 _DELETED: Final = {"cleanup.policy": "delete"}
 _FOR_EVER: Final = {"retention.ms": "-1"}
+_TOLD_LONG_AGO: Final = {"retention.ms": str(30 * 24 * 3600_000)}
+"""Messages between borrowers name them: kept as long as a worker may be away, and no longer."""
 _RESTORED_FAST: Final = {
     # A restore reads the whole log: small segments and an eager cleaner keep it near one record a borrower.
     "segment.bytes": str(64 * 1024 * 1024),
@@ -58,6 +60,9 @@ class TopicNames:
         self.prefix = prefix
         self.inputs: Final = tuple(prefix + topic for topic in TOPICS)
         """By feed index."""
+        self.linked_risk: Final = prefix + LINKED_RISK
+        self.consumed: Final = (*self.inputs, self.linked_risk)
+        """What a task reads: its feeds, and after them what its borrowers are told by others."""
         self.alerts: Final = prefix + ALERTS
         self.borrower_risk: Final = prefix + BORROWER_RISK
         self.dead_letters: Final = prefix + DEAD_LETTERS
@@ -88,6 +93,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         of_tasks(names.borrower_risk, {**_COMPACTED, **output_size}, {}),
         of_tasks(names.dead_letters, {**_DELETED, **output_size}, _FOR_EVER),
         of_tasks(names.state, {**_COMPACTED, **output_size}, _RESTORED_FAST),
+        of_tasks(names.linked_risk, _DELETED, _TOLD_LONG_AGO),
         of_all(names.policies, _COMPACTED),
         of_all(names.scorecards, {**_COMPACTED, **output_size}),
     ]

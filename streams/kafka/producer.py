@@ -71,27 +71,30 @@ class KafkaSink:
         async with limited(self._settings.begin_timeout_ms, "begin_timeout_ms", self._what("begin")):
             await self._producer.begin_transaction()
 
-    async def send(self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int) -> None:
+    async def send(
+        self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int, partition: int | None = None
+    ) -> None:
         """Hand over records; a whole batch costs the client one future instead of one for each record."""
         async with limited(self._settings.send_timeout_ms, "send_timeout_ms", self._what(f"send to {topic}")):
+            place = self._task if partition is None else partition
             batch = self._producer.create_batch()
             append = batch.append
             for key, value, own_headers in records:
                 headers = list(own_headers) if own_headers else _NO_HEADERS
                 if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is not None:
                     continue
-                await self._send_batch(batch, topic)
+                await self._send_batch(batch, topic, place)
                 batch = self._producer.create_batch()
                 append = batch.append
                 if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
                     raise PortError(f"{self._what(f'send to {topic}')}: a record fits into no batch")
             if batch.record_count():
-                await self._send_batch(batch, topic)
+                await self._send_batch(batch, topic, place)
 
-    async def _send_batch(self, batch: Any, topic: str) -> None:
+    async def _send_batch(self, batch: Any, topic: str, partition: int) -> None:
         while True:
             try:
-                self._sent.append(await self._producer.send_batch(batch, topic, partition=self._task))
+                self._sent.append(await self._producer.send_batch(batch, topic, partition=partition))
             except KafkaTimeoutError:
                 continue  # the queue was full for as long as one request may take; ours is the step's limit
             return
@@ -111,7 +114,7 @@ class KafkaSink:
         """Make the group's offsets of this task part of the transaction."""
         positions = {
             TopicPartition(name, self._task): OffsetAndMetadata(offset, "")
-            for name, offset in zip(self._names.inputs, offsets, strict=True)
+            for name, offset in zip(self._names.consumed, offsets, strict=True)
         }
         async with limited(self._settings.offsets_timeout_ms, "offsets_timeout_ms", self._what("offsets")):
             await self._producer.send_offsets_to_transaction(positions, self._settings.group_id)

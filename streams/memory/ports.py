@@ -47,7 +47,7 @@ class MemorySource:
         self._network = network
         self._group = group
         self._settings = settings
-        self._topics = TopicNames(settings.topic_prefix).inputs
+        self._topics = TopicNames(settings.topic_prefix).consumed
         self._on_handover: Callable[[], Awaitable[None]] | None = None
         self._assignment: Assignment | None = None
         self._stopped = False

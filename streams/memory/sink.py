@@ -31,15 +31,15 @@ class MemorySink:
         self._broker = broker
         self._network = network
         self._settings = settings
-        self._topics = TopicNames(settings.topic_prefix).inputs
+        self._topics = TopicNames(settings.topic_prefix).consumed
         self._task = task
         self._id = settings.transactional_id(task)
         self._epoch = 0
         self._begun = False
         """Whether there is a transaction that the broker has to hear the end of."""
         self._sent: list[asyncio.Task[None]] = []
-        self._last: dict[str, asyncio.Task[None]] = {}
-        """By topic: behind which delivery the next one has to wait."""
+        self._last: dict[tuple[str, int], asyncio.Task[None]] = {}
+        """By topic and partition: behind which delivery the next one has to wait."""
 
     async def open(self) -> None:
         """Fence the former producer."""
@@ -64,23 +64,26 @@ class MemorySink:
         await self._network.step("begin")
         self._begun = False
 
-    async def send(self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int) -> None:
+    async def send(
+        self, topic: str, records: Sequence[OutputRecord], timestamp_ms: int, partition: int | None = None
+    ) -> None:
         """Hand over; nobody who reads committed sees it yet."""
-        self._broker.log(topic, self._task)
+        place = topic, self._task if partition is None else partition
+        self._broker.log(*place)
         await self._network.step("send")
         self._begun = True
         for batch in _batches(records, self._settings.producer_batch_bytes_max):
             delivery = asyncio.create_task(
-                self._deliver(self._last.get(topic), topic, batch, timestamp_ms),
-                name=f"delivery to {topic}, partition {self._task}",
+                self._deliver(self._last.get(place), place, batch, timestamp_ms),
+                name=f"delivery to {topic}, partition {place[1]}",
             )
-            self._last[topic] = delivery
+            self._last[place] = delivery
             self._sent.append(delivery)
 
     async def _deliver(
         self,
         before: asyncio.Task[None] | None,
-        topic: str,
+        place: tuple[str, int],
         records: Sequence[OutputRecord],
         timestamp_ms: int,
     ) -> None:
@@ -88,7 +91,7 @@ class MemorySink:
             await asyncio.wait([before])
         await self._asked(
             "deliver",
-            lambda: self._broker.send(self._id, self._epoch, topic, self._task, records, timestamp_ms),
+            lambda: self._broker.send(self._id, self._epoch, *place, records, timestamp_ms),
         )
 
     async def flush(self) -> None:

@@ -73,6 +73,8 @@ def _replayed(seed: int, shape: BookShape) -> Iterator[PlannedRecord]:
         months=shape.months,
         start=START,
         late_share=_LATE_SHARE,
+        # What linked borrowers tell each other comes in no fixed order; all else is compared to the last byte.
+        linked_share=0,
         # More befalls these borrowers than any lender's: a cycle is to have many alerts in few events.
         job_loss_share=0.2,
         income_cut_share=0.1,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from streams.kafka.local import Broker
-from streams.ports import FencedError, LogRange, OutputRecord, PortError, PositionLostError, Sink
+from streams.ports import LINKED, FencedError, LogRange, OutputRecord, PortError, PositionLostError, Sink
 from streams.topics import OUTPUT_RECORD_BYTES_MAX
 from tests.support.world import (
     PATIENCE_SECONDS,
@@ -85,7 +85,7 @@ async def test_only_open_tasks_are_read_from_their_offset_on(world: World) -> No
     await source.start(no_handover)
     await assigned(source)
 
-    source.open(1, (0, 0, 1, 0))
+    source.open(1, (0, 0, 1, 0, 0))
     found = await poll_records(source, 2)
     await source.stop()
 
@@ -104,7 +104,7 @@ async def test_a_paused_partition_waits_and_loses_nothing(world: World) -> None:
     source = world.ports.source()
     await source.start(no_handover)
     await assigned(source)
-    source.open(0, (0, 0, 0, 0))
+    source.open(0, (0, 0, 0, 0, 0))
     await world.produce(world.names.inputs[0], 0, [b"1", b"2"], key=b"k")
     before = await poll_records(source, 2)
 
@@ -126,7 +126,7 @@ async def test_with_everything_paused_nothing_comes(world: World) -> None:
     source = world.ports.source()
     await source.start(no_handover)
     await assigned(source)
-    source.open(0, (0, 0, 0, 0))
+    source.open(0, (0, 0, 0, 0, 0))
     for feed in range(4):
         source.pause(feed, 0)
         await world.produce(world.names.inputs[feed], 0, [b"1"], key=b"k")
@@ -145,7 +145,7 @@ async def test_caught_up_and_position_follow_what_was_polled(world: World) -> No
     source = world.ports.source()
     await source.start(no_handover)
     await assigned(source)
-    source.open(0, (0, 0, 0, 0))
+    source.open(0, (0, 0, 0, 0, 0))
     started = source.position(3, 0)
     await poll_records(source, 3)
     async with asyncio.timeout(30):
@@ -190,7 +190,7 @@ async def test_a_position_that_retention_deleted_is_an_error(world: World) -> No
     source = world.ports.source()
     await source.start(no_handover)
     await assigned(source)
-    source.open(0, (1, 0, 0, 0))
+    source.open(0, (1, 0, 0, 0, 0))
 
     with pytest.raises(PositionLostError, match=r"no longer holds|is not within"):
         await poll_records(source, 1)
@@ -207,18 +207,18 @@ async def test_group_offsets_are_those_of_the_last_commit(world: World, sinks: C
     await sink.begin()
     await sink.send(world.names.alerts, records(b"a"), 1)
     await sink.flush()
-    await sink.send_offsets((1, 2, 3, 4))
+    await sink.send_offsets((1, 2, 3, 4, 5))
     await sink.commit()
     await sink.begin()
-    await sink.send_offsets((5, 6, 7, 8))
+    await sink.send_offsets((5, 6, 7, 8, 9))
     await sink.abort()
     async with asyncio.timeout(30):
         while (something := await source.committed(0)) == nothing:
             await source.poll(20)
     await source.stop()
 
-    assert nothing == (None,) * 4
-    assert something == (1, 2, 3, 4)
+    assert nothing == (None,) * 5
+    assert something == (1, 2, 3, 4, 5)
 
 
 # ---- sink ----------------------------------------------------------------------------------------------------------
@@ -242,6 +242,35 @@ async def test_only_committed_records_are_read(world: World, sinks: Callable[[],
     assert [values(partition) for partition in alerts] == [[b"1", b"2"], []]
     assert [values(partition) for partition in dead] == [[b"3"], []]
     assert {record.timestamp for record in alerts[0]} == {1_700_000_000_000}
+
+
+async def test_messages_go_to_other_tasks_and_are_read_beside_the_feeds(
+    world: World, sinks: Callable[[], Any]
+) -> None:
+    """A transaction of one task writes into another one's partition; whoever has that task reads it, once committed, at `LINKED`."""
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    source.open(1, (0, 0, 0, 0, 0))
+    sink = await sinks()
+    await sink.begin()
+    await sink.send(world.names.linked_risk, records(b"gone"), 1, 1)
+    await sink.flush()
+    await sink.abort()
+    await sink.begin()
+    await sink.send(world.names.linked_risk, records(b"own"), 1)
+    await sink.send(world.names.linked_risk, records(b"1"), 1, 1)
+    await sink.send(world.names.linked_risk, records(b"2"), 1, 1)
+    await sink.flush()
+    await sink.commit()
+    found = await poll_records(source, 2)
+    end = (await world.read_committed(world.names.linked_risk))[1][-1].offset + 1
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while source.position(LINKED, 1) <= end:  # a marker stands behind the last record
+            await source.poll(20)
+    await source.stop()
+
+    assert {place: values(read) for place, read in found.items()} == {(LINKED, 1): [b"1", b"2"]}
 
 
 async def test_a_new_sink_fences_the_old_and_ends_its_transaction(
@@ -274,7 +303,7 @@ async def test_a_fenced_sink_can_send_nothing_either(world: World, sinks: Callab
         await zombie.begin()
         await zombie.send(world.names.alerts, records(b"zombie"), 1)
         await zombie.flush()
-        await zombie.send_offsets((9, 9, 9, 9))
+        await zombie.send_offsets((9, 9, 9, 9, 9))
         await zombie.commit()
 
     with pytest.raises(FencedError):
@@ -395,19 +424,19 @@ async def test_a_fenced_sink_leaves_no_group_offsets(world: World, sinks: Callab
     await assigned(source)
     zombie = await sinks()
     await zombie.begin()
-    await zombie.send_offsets((7, 7, 7, 7))
+    await zombie.send_offsets((7, 7, 7, 7, 7))
     successor = await sinks()
     with pytest.raises(FencedError):
-        await zombie.send_offsets((9, 9, 9, 9))
+        await zombie.send_offsets((9, 9, 9, 9, 9))
     await successor.begin()
-    await successor.send_offsets((1, 2, 3, 4))
+    await successor.send_offsets((1, 2, 3, 4, 5))
     await successor.commit()
     async with asyncio.timeout(PATIENCE_SECONDS):
         while None in (found := await source.committed(0)):  # each feed is asked for apart
             await source.poll(20)
     await source.stop()
 
-    assert found == (1, 2, 3, 4)
+    assert found == (1, 2, 3, 4, 5)
 
 
 # ---- logs ----------------------------------------------------------------------------------------------------------

@@ -165,11 +165,11 @@ def test_dead_letters_are_filtered_and_limited(installation: Installation) -> No
 
 
 def test_no_lag_is_left_when_the_input_is_consumed(installation: Installation) -> None:
-    """`lag` knows every input partition, and that all of it is committed."""
+    """`lag` knows every partition of the inputs and of the messages, and that all of it is committed."""
     told = installation.json("lag")
 
     assert told["lag"] == 0
-    assert len(told["partitions"]) == 4 * PARTITIONS
+    assert len(told["partitions"]) == 5 * PARTITIONS
     assert all(one["committed"] == one["end"] for one in told["partitions"])
     assert installation.run("lag").stdout.count("repayments") == PARTITIONS
 

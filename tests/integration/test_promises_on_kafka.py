@@ -104,7 +104,7 @@ async def test_offsets_of_a_transaction_that_is_taken_back_never_count(broker: B
     await sink.begin()
     await sink.send(names.alerts, [OutputRecord(b"borrower-1", b"{}")], 1)
     await sink.flush()
-    await sink.send_offsets((5, 6, 7, 8))
+    await sink.send_offsets((5, 6, 7, 8, 9))
     while_open = await group_offset(settings, names.inputs[REPAYMENTS])
     await sink.abort()
     await sink.close()
@@ -129,7 +129,7 @@ async def test_events_that_their_producer_took_back_are_never_read(broker: Broke
     source = KafkaPorts(settings).source()
     await source.start(no_handover)
     await assigned(source)
-    source.open(0, (0, 0, 0, 0))
+    source.open(0, (0, 0, 0, 0, 0))
     read = await poll_records(source, 1)
     await source.stop()
 

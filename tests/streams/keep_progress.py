@@ -27,7 +27,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
             Progress(
                 task=0,
                 partition_count=1,
-                offsets=(0, 0, 1, 0),
+                offsets=(0, 0, 1, 0, 0),
                 merge_keys_ms=(0, 0, 1_735_700_000_000, 0),
                 engine=EngineProgress(
                     (-1, -1, 1_735_696_400_000, -1, 1_735_696_400_000), (-1, -1, 0, -1), ChainHead()
@@ -42,7 +42,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
             Progress(
                 task=7,
                 partition_count=8,
-                offsets=(12, 345_678, 9_012, 3),
+                offsets=(12, 345_678, 9_012, 3, 41),
                 merge_keys_ms=(1_750_000_000_001, 1_750_000_000_002, 1_750_000_000_003, 1_750_000_000_004),
                 engine=EngineProgress(
                     (
@@ -67,7 +67,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
             Progress(
                 task=9_999,
                 partition_count=10_000,
-                offsets=(2**62,) * 4,
+                offsets=(2**62,) * 5,
                 merge_keys_ms=(2**63 - 1,) * 4,
                 engine=EngineProgress((2**63 - 1,) * 5, (2**62,) * 4, ChainHead(2**53, "0" * 64)),
                 policy_version="",

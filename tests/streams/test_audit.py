@@ -121,4 +121,4 @@ def progress(offset: int, head: ChainHead) -> bytes:
     """A progress record whose chain stands there."""
     (_, busy) = positions()["busy"]
     engine = msgspec.structs.replace(busy.engine, chain=head)
-    return encode_progress(msgspec.structs.replace(busy, offsets=(offset,) * 4, engine=engine))
+    return encode_progress(msgspec.structs.replace(busy, offsets=(offset,) * 5, engine=engine))

@@ -12,7 +12,9 @@ from models.policy import default_policy
 from streams.backtest import BacktestSummary, run
 from streams.event_files import EventFilesError
 from streams.simulator import SimulationSettings, write_folder
+from tests.support.equality import open_linked_distress
 from tests.support.events import at, event_id, flow, loan, paid, query, story
+from tests.support.servicing import linked
 
 NOW_MS = at("2026-01-01")
 
@@ -65,6 +67,31 @@ def test_until_ends_a_date_on_every_feed(tmp_path: Path) -> None:
 
     assert alerts(tmp_path / "before") == []
     assert story(alerts(tmp_path / "after")) == ["2025-02-11 00:00 missed_payment opened watch"]
+
+
+def test_linked_borrowers_hear_of_each_other_at_the_turn_of_days(tmp_path: Path) -> None:
+    """A guarantor's trouble is told the next day of delivery, or at the end; two runs are the same to the byte."""
+    folder = write(
+        tmp_path / "in",
+        repayments=[
+            loan("2025-01-01", [("2025-02-10", 100_000)], borrower="g-1"),
+            loan("2025-03-12", [("2025-12-10", 100_000)], borrower="c-1"),
+            loan("2025-03-13", [("2025-12-10", 100_000)], borrower="d-1"),
+        ],
+        servicing=[linked("2025-01-05", "g-1")],
+    )
+    for out in ("one", "two"):
+        backtest(folder, tmp_path / out)
+    backtest(folder, tmp_path / "long", until=date(2025, 6, 1))
+
+    (opened,) = [alert for alert in alerts(tmp_path / "one") if alert.signal == "linked_distress"]
+    assert (opened.borrower_id, opened.severity, opened.event_time_ms) == (
+        "b-1",
+        "warning",
+        at("2025-03-12", "00:00"),
+    )
+    assert (tmp_path / "one/alerts.jsonl").read_bytes() == (tmp_path / "two/alerts.jsonl").read_bytes()
+    assert open_linked_distress(alerts(tmp_path / "long")) == {"b-1": "serious"}
 
 
 def test_rejected_lines_are_kept_with_file_line_and_reason(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiokafka.structs import TopicPartition
 
-from models.events import TOPICS
 from streams.kafka.source import KafkaSource
 from streams.ports import Assignment, PortError
 from streams.settings import Settings
+from streams.topics import TopicNames
 
 
 class Consumer:
@@ -41,7 +41,7 @@ def joined() -> tuple[KafkaSource, Consumer]:
 
 def partitions(*tasks: int) -> set[Any]:
     """All topics of some tasks."""
-    return {TopicPartition(topic, task) for topic in TOPICS for task in tasks}
+    return {TopicPartition(topic, task) for topic in TopicNames("").consumed for task in tasks}
 
 
 def test_an_assignment_closes_every_gate() -> None:

@@ -47,7 +47,10 @@ def test_every_record_says_what_it_said(kept: KeptVersion) -> None:
     for key, record in kept.records.items():
         progress = decode_progress(record)
         for name, value in msgspec.json.decode((kept.folder / f"{key}.json").read_bytes()).items():
-            assert msgspec.json.decode(msgspec.json.encode(getattr(progress, name))) == value, (key, name)
+            found = msgspec.json.decode(msgspec.json.encode(getattr(progress, name)))
+            if name == "offsets" and kept.manifest.version == 1:
+                value = [*value, 0]  # noqa: PLW2901 - messages of linked borrowers are read from the beginning
+            assert found == value, (key, name)
 
 
 def test_the_present_version_writes_what_it_read() -> None:

@@ -22,7 +22,7 @@ from streams.progress import (
 PROGRESS = Progress(
     task=3,
     partition_count=8,
-    offsets=(1, 2, 3, 4),
+    offsets=(1, 2, 3, 4, 5),
     merge_keys_ms=(10, 20, 30, 2**62),
     engine=EngineProgress((-1, 5, 6, 7, 8), (-1, 1, 2, 3), ChainHead(17, "ab" * 32)),
     policy_version="p",
@@ -55,9 +55,9 @@ def test_other_bytes_are_refused(record: bytes) -> None:
 
 def test_another_number_of_topics_is_refused() -> None:
     """A record of another shape is named, not guessed at."""
-    short = msgspec.structs.replace(PROGRESS, offsets=(1, 2, 3))
+    short = msgspec.structs.replace(PROGRESS, offsets=(1, 2, 3, 4))
 
-    with pytest.raises(CorruptProgressError, match="3 offsets"):
+    with pytest.raises(CorruptProgressError, match="4 offsets"):
         decode_progress(encode_progress(short))
 
 

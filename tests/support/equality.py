@@ -19,10 +19,26 @@ def comparable(alert: Alert) -> dict[str, Any]:
 
 
 def by_borrower(alerts: Iterable[Alert]) -> dict[str, list[dict[str, Any]]]:
-    """Comparable alerts of each borrower: by signal and loan, each in its order of revisions."""
+    """Comparable alerts of each borrower: by signal and loan, each in its order of revisions.
+
+    Without `linked_distress`, which comes as others tell: it has a law of its own (`open_linked_distress`).
+    """
     grouped: dict[str, list[dict[str, Any]]] = {}
     for alert in alerts:
+        if alert.signal == "linked_distress":
+            continue
         grouped.setdefault(alert.borrower_id, []).append(comparable(alert))
     for own in grouped.values():
         own.sort(key=lambda document: (document["signal"], document["loan_id"] or ""))
     return grouped
+
+
+def open_linked_distress(alerts: Iterable[Alert]) -> dict[str, str]:
+    """Who has `linked_distress` open at last, and how severe: the same for every order of arrival."""
+    found: dict[str, str] = {}
+    for alert in alerts:
+        if alert.signal == "linked_distress":
+            found[alert.borrower_id] = alert.severity
+            if alert.status in ("resolved", "retracted"):
+                del found[alert.borrower_id]
+    return found

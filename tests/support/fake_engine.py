@@ -25,6 +25,7 @@ from models.alerts import (
 )
 from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event, Heartbeat
+from models.links import LinkMessage
 from models.rejects import StateReason
 from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from models.rules import Rules
@@ -67,6 +68,9 @@ class FakeEngine:
         self._offsets[feed] = offset
         if self._belongs(borrower_id):
             self._append(borrower_id, f"{feed}:reject:{event_id}")
+
+    def hear(self, receiver: str, message: LinkMessage, offset: int) -> None:
+        self._append(receiver, f"told:{msgspec.json.encode(message).decode()}")
 
     def advance(self, feed: int, watermark_ms: int) -> None:
         self.advanced.append((feed, watermark_ms))

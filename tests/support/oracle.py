@@ -43,6 +43,7 @@ class Position(NamedTuple):
     """Where a task stands behind all that it could take: what its progress record must say."""
 
     offsets: tuple[int, ...]
+    """By feed. What linked borrowers tell each other comes in no fixed order and has tests of its own."""
     engine: EngineProgress
 
 
@@ -169,7 +170,7 @@ def outcome_found(
             assert record.key is not None
             if is_progress_key(record.key):
                 progress = decode_progress(record.value or b"")
-                positions[progress.task] = Position(progress.offsets, progress.engine)
+                positions[progress.task] = Position(progress.offsets[:FEEDS], progress.engine)
             elif record.value is None:
                 states.pop(record.key, None)
             else:

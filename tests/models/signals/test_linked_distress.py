@@ -335,6 +335,7 @@ def state(level: int, when: str, source: str = OTHER) -> LinkedState:
         ([state(3, "2025-02-02"), state(0, "2025-02-01")], "warning"),
         ([state(0, "2025-02-02"), state(3, "2025-02-01")], None),
         ([state(3, "2025-02-01"), state(4, "2025-02-02"), state(3, "2025-02-01")], "serious"),
+        ([state(3, "2025-02-01"), state(0, "2025-02-01")], "warning"),
         ([state(3, "2025-02-01", "g-unknown")], None),
         ([state(3, "2025-02-01"), state(FORGOTTEN, "2025-01-31")], "warning"),
     ],
@@ -351,6 +352,19 @@ def test_late_repeated_and_unasked_states_do_no_harm(
 
     assert (alerts[-1].severity if alerts else None) == severity
     assert len(alerts) == len({(alert.severity, alert.status) for alert in alerts})
+
+
+@pytest.mark.parametrize(("later_ms", "is_asked_again"), [(0, False), (1, True)])
+def test_a_link_made_after_the_erasure_stands(later_ms: int, is_asked_again: bool) -> None:
+    """Whoever was erased is forgotten up to that instant; a link reported for later is asked for anew."""
+    risk_engine = engine()
+    link = linked("2025-02-01", OTHER)
+    risk_engine.process(link, SERVICING, 0)
+    risk_engine.take_messages()
+    risk_engine.hear("b-1", LinkedState(OTHER, FORGOTTEN, link.event_time_ms - later_ms), 0)
+
+    asked = [(told_of.receiver, told_of.message) for told_of in risk_engine.take_messages()]
+    assert asked == [(OTHER, Watch("b-1", "guarantor", on=True, watcher_partition=0))] * is_asked_again
 
 
 def test_a_message_to_nobody_is_counted() -> None:
