@@ -12,13 +12,21 @@ from hypothesis import given, settings
 from models import evidence
 from models.alerts import Alert, Finding, Severity
 from models.borrower import Borrower
+from models.calendars import DAY_MS
+from models.deadlines import NEVER
 from models.engine import RiskEngine
 from models.events import TOPICS, BorrowerEvent, CreditQuery, Event, Origin
 from models.risk.observation import observe
 from models.risk.scorecard import expert_prior
 from models.rules import Rules
 from models.signal_table import RISK_SCORE
-from models.signals.risk_score import is_in_reach, judge, next_deadline_ms, resolution
+from models.signals.risk_score import (
+    _bounds_of_background,
+    is_in_reach,
+    judge,
+    next_deadline_ms,
+    resolution,
+)
 from tests.support.events import (
     at,
     end_of,
@@ -153,6 +161,20 @@ def test_a_jump_opens_at_watch_at_its_very_size() -> None:
     assert found(CROWDED, jumping(above(risen))) is None
 
 
+def test_a_jump_from_next_to_nothing_opens_at_its_very_size_too() -> None:
+    """Where the probability was too small to be seen in the difference."""
+    card = expert_prior()
+    place = card.features.index("new_institutions")
+    sure = tuple(
+        weight + 45.0 if weight == max(card.weights[place]) else weight for weight in card.weights[place]
+    )
+    weights = (*card.weights[:place], sure, *card.weights[place + 1 :])
+    steep = msgspec.structs.replace(card, bias=card.bias - 45.0, weights=weights)
+    most = rules().with_card(steep).card.score(observe(CROWDED, at(LOOK, "00:00"), rules(), deadline=True))
+
+    assert judge(CROWDED, at(LOOK, "00:00"), None, rules(jumping(most)).with_card(steep)) is not None
+
+
 def test_an_open_jump_lasts_down_to_a_part_of_its_size() -> None:
     """With a ratio of a half, half of the rise is enough to stay."""
     risen = P - probability(CROWDED, later(LOOK, -10))
@@ -266,6 +288,59 @@ def test_in_reach_or_open_the_next_look_is_tomorrow() -> None:
     assert local(next_deadline_ms(CROWDED, at(CROWD_DAY, "13:00"), None, rules())) == f"{LOOK} 00:00"
     assert local(next_deadline_ms(quiet, at(LOOK), Severity.WATCH, rules())) == f"{later(LOOK, 1)} 00:00"
     assert local(next_deadline_ms(MISSED, at(PAST_DUE), None, rules())) == f"{later(PAST_DUE, 1)} 00:00"
+
+
+def test_on_a_due_date_no_look_is_announced_for_what_it_asks() -> None:
+    """Whether it will be missed changes nothing that is out of reach; another loan's later due date is waited for."""
+    quiet = borrower_of()
+    with_another = borrower_of(loan(OPENED, [(later(DUE, 5), 100_000)], loan_id="l-2"))
+    by = rules("[signals.risk_score]\nbackground_min = 0.9")
+
+    assert local(next_deadline_ms(quiet, at(later(DUE, -1)), None, by)) == f"{later(DUE, 1)} 00:00"
+    assert next_deadline_ms(quiet, at(DUE), None, by) == NEVER
+    assert local(next_deadline_ms(with_another, at(DUE), None, by)) == f"{later(DUE, 6)} 00:00"
+
+
+@pytest.mark.parametrize(("days_past_due", "is_near"), [(29, True), (30, False)])
+def test_who_will_be_at_the_target_is_out_of_reach(days_past_due: int, *, is_near: bool) -> None:
+    """The next look finds whoever is at it by then no more."""
+    assert is_in_reach(MISSED, at(later(DUE, days_past_due), "00:00") - 1, rules(ALWAYS)) == is_near
+
+
+def test_out_of_reach_is_below_the_very_thresholds() -> None:
+    """The highest probability there may be is enough for either of them, a hair less is not."""
+    known_ms = at(LOOK, "00:00") - 1
+    lows, highs = _bounds_of_background(CROWDED, list(CROWDED.loans.values()), known_ms, rules())
+    most = rules().card.ceiling(lows, highs)
+
+    for enough, in_reach in ((most, True), (above(most), False)):
+        assert (
+            is_in_reach(CROWDED, known_ms, rules(tiers(0.01, 0.02, 0.9, background_min=enough))) == in_reach
+        )
+        assert (
+            is_in_reach(CROWDED, known_ms, rules(tiers(0.01, enough, 0.99, background_min=0.0))) == in_reach
+        )
+        jumps = tiers(0.01, 0.98, 0.99, background_min=0.0, rise=enough)
+        assert is_in_reach(CROWDED, known_ms, rules(jumps)) == in_reach
+
+
+def test_institutions_are_in_reach_from_their_instant_to_the_end_of_their_window() -> None:
+    """Thirty days and no millisecond more."""
+    asked_ms = at(CROWD_DAY)
+    crowded = borrower_of(*(query(CROWD_DAY, f"i-{n}", event_time_ms=asked_ms) for n in range(8)))
+    over_ms = asked_ms + 30 * DAY_MS
+
+    assert [is_in_reach(crowded, asked_ms + ms, rules()) for ms in (-1, 0)] == [False, True]
+    assert [is_in_reach(crowded, over_ms + ms, rules()) for ms in (-1, 0)] == [True, False]
+
+
+def test_who_has_asked_everywhere_is_in_reach_while_a_loan_is_open() -> None:
+    """From the instant of its opening to before that of its end."""
+    settled = borrower_of(*crowd("2024-12-30"), paid("2025-01-12", 200_000), ended("2025-01-12"))
+    opened_ms, ended_ms = at(OPENED, "10:00"), at("2025-01-12")
+
+    assert [is_in_reach(settled, opened_ms + ms, rules()) for ms in (-1, 0)] == [False, True]
+    assert [is_in_reach(settled, ended_ms + ms, rules()) for ms in (-1, 0)] == [True, False]
 
 
 def _touched(borrower: Borrower, event: BorrowerEvent) -> set[int]:
