@@ -4,8 +4,7 @@
 is awaited by its due date, is less than all that falls due up to it. That fraction is the *coverage*; of several
 instalments the worst is told. `serious` needs a due date within `serious_days` as well. Money is looked at at midnights (`next_deadline_ms` says which):
 what a day does to an account and undoes again is no risk. Payments count at once. An open alert eases only when
-coverage is `ease_margin` above the threshold that it fell below: by the default it opens where more than a tenth is missing, and
-ends where nothing is.
+coverage is `ease_margin` above the threshold that it fell below.
 
 **What does not count.** A loan that is past due already: `missed_payment` speaks of it, and a reminder of the next date would
 mock. Amounts within the tolerance. Pay that is awaited before the due date covers, unless it is overdue itself: most people pay

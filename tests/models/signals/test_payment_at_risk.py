@@ -75,8 +75,8 @@ def severity_of(finding: Finding | None) -> Severity | None:
 @pytest.mark.parametrize(
     ("balance_minor", "severity"),
     [
-        (90_000, None),
-        (89_999, Severity.WATCH),
+        (100_000, None),
+        (99_999, Severity.WATCH),
         (50_000, Severity.WATCH),
         (49_999, Severity.WARNING),
         (10_000, Severity.WARNING),
@@ -85,7 +85,7 @@ def severity_of(finding: Finding | None) -> Severity | None:
     ],
 )
 def test_coverage_sets_the_severity(balance_minor: int, severity: Severity | None) -> None:
-    """Below nine tenths of it is watch, below half warning, below a tenth serious; an overdraft is nothing."""
+    """Below all of it is watch, below half warning, below a tenth serious; an overdraft is nothing."""
     assert severity_of(found(told("2025-06-17", balance_minor))) == severity
 
 
@@ -124,14 +124,14 @@ def test_an_instalment_is_near_from_five_days_before_to_its_due_date(
 @pytest.mark.parametrize(
     ("balance_minor", "opened", "severity"),
     [
-        (99_999, Severity.WATCH, Severity.WATCH),
-        (100_000, Severity.WATCH, None),
+        (109_999, Severity.WATCH, Severity.WATCH),
+        (110_000, Severity.WATCH, None),
         (59_999, Severity.WARNING, Severity.WARNING),
         (60_000, Severity.WARNING, Severity.WATCH),
         (59_999, Severity.WATCH, Severity.WATCH),
         (19_999, Severity.SERIOUS, Severity.SERIOUS),
         (20_000, Severity.SERIOUS, Severity.WARNING),
-        (90_000, None, None),
+        (100_000, None, None),
     ],
 )
 def test_an_open_alert_eases_a_tenth_later(
