@@ -29,7 +29,7 @@ from models.borrower import (
     new_borrower,
 )
 from models.deadlines import NEVER, DeadlineQueue
-from models.episodes import open_episode
+from models.episodes import Episode, open_episode
 from models.events import (
     LINKED_RISK,
     REPAYMENTS,
@@ -127,7 +127,7 @@ class RiskEngine:
         self._publisher = Publisher(self._book, self._alerts)
         self._messages: list[Outgoing] = []
         self._announcer = Announcer(self._book, self._messages)
-        self._lifecycle = Lifecycle(self._book, self._publisher, self._announcer)
+        self._lifecycle = Lifecycle(self._book, self._publisher, self._announcer, self._foresee)
         self._follow_rules()
 
     # ---- what comes in -------------------------------------------------------------------------------------------
@@ -503,6 +503,8 @@ class RiskEngine:
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
     ) -> None:
         """Which loans are open says which segment the borrower as a whole belongs to, and so what is to be found."""
+        if not self._book.at(max(event_time_ms, self._watermarks_ms[HIGHEST])).segments:
+            return  # segments of a policy to come
         for signal, kind in enumerate(SIGNALS):
             for subject in kind.subjects(borrower):
                 if subject is None and (signal, subject) not in noted.touched:
@@ -723,6 +725,35 @@ class RiskEngine:
         else:
             self._lifecycle.judge(borrower_id, borrower, LINKED_DISTRESS, None, occasion)
         self._schedule(borrower_id, borrower, HIGHEST, no_later_than_ms=borrower.deadlines_ms[HIGHEST])
+
+    # ---- ahead ---------------------------------------------------------------------------------------------------
+
+    def _foresee(self, borrower_id: str, borrower: Borrower, occasion: Occasion) -> Sequence[Episode]:
+        """A borrower's alerts as they will be known when every feed is as far as an occasion.
+
+        Deadlines are judged as of their instants, so where a feed lags a copy of the borrower may go ahead of it. For
+        events in order that tells what will be.
+        """
+        ahead_ms = occasion.known_ms
+        if min(self._due_ms(borrower_id, borrower, clock) for clock in range(CLOCKS)) > ahead_ms:
+            return borrower.episodes
+        ahead = RiskEngine(self._book, self._book.at(ahead_ms).card)
+        copied = decode_borrower(borrower_id, encode_borrower(borrower))
+        ahead._borrowers[borrower_id] = copied
+        ahead._watermarks_ms = list(self._watermarks_ms)
+        ahead._reviews = dict(self._reviews)
+        for clock in range(CLOCKS):
+            copied.deadlines_ms[clock] = self._due_ms(borrower_id, borrower, clock)
+            ahead._push_deadline(clock, copied.deadlines_ms[clock], borrower_id)
+        ahead.advance_together(dict.fromkeys(range(CLOCKS), ahead_ms))
+        return copied.episodes
+
+    def _due_ms(self, borrower_id: str, borrower: Borrower, clock: int) -> int:
+        """A borrower's next deadline on a clock, reviews of which it knows nothing yet included."""
+        if not self._reviews:
+            return borrower.deadlines_ms[clock]
+        review_ms = self._book.review_ms(borrower_id, self._watermarks_ms[clock])
+        return min(borrower.deadlines_ms[clock], review_ms)
 
     # ---- borrowers -----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from models.alerts import Finding, Resolution, Severity, alert_id, case_id
@@ -51,14 +52,19 @@ class Occasion:
         return known_of(self.at_ms, deadline=self.deadline)
 
 
+Foresee = Callable[[str, Borrower, Occasion], Sequence[Episode]]
+"""A borrower's alerts as they will be known when every feed is as far as an occasion."""
+
+
 class Lifecycle:
     """Judges signals and moves the episodes of their alerts on; every revision goes to the publisher."""
 
-    def __init__(self, book: Rulebook, publisher: Publisher, announcer: Announcer) -> None:
+    def __init__(self, book: Rulebook, publisher: Publisher, announcer: Announcer, foresee: Foresee) -> None:
         """`publisher` takes the revisions, `announcer` tells of them to those who watch the borrower."""
         self._book = book
         self._publisher = publisher
         self._announcer = announcer
+        self._foresee = foresee
 
     def judge(
         self, borrower_id: str, borrower: Borrower, signal: int, subject: str | None, occasion: Occasion
@@ -190,65 +196,19 @@ class Lifecycle:
     ) -> str:
         """The case of the borrower's alerts that are open as of the occasion, or a new one.
 
-        What is open is asked of the evidence: an alert whose end was not judged yet is over, and one that a deadline
-        not passed yet will open belongs to the case already. So the case does not depend on how far other feeds are.
-        Nor does it on other borrowers: `linked_distress` joins a case and makes none that others join.
+        What a deadline ends or opens at the very instant of another deadline comes after it: which of two clocks is first
+        is no matter of order. Nor does a case depend on other borrowers: `linked_distress` joins one and makes none that
+        others join.
         """
-        standing_ms: list[tuple[int, str]] = []
-        for signal, kind in enumerate(SIGNALS):
-            for subject in kind.subjects(borrower):
-                if (signal, subject) == opening or signal == LINKED_DISTRESS:
-                    continue
-                episode = open_episode(borrower.episodes, signal, subject)
-                if episode is None:
-                    due_ms = self._opened_by_deadline_ms(borrower_id, borrower, signal, subject, occasion)
-                    if due_ms is not None:
-                        standing_ms.append((due_ms, case_id(borrower_id, due_ms)))
-                elif episode.opened_ms <= occasion.event_time_ms and self._is_found(
-                    borrower, signal, subject, occasion.at_ms, episode, deadline=occasion.deadline
-                ):
-                    standing_ms.append((episode.opened_ms, episode.case_id))
-        standing_ms += [
+        standing_ms = [
             (episode.opened_ms, episode.case_id)
-            for episode in borrower.episodes
-            if episode.closed_ms is not None
+            for episode in self._foresee(borrower_id, borrower, occasion)
+            if (episode.signal, episode.loan_id) != opening
             and episode.signal != LINKED_DISTRESS
             and episode.opened_ms <= occasion.event_time_ms
-            and episode.closed_ms > occasion.at_ms
+            and (episode.closed_ms is None or episode.closed_ms > occasion.known_ms)
         ]
         return min(standing_ms)[1] if standing_ms else case_id(borrower_id, occasion.event_time_ms)
-
-    def _opened_by_deadline_ms(
-        self, borrower_id: str, borrower: Borrower, signal: int, subject: str | None, occasion: Occasion
-    ) -> int | None:
-        """The deadline, not passed by its watermark yet, that will open an alert which stands as of the occasion."""
-        kind = SIGNALS[signal]
-        due_ms = borrower.deadlines_ms[kind.clock]
-        while due_ms <= occasion.at_ms:
-            if self._is_found(borrower, signal, subject, due_ms, None, deadline=True):
-                stands = self._is_found(
-                    borrower, signal, subject, occasion.at_ms, None, deadline=occasion.deadline
-                )
-                return due_ms if stands else None
-            rules = self._book.of(borrower, subject, due_ms)
-            due_ms = min(
-                kind.next_deadline_ms(borrower, subject, due_ms, None, rules),
-                self._book.review_ms(borrower_id, due_ms),
-            )
-        return None
-
-    def _is_found(
-        self,
-        borrower: Borrower,
-        signal: int,
-        subject: str | None,
-        at_ms: int,
-        episode: Episode | None,
-        *,
-        deadline: bool,
-    ) -> bool:
-        rules = self._book.of(borrower, subject, at_ms)
-        return SIGNALS[signal].judge(borrower, subject, at_ms, episode, rules, deadline=deadline) is not None
 
     def _resolve(
         self,

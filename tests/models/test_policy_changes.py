@@ -196,6 +196,20 @@ def test_a_borrower_as_a_whole_takes_the_first_segment_of_the_open_loans() -> No
     assert opened.policy_version == MONTHS.policy_version
 
 
+def test_segments_of_a_policy_to_come_judge_nothing_yet() -> None:
+    """However long before it begins it is known, a borrower is judged by the same events as of the same instants."""
+    knowing, unaware = engine(), engine()
+    knowing.adopt(1, MONTHS, at("2025-06-01"))
+    judged_ms = []
+    for risk_engine in (knowing, unaware):
+        live(risk_engine, loan("2025-03-01", [("2025-05-10", 100_000)]))
+        borrower = risk_engine.borrower("b-1")
+        assert borrower is not None
+        judged_ms.append(borrower.judged_ms)
+
+    assert judged_ms[0] == judged_ms[1]
+
+
 def test_the_order_of_a_file_changes_no_version() -> None:
     """The version is the content, and segments have their order by name."""
     one = "[segments.a]\nmatch = { product = 'x' }\n"
