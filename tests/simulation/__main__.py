@@ -50,7 +50,11 @@ def schedule(result: Result) -> str:
         f"    {one.kind} at {one.at_ms} ms, worker {one.worker}, {one.for_ms} ms"
         for one in sorted(plan.at_times, key=lambda one: one.at_ms)
     ]
-    return "\n".join([*drawn, *at_steps, *at_times])
+    policies = [
+        f"    {one.policy} published at {one.at_ms} ms, from day {one.from_day}"
+        for one in result.plan.publishings
+    ]
+    return "\n".join([*drawn, *at_steps, *at_times, *policies])
 
 
 def table(results: list[Result]) -> str:

@@ -62,11 +62,16 @@ _OCCURRENCES: Final[dict[Step, int]] = {
 _OCCURRENCES_OF_A_COMMIT: Final = 60
 """How often a step is taken, about: trouble is drawn for one of these times, early ones more often."""
 
+_SEEDS_WITH_POLICIES: Final = (0, 2, 4)
 LASTS_MS_MAX: Final = 1_800
 """The longest that any trouble lasts."""
 PRODUCING_MS: Final = 2_000
 HEALED_AT_MS: Final = 3_500
 """From here on nothing goes wrong any more."""
+_PUBLISHED_BY_MS: Final = 2_500
+"""Policies are published while most of the input is written and worked through."""
+_LIVED_DAYS: Final = 170
+"""About as many as the lives last."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "session_timeout_ms": 900,
@@ -109,6 +114,18 @@ class AtTime(NamedTuple):
     for_ms: int
 
 
+PolicyName = Literal["default", "stricter", "looser"]
+
+
+class Publishing(NamedTuple):
+    """A policy published at an instant of virtual time; what cannot be used is to be refused."""
+
+    at_ms: int
+    policy: PolicyName | Literal["unusable"]
+    from_day: int | None
+    """Of the lives, from which on it judges; None: since ever, which comes to: from now on."""
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """A seed, spelled out."""
 
@@ -123,6 +140,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Records that come with a fetch, drawn each time."""
     at_steps: tuple[AtStep, ...]
     at_times: tuple[AtTime, ...]
+    publishings: tuple[Publishing, ...]
+    """In half of the seeds; none where records come by their arrival."""
 
 
 def draw_plan(seed: int, *, trouble: bool = True) -> Plan:
@@ -139,6 +158,7 @@ def draw_plan(seed: int, *, trouble: bool = True) -> Plan:
         fetches=dice.choice(((2_000,), (0, 1, 7, 40), (3, 100))),
         at_steps=tuple(_at_step(dice) for _ in range(dice.randint(2, 9))) if trouble else (),
         at_times=tuple(_at_time(dice, workers) for _ in range(dice.randint(1, 7))) if trouble else (),
+        publishings=_publishings(Random(f"policies {seed}")) if seed % 6 in _SEEDS_WITH_POLICIES else (),
     )
 
 
@@ -155,7 +175,22 @@ def _small_settings(dice: Random) -> dict[str, Any]:
         "merge_buffer_records_max": dice.choice((30, 20_000)),
         "merge_buffer_batches_max": dice.choice((2, 8)),
         "restores_at_once_max": dice.choice((1, 2)),
+        "policy_poll_interval_ms": 50,
     }
+
+
+def _publishings(dice: Random) -> tuple[Publishing, ...]:
+    """One to three, one of them maybe no good; what follows a policy is often the one before it: a way back."""
+    found: list[Publishing] = []
+    names: list[PolicyName] = ["default"]
+    for at_ms in sorted(dice.randrange(_PUBLISHED_BY_MS) for _ in range(dice.randint(1, 3))):
+        from_day = dice.choice((None, dice.randrange(_LIVED_DAYS)))
+        if dice.random() < 0.15:
+            found.append(Publishing(at_ms, "unusable", from_day))
+        back = len(names) > 1 and dice.random() < 0.5
+        names.append(names[-2] if back else dice.choice(("stricter", "looser")))
+        found.append(Publishing(at_ms, names[-1], from_day))
+    return tuple(found)
 
 
 def _at_step(dice: Random) -> AtStep:

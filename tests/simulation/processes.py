@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from streams.clock import Clock
@@ -26,7 +26,7 @@ class Surroundings:
     ports: MemoryPorts
     settings: Settings
     clock: Clock
-    maker: EngineMaker
+    prepare: Callable[[Logs], Awaitable[EngineMaker]]
     weather: Weather
     trace: Trace
     make_pipeline: MakePipeline = Pipeline
@@ -48,10 +48,7 @@ class Process:
         self._settings = settings
         ports: Ports = around.ports.over(self.network)
 
-        async def prepare(logs: Logs) -> EngineMaker:
-            return around.maker
-
-        self.pipeline = around.make_pipeline(ports, prepare, settings, around.clock, PlainMetrics())
+        self.pipeline = around.make_pipeline(ports, around.prepare, settings, around.clock, PlainMetrics())
         source = self.pipeline._source
         assert isinstance(source, MemorySource)
         self._source = source

@@ -9,23 +9,29 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from models.policy import default_policy
-from models.risk.scorecard import expert_prior
-from models.rules import Rules
-from streams.bootstrap import RiskEngineMaker
+from models.alerts import Alert
 from streams.memory.broker import MemoryBroker, MemoryRecord
 from streams.memory.ports import MemoryPorts
 from streams.memory.virtual_time import VirtualClock, run_virtual
 from streams.pipeline import Pipeline
-from streams.ports import EngineMaker
+from streams.ports import EngineMaker, Logs
+from streams.progress import Progress, decode_progress, progress_key
 from streams.settings import Settings
+from streams.task import Task
 from streams.topics import TopicNames
 from tests.simulation.network import Trace, Weather
 from tests.simulation.plan import HEALED_AT_MS, PRODUCING_MS, Plan, draw_plan
+from tests.simulation.policies import (
+    SwitchingEngineMaker,
+    engines_by_topic,
+    last_usable,
+    publish,
+    without_last_judged,
+)
 from tests.simulation.processes import MakePipeline, Process, Surroundings, Worker
 from tests.simulation.strikes import Strikes
 from tests.simulation.verdict import judge
-from tests.simulation.workload import Written, workload
+from tests.simulation.workload import Written, closing, workload
 from tests.support.fake_engine import FakeEngineMaker
 from tests.support.oracle import outcome_found, run_oracle
 
@@ -34,8 +40,6 @@ _WRITES: Final = 40
 _CONSUMED_WITHIN_MS: Final = 30_000
 """After the healing: far beyond every limit and session, so who has not got there by then is stuck."""
 _LOOK_EVERY_MS: Final = 100
-_RULES: Final = Rules(default_policy())
-_CARD: Final = expert_prior()
 
 
 class Result(Struct, frozen=True):
@@ -49,6 +53,8 @@ class Result(Struct, frozen=True):
     trace: list[str]
     events: int
     alerts: int
+    policies: int
+    """By how many policies the alerts were judged."""
 
 
 def simulate(seed: int, *, trouble: bool = True, make_pipeline: MakePipeline = Pipeline) -> Result:
@@ -72,9 +78,8 @@ class _Simulation:
             [[] for _ in self._names.inputs] for _ in range(plan.partitions)
         ]
         """By partition and feed: everything ever written, also what retention has deleted since."""
-        maker: EngineMaker = RiskEngineMaker(_RULES, _CARD) if plan.clock == "event" else FakeEngineMaker()
         self._around = Surroundings(
-            self._ports, self._settings, self._clock, maker, self._weather, self._trace, make_pipeline
+            self._ports, self._settings, self._clock, self._prepare, self._weather, self._trace, make_pipeline
         )
         self._workers: list[Worker] = []
         self._everybody: list[Worker] = []
@@ -83,8 +88,11 @@ class _Simulation:
 
     async def run(self) -> Result:
         asyncio.get_running_loop().set_exception_handler(self._not_handled)
-        writing = asyncio.create_task(
-            self._write(workload(Random(f"input {self._plan.seed}"), self._plan.partitions))
+        records = workload(Random(f"input {self._plan.seed}"), self._plan.partitions)
+        last = closing(self._plan.partitions)
+        writing = asyncio.create_task(self._write(records if self._plan.publishings else records + last))
+        publishing = asyncio.create_task(
+            publish(self._plan.publishings, self._broker, self._names.policies, self._trace)
         )
         self._workers = [Worker(number, self._around, self._settings) for number in range(self._plan.workers)]
         strikes = Strikes(
@@ -93,15 +101,19 @@ class _Simulation:
         strikes.schedule(self._plan.at_times)
         try:
             await asyncio.sleep(HEALED_AT_MS / 1000)
-            await writing
+            await asyncio.gather(writing, publishing)
             strikes.heal()
             self._everybody = [*self._workers, *strikes.guests]
+            if self._plan.publishings:
+                # The reviews of a change that is taken up at the very end are behind it.
+                await self._taken_up()
+                await self._write(last)
             await self._consumed()
             await self._retire()
             await self._finish()
         except Exception as error:  # noqa: BLE001 - told with its trace instead of here
             self._failures.append(f"{type(error).__name__}: {error}")
-        alerts = 0
+        alerts: list[Alert] = []
         if not self._failures:
             alerts = self._compare()
         return Result(
@@ -111,8 +123,15 @@ class _Simulation:
             fired_at_steps=dict(self._trace.fired_at_steps),
             trace=self._trace.lines,
             events=sum(len(records) for feeds in self._log for records in feeds),
-            alerts=alerts,
+            alerts=len(alerts),
+            policies=len({alert.policy_version for alert in alerts}),
         )
+
+    async def _prepare(self, logs: Logs) -> EngineMaker:
+        """What a process does before it opens a task."""
+        if self._plan.clock == "wall":
+            return FakeEngineMaker()
+        return await engines_by_topic(logs, self._names.policies if self._plan.publishings else "")
 
     # ---- input ---------------------------------------------------------------------------------------------------
 
@@ -128,6 +147,27 @@ class _Simulation:
                 self._log[partition][feed].append(MemoryRecord(offset, timestamp_ms, key, value, ()))
             await asyncio.sleep(PRODUCING_MS / _WRITES / 1000)
         self._trace.note(f"all {len(records)} records are written")
+
+    async def _taken_up(self) -> None:
+        """Wait until every task goes by the policy published last.
+
+        Raises:
+            StuckError: it does not come to that.
+        """
+        number = last_usable(self._plan.publishings)
+        tasks: list[Task] = []
+        for _ in range(_CONSUMED_WITHIN_MS // _LOOK_EVERY_MS):
+            self._raise_unexpected_ends()
+            processes = (worker.process for worker in self._everybody if worker.process is not None)
+            living = [process for process in processes if not process.ended]
+            tasks = [task for process in living for task in process.pipeline.tasks.values()]
+            late = [task for task in tasks if task.engine.adopted.publication < number]
+            if {task.number for task in tasks} == set(range(self._plan.partitions)) and not late:
+                self._trace.note(f"publication {number} is taken up")
+                return
+            await asyncio.sleep(_LOOK_EVERY_MS / 1000)
+        taken = [(task.number, task.engine.adopted.publication) for task in tasks]
+        raise StuckError(f"publication {number} must be taken up, by task {taken} are")
 
     # ---- the end -------------------------------------------------------------------------------------------------
 
@@ -186,18 +226,41 @@ class _Simulation:
             if worker.running.done():
                 worker.running.result()
 
-    def _compare(self) -> int:
-        """Judge the outcome; return how many alerts there are."""
+    def _compare(self) -> list[Alert]:
+        """Judge the outcome; return the alerts that are there."""
         found = outcome_found(
             self._broker.read_committed(self._names.alerts),
             self._broker.read_committed(self._names.state),
             self._broker.read_committed(self._names.dead_letters),
         )
-        maker = self._around.maker if self._plan.clock == "event" else FakeEngineMaker()
+        maker: EngineMaker = FakeEngineMaker()
+        if self._plan.clock == "event":
+            adopted = {task: progress.policies for task, progress in self._progress().items()}
+            maker = SwitchingEngineMaker(adopted)
+            self._failures += [
+                f"task {task}: publication {last_usable(self._plan.publishings)} must be taken up, {one} is"
+                for task, one in adopted.items()
+                if one.publication != last_usable(self._plan.publishings)
+            ]
         expected = run_oracle(self._log, maker, until_end=True)
+        if self._plan.publishings:
+            expected, found = without_last_judged(expected), without_last_judged(found)
         self._failures += judge(expected, found, self._plan.clock)
         self._failures += self._loose_ends()
-        return sum(map(len, found.alerts))
+        return [alert for alerts in found.alerts for alert in alerts]
+
+    def _progress(self) -> dict[int, Progress]:
+        """Where each task says that it stands."""
+        last = {
+            record.key: record.value
+            for records in self._broker.read_committed(self._names.state)
+            for record in records
+        }
+        return {
+            task: decode_progress(value)
+            for task in range(self._plan.partitions)
+            if (value := last.get(progress_key(task))) is not None
+        }
 
     def _loose_ends(self) -> list[str]:
         """Group offsets that do not stand at the end, and transactions that hang open."""

@@ -43,7 +43,7 @@ class _Placed(NamedTuple):
 
 
 def workload(dice: Random, partitions: int) -> list[Written]:
-    """Everything that is written, in the order of writing."""
+    """Everything that is written, in the order of writing, but for what closes it."""
     placed: list[_Placed] = []
     for number in range(dice.randint(8, 16)):
         for told in life(dice, f"borrower-{number}"):
@@ -52,6 +52,12 @@ def workload(dice: Random, partitions: int) -> list[Written]:
     placed.extend(_heartbeats(partitions))
     placed.sort(key=lambda one: one.place_ms)
     return [one.record for one in placed]
+
+
+def closing(partitions: int) -> list[Written]:
+    """Two rounds of heartbeats behind everything: the second lets the merge take the first."""
+    ends_ms = [START_MS + (DAYS + days) * DAY_MS for days in _CLOSING_DAYS]
+    return [one.record for end_ms in ends_ms for one in _beat(end_ms, end_ms, partitions)]
 
 
 def _deliveries(dice: Random, told: Told, partitions: int) -> Iterator[_Placed]:
@@ -102,13 +108,9 @@ def _poison(dice: Random, partitions: int) -> Iterator[_Placed]:
 
 
 def _heartbeats(partitions: int) -> Iterator[_Placed]:
-    """Regular ones, and two closing rounds behind everything: the second lets the merge take the first."""
     for day in range(0, DAYS, _BEATS_EVERY_DAYS):
         at_ms = START_MS + day * DAY_MS
         yield from _beat(at_ms, at_ms - 3 * HOUR_MS, partitions)
-    for closing in _CLOSING_DAYS:
-        at_ms = START_MS + (DAYS + closing) * DAY_MS
-        yield from _beat(at_ms, at_ms, partitions)
 
 
 def _beat(place_ms: int, up_to_ms: int, partitions: int) -> Iterator[_Placed]:
