@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from models.alerts import Alert
 from models.engine import RiskEngine
-from models.events import REPAYMENTS, BorrowerEvent, Heartbeat
+from models.events import BorrowerEvent, Event
 from tests.support.equality import by_borrower, comparable
 from tests.support.events import end_of, engine, feed_of
-from tests.support.servicing_logs import served_logs, served_logs_in_order
+from tests.support.servicing_logs import Beat, beaten, beats, served_logs, served_logs_in_order
 
 UNTIL = "2025-09-30"
 EXAMPLES = 25
@@ -29,6 +29,19 @@ combinations = [
 ]
 """
 POLICIES = pytest.mark.parametrize("override", [PLAIN, COMBINED], ids=["plain", "combined"])
+
+
+def feed_in(risk_engine: RiskEngine, fed: Sequence[tuple[Event, int]], first_offset: int = 0) -> None:
+    """Feed events and heartbeats, each on its feed."""
+    for offset, (event, feed) in enumerate(fed, start=first_offset):
+        risk_engine.process(event, feed, offset)
+
+
+def alerts_fed(fed: Sequence[tuple[Event, int]], override: str) -> list[Alert]:
+    """The alerts of events and heartbeats in one go."""
+    risk_engine = engine(override)
+    feed_in(risk_engine, fed)
+    return finish(risk_engine)
 
 
 def process(risk_engine: RiskEngine, events: Sequence[BorrowerEvent], first_offset: int = 0) -> None:
@@ -125,20 +138,35 @@ def test_in_order_the_number_of_partitions_changes_no_alert(
 
 @POLICIES
 @settings(deadline=None, max_examples=EXAMPLES)
-@given(events=served_logs_in_order(), beats=st.sets(st.integers(0, 60), max_size=20))
+@given(events=served_logs_in_order(), beats=beats)
 def test_in_order_heartbeats_change_no_alert(
-    override: str, events: list[BorrowerEvent], beats: set[int]
+    override: str, events: list[BorrowerEvent], beats: list[Beat]
 ) -> None:
-    """How far the watermark of a feed is when an event comes does not matter, as long as nothing is late."""
-    risk_engine = engine(override)
-    for offset, event in enumerate(events):
-        if offset in beats:
-            for feed in range(4):
-                if feed != REPAYMENTS or offset % 2:
-                    risk_engine.process(Heartbeat(event_time_ms=event.event_time_ms - 1), feed, offset)
-        risk_engine.process(event, feed_of(event), offset)
+    """How far the watermark of each feed is when an event comes does not matter, as long as nothing is late."""
+    fed = [(event, feed_of(event)) for event in events]
 
-    assert by_borrower(finish(risk_engine)) == by_borrower(alerts_of(events, override))
+    assert by_borrower(alerts_fed(beaten(events, beats), override)) == by_borrower(alerts_fed(fed, override))
+
+
+@POLICIES
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(events=served_logs(), beats=beats, data=st.data())
+def test_among_late_events_and_heartbeats_a_restart_changes_no_alert(
+    override: str, events: list[BorrowerEvent], beats: list[Beat], data: st.DataObject
+) -> None:
+    """Wherever the watermarks of the feeds stand to each other, an engine rebuilt at any cut goes on as the old one."""
+    fed = beaten(events, beats)
+    cut = data.draw(st.integers(min_value=0, max_value=len(fed)))
+    risk_engine, restored = engine(override), engine(override)
+    feed_in(risk_engine, fed[:cut])
+    output = risk_engine.take_output(detected_at_ms=0)
+    restored.resume(risk_engine.progress())
+    for borrower_id, record in output.changed.items():
+        assert record is not None
+        restored.restore(borrower_id, record)
+    feed_in(restored, fed[cut:], cut)
+
+    assert [*output.alerts, *finish(restored)] == alerts_fed(fed, override)
 
 
 @POLICIES

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
 from models.calendars import DAY_MS, HOUR_MS, day_of_date
 from models.events import (
+    TOPICS,
     AlertAcknowledged,
     AlertReviewed,
     AlertSnoozed,
     BorrowerEvent,
     ContactAttempted,
+    Event,
+    Heartbeat,
     HoldPlaced,
     HoldReleased,
     RestrictionLifted,
@@ -143,3 +147,30 @@ def served_logs(draw: st.DrawFn) -> list[BorrowerEvent]:
             taken = events.pop(draw(st.integers(min_value=0, max_value=len(events) - 1)))
             events.insert(draw(st.integers(min_value=0, max_value=len(events))), taken)
     return events
+
+
+class Beat(NamedTuple):
+    """A heartbeat of one feed between two events: before which, and how far from the former to it."""
+
+    place: int
+    feed: int
+    share: float
+
+
+beats = st.lists(
+    st.builds(Beat, st.integers(0, 80), st.integers(0, len(TOPICS) - 1), st.floats(min_value=0, max_value=1)),
+    max_size=60,
+)
+
+
+def beaten(events: Sequence[BorrowerEvent], heartbeats: Sequence[Beat]) -> list[tuple[Event, int]]:
+    """The events with heartbeats between them, each with its feed. Where events are in order, none of them lies."""
+    fed: list[tuple[Event, int]] = []
+    for place, event in enumerate(events):
+        former_ms = events[place - 1].event_time_ms if place else event.event_time_ms - DAY_MS
+        own = [beat for beat in heartbeats if beat.place == place]
+        for beat in sorted(own, key=lambda beat: beat.share):
+            between_ms = former_ms + round(beat.share * (event.event_time_ms - former_ms))
+            fed.append((Heartbeat(event_time_ms=max(0, min(between_ms, event.event_time_ms - 1))), beat.feed))
+        fed.append((event, feed_of(event)))
+    return fed
