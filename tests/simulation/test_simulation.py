@@ -19,6 +19,8 @@ AT_ONCE: Final = 10
 STRIKES_MIN: Final = 40
 """In all seeds together, of each kind; 80 and more were seen. Fewer means that the schedule has lost its bite."""
 STRIKES_AT_STEP_MIN: Final = 2
+SWITCHING_MIN: Final = 75
+"""Seeds whose alerts were judged by several policies; four in five of those that publish any were seen."""
 
 
 @cache
@@ -53,6 +55,16 @@ def test_every_kind_of_trouble_strikes() -> None:
     assert [place for place in (*crashes, *lost) if at_steps[place] < STRIKES_AT_STEP_MIN] == []
     assert fired["fenced"] >= 10
     assert fired["transaction timed out"] >= 10
+
+
+def test_policies_change_amid_the_work() -> None:
+    """Of the seeds that publish any, most have alerts by several policies; without a change there is one."""
+    publishing = [seed for seed in range(SEEDS) if simulated(seed).plan.publishings]
+    switching = [seed for seed in range(SEEDS) if simulated(seed).policies > 1]
+
+    assert len(publishing) == SEEDS // 2
+    assert set(switching) <= set(publishing)
+    assert len(switching) >= SWITCHING_MIN
 
 
 def test_a_seed_is_the_same_every_time() -> None:
