@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Final, Literal, get_args
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from models.limits import IDENTIFIER_CHARACTERS_MAX, INSTALMENTS_MAX, INT64_MAX
 
@@ -283,13 +283,17 @@ class AlertSnoozed(_Event, frozen=True, kw_only=True, gc=False, tag="alert_snooz
     reason: str
 
 
+_NEVER_SENT: Final = "__linked_partition"
+"""A name that no producer has a reason to use: the field is filled here."""
+
+
 class BorrowerLinked(_Event, frozen=True, kw_only=True, gc=False, tag="borrower_linked"):
     """Another borrower's trouble may become this one's."""
 
     linked_borrower_id: Identifier
     relation: Relation
-    linked_partition: int | None = None
-    """Never sent: where ids are replaced on the way in, the partition that the linked one's own id told."""
+    linked_partition: int | None = field(default=None, name=_NEVER_SENT)
+    """Where ids are replaced on the way in, the partition that the linked one's own id told."""
 
 
 class BorrowerUnlinked(_Event, frozen=True, kw_only=True, gc=False, tag="borrower_unlinked"):
@@ -297,7 +301,7 @@ class BorrowerUnlinked(_Event, frozen=True, kw_only=True, gc=False, tag="borrowe
 
     linked_borrower_id: Identifier
     relation: Relation
-    linked_partition: int | None = None
+    linked_partition: int | None = field(default=None, name=_NEVER_SENT)
     """As above."""
 
 

@@ -20,7 +20,7 @@ from tests.support.partitions import Partitions
 from tests.support.servicing import hold, linked, release, unlinked
 
 BORROWERS = ("a", "b", "c", "d", "e")
-UNTIL = "2025-12-31"
+UNTIL = "2025-08-31"
 OVERRIDE = (
     '[signals.linked_distress]\nthreshold = { guarantor = "watch", owner = "warning" }\nsettle_days = 5'
 )
@@ -75,7 +75,7 @@ def at_rest(world: Partitions) -> Partitions:
     return world
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(lives(), st.sampled_from((1, 4, 8)), st.data())
 def test_the_same_episodes_are_open_at_rest(
     events: list[BorrowerEvent], count: int, data: st.DataObject
@@ -100,7 +100,7 @@ def test_the_same_episodes_are_open_at_rest(
     assert world.open_episodes() == expected.open_episodes()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(lives())
 def test_links_change_no_other_alert(events: list[BorrowerEvent]) -> None:
     """The other signals say what they would have said without any link, to the last number."""
