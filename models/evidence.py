@@ -138,7 +138,7 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
     """Whether `risk_score` is to be judged before its next deadline.
 
     It looks at midnights, so that in order nothing changes before the next one; but a new institution may bring it into
-    reach, where it looks every day. (So may an own loan: that judges `missed_payment`, which shares the clock.) What is
+    reach, where it looks every few days. (So may an own loan: that judges `missed_payment`, which shares the clock.) What is
     late, or corrects the past, changes a look that was taken.
     """
     touched = {signal for signal, _ in noted.touched}

@@ -1,8 +1,8 @@
 """`risk_score`: the probability that the scorecard gives crosses a tier of the policy, or jumps, and not for a miss alone.
 
-**Looked at** once a day, at local midnights: as of any instant the finding is that of the last one, on what happened before
-it. What a day does and undoes is no rise. `next_deadline_ms` says which midnights: every one while an alert is open or
-something may be found (`is_in_reach`), else the next at which an instalment is past due.
+**Looked at** at local midnights, every one while an alert is open, else every `LOOK_DAYS`: as of any instant the finding is
+that of the last look, on what happened before it. What a day does and undoes is no rise. `next_deadline_ms` names those at
+which something may be found (`is_in_reach`): daily looks at all who are a few days late would cost more than they find.
 
 **Found** where the probability reaches the tier of a severity, or has risen by `rise` against the look `rise_days` before.
 An open alert keeps a severity until the probability is below `ease_ratio` of what it took.
@@ -22,6 +22,8 @@ not known here: it is that of the rules in force at the instant, as the threshol
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from math import inf
 from typing import Final, NamedTuple
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text, Tier, plain_number
@@ -31,7 +33,7 @@ from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.institutions import REVIEW
-from models.ledger import Loan, oldest_unpaid_day, standing
+from models.ledger import balances_at, oldest_unpaid_day, standing
 from models.policy import Policy
 from models.risk.features import UNKNOWN, Features
 from models.risk.observation import observe
@@ -39,6 +41,8 @@ from models.risk.scorecard import Contribution, tier_of
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, open_state
 
+LOOK_DAYS: Final = 3
+"""Local days from look to look while no alert is open: two days later than daily at most, where the median lead is a month."""
 _NEVER_LATE: Final = {
     "days_past_due": 0.0,
     "worst_days_past_due": 0.0,
@@ -69,11 +73,14 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         open_severity: of the open alert, which eases later than it rose.
         rules: the policy, and the card.
     """
-    look_ms = rules.calendar.midnight_ms(rules.calendar.day_of(at_ms))
+    policy = rules.policy.signals.risk_score
+    day = rules.calendar.day_of(at_ms)
+    if open_severity is None:
+        day -= day % LOOK_DAYS
+    look_ms = rules.calendar.midnight_ms(day)
     if open_severity is None and not is_in_reach(borrower, look_ms - 1, rules):
         return None
     look = _look(borrower, look_ms, rules)
-    policy = rules.policy.signals.risk_score
     ease = 1.0 if open_severity is None else policy.ease_ratio
     if not _can_be_late(look.features, rules) or look.background < policy.background_min * ease:
         return None
@@ -88,13 +95,16 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
 
 
 def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity | None, rules: Rules) -> int:
-    """The next midnight at which to look: tomorrow's while there may be something, else that of the next miss."""
+    """The midnight of the next look: of one at which there may be something, else of the first after the next miss."""
     day = rules.calendar.day_of(after_ms)
-    if open_severity is not None or is_in_reach(borrower, after_ms, rules):
+    if open_severity is not None:
         return rules.calendar.midnight_ms(day + 1)
+    look_day = _next_look_day(day)
+    if is_in_reach(borrower, after_ms, rules):
+        return rules.calendar.midnight_ms(look_day)
     due_days = [oldest_unpaid_day(loan, after_ms, rules) for loan in borrower.loans.values()]
-    to_come = [due_day for due_day in due_days if due_day is not None and due_day > day]
-    return rules.calendar.midnight_ms(min(to_come) + 1) if to_come else NEVER
+    to_come = [due_day for due_day in due_days if due_day is not None and due_day >= look_day]
+    return rules.calendar.midnight_ms(_next_look_day(min(to_come))) if to_come else NEVER
 
 
 def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
@@ -104,26 +114,31 @@ def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     time changes, or would take long to ask (income), is taken at its worst.
     """
     policy = rules.policy.signals.risk_score
-    day = rules.calendar.day_of(known_ms)
-    open_loans = [loan for loan in borrower.loans.values() if _is_open(loan, known_ms)]
-    if not open_loans:
-        return False
-    days_past_due = 0
-    for loan in open_loans:
+    look_day = _next_look_day(rules.calendar.day_of(known_ms))
+    open_loans = days_past_due = worst_days = used_minor = limits_minor = 0
+    for loan in borrower.loans.values():
+        if loan.opened_ms > known_ms:
+            continue
+        if loan.closed_ms is not None and loan.closed_ms <= known_ms:
+            worst_days = max(worst_days, standing(loan, known_ms, rules).worst_days_past_due)
+            continue
+        open_loans += 1
         due_day = oldest_unpaid_day(loan, known_ms, rules)
-        if due_day is not None:
-            days_past_due = max(days_past_due, day + 1 - due_day)
-    if days_past_due >= rules.policy.risk.target_days_late:
+        days_past_due = max(days_past_due, 0 if due_day is None else look_day - due_day)
+        worst_days = max(worst_days, balances_at(loan, known_ms, rules).worst_days_past_due)
+        if loan.limits_minor:
+            now = standing(loan, known_ms, rules)
+            if now.credit_limit_minor:
+                used_minor += now.outstanding_minor
+                limits_minor += now.credit_limit_minor
+    if not open_loans or days_past_due >= rules.policy.risk.target_days_late:
         return False
-    lows, highs = _bounds_of_background(borrower, open_loans, known_ms, rules)
-    if rules.card.ceiling(lows, highs) < policy.background_min:
+    sightings = _sightings_in_window(borrower, known_ms, rules)
+    utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
+    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
+    if background < policy.background_min:
         return False
-    if days_past_due:
-        return True
-    loans = [loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms]
-    worst = max(standing(loan, known_ms, rules).worst_days_past_due for loan in loans)
-    lows, highs = lows._replace(worst_days_past_due=worst), highs._replace(worst_days_past_due=worst)
-    return rules.card.ceiling(lows, highs) >= min(policy.rise, _begins_at("watch", rules.policy))
+    return days_past_due > 0 or probability >= min(policy.rise, _begins_at("watch", rules.policy))
 
 
 def resolution(borrower: Borrower, at_ms: int, rules: Rules) -> Resolution | None:
@@ -133,6 +148,11 @@ def resolution(borrower: Borrower, at_ms: int, rules: Rules) -> Resolution | Non
 
 
 # ---- the look --------------------------------------------------------------------------------------------------------
+
+
+def _next_look_day(day: int) -> int:
+    """The first local day after `day` at whose midnight all are looked at."""
+    return (day // LOOK_DAYS + 1) * LOOK_DAYS
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
@@ -148,24 +168,23 @@ def _can_be_late(features: Features, rules: Rules) -> bool:
     return features.open_loans > 0 and features.days_past_due < rules.policy.risk.target_days_late
 
 
-def _bounds_of_background(
-    borrower: Borrower, open_loans: list[Loan], known_ms: int, rules: Rules
-) -> tuple[Features, Features]:
-    """Between what the features lie that are not of late payments, until an event or the next miss."""
-    opened_ms = min(loan.opened_ms for loan in borrower.loans.values())
-    relation_days = (known_ms - opened_ms) // DAY_MS
-    utilisation = _utilisation(open_loans, known_ms, rules)
-    low = Features(
-        utilisation=utilisation,
-        relation_days=relation_days,
-        open_loans=len(open_loans),
-    )
-    return low, low._replace(
+@lru_cache(maxsize=4096)
+def _ceilings(
+    open_loans: int, worst_days: int, sightings: int, utilisation: float, rules: Rules
+) -> tuple[float, float]:
+    """The highest background and, with nothing past due, the highest probability. Most borrowers ask for the same few."""
+    lows = Features(open_loans=open_loans, utilisation=utilisation)
+    highs = lows._replace(
         income_lost_fraction=1.0,
         income_visible=1.0,
-        new_institutions=_sightings_in_window(borrower, known_ms, rules),
-        relation_days=float("inf"),
+        new_institutions=sightings,
+        relation_days=inf,
     )
+    background = rules.card.ceiling(lows, highs)
+    if not worst_days:
+        return background, background
+    lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
+    return background, rules.card.ceiling(lows, highs)
 
 
 def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int:
@@ -180,18 +199,6 @@ def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int
         return 0
     own = {rules.institution(platform_id) for platform_id in borrower.own_platforms(known_ms)}
     return len(fresh - own - rules.own_institutions)
-
-
-def _utilisation(open_loans: list[Loan], known_ms: int, rules: Rules) -> float:
-    """As `observe` has it."""
-    lines = [standing(loan, known_ms, rules) for loan in open_loans if loan.limits_minor]
-    limits_minor = sum(now.credit_limit_minor or 0 for now in lines)
-    used_minor = sum(now.outstanding_minor for now in lines if now.credit_limit_minor)
-    return used_minor / limits_minor if limits_minor else UNKNOWN
-
-
-def _is_open(loan: Loan, known_ms: int) -> bool:
-    return loan.opened_ms <= known_ms and (loan.closed_ms is None or loan.closed_ms > known_ms)
 
 
 # ---- the comparison --------------------------------------------------------------------------------------------------

@@ -16,12 +16,14 @@ from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.engine import RiskEngine
 from models.events import TOPICS, BorrowerEvent, CreditQuery, Event, Origin
+from models.risk.features import UNKNOWN
 from models.risk.observation import observe
 from models.risk.scorecard import expert_prior
 from models.rules import Rules
 from models.signal_table import RISK_SCORE
 from models.signals.risk_score import (
-    _bounds_of_background,
+    LOOK_DAYS,
+    _ceilings,
     is_in_reach,
     judge,
     next_deadline_ms,
@@ -186,7 +188,7 @@ def test_an_open_jump_lasts_down_to_a_part_of_its_size() -> None:
 @pytest.mark.parametrize(("days_later", "is_found"), [(9, True), (10, False)])
 def test_a_jump_is_over_once_both_looks_are_after_it(days_later: int, *, is_found: bool) -> None:
     """Ten days are compared: the tenth look afterwards compares like with like."""
-    assert (found(CROWDED, jumping(0.1), later(LOOK, days_later)) is not None) == is_found
+    assert (found(CROWDED, jumping(0.1), later(LOOK, days_later), Severity.WATCH) is not None) == is_found
 
 
 def test_a_jump_within_a_tier_is_told_beside_the_tier() -> None:
@@ -254,9 +256,10 @@ def test_who_has_no_open_loan_cannot_be_late() -> None:
 
 
 def test_what_a_day_brings_is_looked_at_from_its_midnight_on() -> None:
-    """Nothing is found on the day itself; the next day shows the same all day long."""
+    """Nothing is found on the day itself; the look shows the same until the next one."""
     on_the_day = judge(CROWDED, at(CROWD_DAY, "23:59"), None, rules())
-    next_day = [judge(CROWDED, at(LOOK, time), None, rules()) for time in ("00:00", "11:11", "23:59")]
+    instants = [at(LOOK, "00:00"), at(LOOK, "11:11"), at(later(LOOK, 2), "23:59")]
+    next_day = [judge(CROWDED, at_ms, None, rules()) for at_ms in instants]
 
     assert on_the_day is None
     assert next_day[0] is not None
@@ -271,34 +274,35 @@ def test_what_happens_at_midnight_belongs_to_the_day_that_begins() -> None:
     crowded = borrower_of(*at_midnight)
 
     assert found(crowded, "") is None
-    assert found(crowded, "", later(LOOK, 1))
+    assert found(crowded, "", opened=Severity.WATCH) is None
+    assert found(crowded, "", later(LOOK, LOOK_DAYS))
 
 
 def test_with_nothing_in_reach_the_next_look_is_when_an_instalment_is_missed() -> None:
     """Nobody looks daily at who has nothing against them."""
     quiet = borrower_of()
 
-    assert local(next_deadline_ms(quiet, at("2025-01-20"), None, rules())) == "2025-04-11 00:00"
+    assert local(next_deadline_ms(quiet, at("2025-01-20"), None, rules())) == "2025-04-12 00:00"
 
 
-def test_in_reach_or_open_the_next_look_is_tomorrow() -> None:
-    """Daily while it may be found, and daily until an open alert ends."""
+def test_in_reach_it_looks_every_third_day_and_daily_while_open() -> None:
+    """The same days for everybody; an open alert is held daily to what opened it."""
     quiet = borrower_of()
 
     assert local(next_deadline_ms(CROWDED, at(CROWD_DAY, "13:00"), None, rules())) == f"{LOOK} 00:00"
     assert local(next_deadline_ms(quiet, at(LOOK), Severity.WATCH, rules())) == f"{later(LOOK, 1)} 00:00"
-    assert local(next_deadline_ms(MISSED, at(PAST_DUE), None, rules())) == f"{later(PAST_DUE, 1)} 00:00"
+    assert local(next_deadline_ms(MISSED, at(PAST_DUE), None, rules())) == f"{later(PAST_DUE, 3)} 00:00"
 
 
-def test_on_a_due_date_no_look_is_announced_for_what_it_asks() -> None:
+def test_once_the_next_look_is_behind_a_due_date_none_is_announced_for_it() -> None:
     """Whether it will be missed changes nothing that is out of reach; another loan's later due date is waited for."""
     quiet = borrower_of()
     with_another = borrower_of(loan(OPENED, [(later(DUE, 5), 100_000)], loan_id="l-2"))
     by = rules("[signals.risk_score]\nbackground_min = 0.9")
 
-    assert local(next_deadline_ms(quiet, at(later(DUE, -1)), None, by)) == f"{later(DUE, 1)} 00:00"
-    assert next_deadline_ms(quiet, at(DUE), None, by) == NEVER
-    assert local(next_deadline_ms(with_another, at(DUE), None, by)) == f"{later(DUE, 6)} 00:00"
+    assert local(next_deadline_ms(quiet, at(later(DUE, -2)), None, by)) == f"{later(DUE, 2)} 00:00"
+    assert next_deadline_ms(quiet, at(later(DUE, -1)), None, by) == NEVER
+    assert local(next_deadline_ms(with_another, at(DUE), None, by)) == f"{later(DUE, 8)} 00:00"
 
 
 @pytest.mark.parametrize(("days_past_due", "is_near"), [(29, True), (30, False)])
@@ -310,8 +314,7 @@ def test_who_will_be_at_the_target_is_out_of_reach(days_past_due: int, *, is_nea
 def test_out_of_reach_is_below_the_very_thresholds() -> None:
     """The highest probability there may be is enough for either of them, a hair less is not."""
     known_ms = at(LOOK, "00:00") - 1
-    lows, highs = _bounds_of_background(CROWDED, list(CROWDED.loans.values()), known_ms, rules())
-    most = rules().card.ceiling(lows, highs)
+    _, most = _ceilings(open_loans=1, worst_days=0, sightings=8, utilisation=UNKNOWN, rules=rules())
 
     for enough, in_reach in ((most, True), (above(most), False)):
         assert (
@@ -371,8 +374,8 @@ def test_what_is_out_of_reach_would_not_be_found(events: list[BorrowerEvent]) ->
     known = risk_engine.borrower("b-0")
     if known is None:
         return
-    for days in range(0, 230, 7):
-        midnight_ms = at(later("2025-01-01", days), "00:00")
+    for days in range(0, 230, 2 * LOOK_DAYS):
+        midnight_ms = at(later("2025-01-03", days), "00:00")
         alone, open_watch = judge(known, midnight_ms, None, by), judge(known, midnight_ms, Severity.WATCH, by)
         assert (alone and alone.severity) == (open_watch and min(open_watch.severity, Severity.WARNING))
         assert alone is None or is_in_reach(known, midnight_ms - 1, by)
@@ -401,7 +404,7 @@ def test_within_the_cooldown_only_a_higher_severity_opens_again() -> None:
     again: list[Event] = [*STORY, *crowd("2025-04-05", name="j")]
 
     assert len(_told(again, "2025-04-09")) == 2
-    assert story(_told(again, "2025-05-09"))[2] == "2025-04-11 00:00 risk_score opened warning"
+    assert story(_told(again, "2025-05-09"))[2] == "2025-04-12 00:00 risk_score opened warning"
     assert len(_told(again, "2025-05-09", "[signals.risk_score]\ncooldown_days = 0")) > 3
 
 
