@@ -24,6 +24,7 @@ from models.links import (
 from models.policy import PolicyError
 from models.signals.linked_distress import judge
 from models.timeline import as_plain, entries
+from tests.support.equality import open_linked_distress
 from tests.support.events import at, engine, event_id, loan, paid, rules, voided
 from tests.support.partitions import Partitions
 from tests.support.servicing import hold, linked, release, reviewed, unlinked
@@ -164,9 +165,11 @@ def test_it_follows_the_level() -> None:
 
 def test_one_who_is_in_trouble_when_the_link_comes_is_heard_at_once() -> None:
     """The alert is dated by the link: nothing was known of it before."""
-    world = lived([DUE, linked("2025-03-20", OTHER)], "2025-03-25")
+    link = linked("2025-03-20", OTHER)
+    world = lived([DUE, link], "2025-03-25")
 
     assert told(world.alerts) == [f"{day('2025-03-20')} b-1 opened warning None"]
+    assert world.alerts[-1].event_time_ms == link.event_time_ms
 
 
 def test_a_link_that_ends_clears_what_it_caused() -> None:
@@ -350,7 +353,7 @@ def test_late_repeated_and_unasked_states_do_no_harm(
         risk_engine.hear("b-1", message, offset)
     alerts = risk_engine.take_alerts(0)
 
-    assert (alerts[-1].severity if alerts else None) == severity
+    assert open_linked_distress(alerts).get("b-1") == severity
     assert len(alerts) == len({(alert.severity, alert.status) for alert in alerts})
 
 
