@@ -19,6 +19,7 @@ import argparse
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -313,12 +314,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="everything, by seed and pooled")
     given = parser.parse_args()
     pooled, by_seed = Book(tallies={}), {}
-    for seed in map(int, given.seeds.split(",")):
-        book = evaluate(
-            SimulationSettings(borrowers=given.borrowers, months=given.months, seed=seed, start=given.start)
-        )
-        by_seed[seed] = list(rows(book))
-        pooled.add(book)
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    books = [
+        SimulationSettings(borrowers=given.borrowers, months=given.months, seed=seed, start=given.start)
+        for seed in seeds
+    ]
+    with ProcessPoolExecutor() as processes:
+        for seed, book in zip(seeds, processes.map(evaluate, books), strict=True):
+            by_seed[seed] = list(rows(book))
+            pooled.add(book)
     table = list(rows(pooled))
     head = (
         f"{pooled.borrowers:,} borrowers, {pooled.borrower_months:,.0f} borrower-months; {pooled.bad:,} bad; "
