@@ -337,6 +337,7 @@ class RiskScore:
     name: Final = "risk_score"
     clock: Final = REPAYMENTS
     feed: Final = REPAYMENTS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""
