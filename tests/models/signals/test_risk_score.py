@@ -23,7 +23,9 @@ from models.rules import Rules
 from models.signal_table import RISK_SCORE
 from models.signals.risk_score import (
     LOOK_DAYS,
+    QUIET_DAYS,
     _ceilings,
+    is_forgotten,
     is_in_reach,
     judge,
     next_deadline_ms,
@@ -509,3 +511,37 @@ def test_the_reasons_in_both_languages() -> None:
         {"feature": "relation_days", "value": 60, "log_odds": 0.3},
         {"feature": "income_visible", "value": 0, "log_odds": 0.1},
     ]
+
+
+def test_a_loan_that_tells_nothing_for_long_is_forgotten_and_found_again_before_it_falls_due() -> None:
+    """An entry keeps it alive for `QUIET_DAYS`, and so does a due date within as many days, before and after."""
+    far = later(OPENED, 5_000)
+    risk_engine = engine()
+    risk_engine.process(loan(OPENED, [(far, 100_000)]), 0, 0)
+    borrower = risk_engine.borrower("b-1")
+    assert borrower is not None
+    opened_ms, due = at(OPENED, "10:00"), date.fromisoformat(far)
+    quiet_ms = opened_ms + QUIET_DAYS * DAY_MS
+    wakes = later(due.isoformat(), -QUIET_DAYS)
+
+    assert [is_forgotten(borrower, quiet_ms + ms, rules()) for ms in (-1, 0)] == [False, True]
+    assert [is_forgotten(borrower, at(wakes, "00:00") + ms, rules()) for ms in (-1, 0)] == [True, False]
+    assert [
+        is_forgotten(borrower, at(later(far, days), "00:00"), rules())
+        for days in (QUIET_DAYS, QUIET_DAYS + 1)
+    ] == [
+        False,
+        True,
+    ]
+    woken_ms = next_deadline_ms(borrower, quiet_ms, None, rules())
+    assert at(wakes, "00:00") <= woken_ms < at(later(wakes, LOOK_DAYS), "00:00")
+
+
+def test_an_alert_of_a_loan_that_tells_nothing_for_long_is_found_no_more() -> None:
+    """Whatever the probability: there is nothing left to foresee."""
+    crowded = borrower_of(paid("2025-03-01", 200_000), *crowd())
+    heard_ms = at(CROWD_DAY) + (QUIET_DAYS + 2) * DAY_MS
+
+    assert judge(crowded, at(LOOK), None, rules(ALWAYS)) is not None
+    assert judge(crowded, heard_ms, Severity.WATCH, rules(ALWAYS)) is None
+    assert next_deadline_ms(crowded, heard_ms, None, rules()) == NEVER
