@@ -125,10 +125,10 @@ def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
     if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
         return True
     after_ms = known_ms - QUIET_DAYS * DAY_MS
-    if loan.now.upto_ms <= known_ms:
-        return loan.now.upto_ms > after_ms
+    if after_ms < loan.opened_ms <= known_ms:
+        return True
     entry_ms = next_entry_ms(loan, after_ms)
-    return after_ms < loan.opened_ms <= known_ms or (entry_ms is not None and entry_ms <= known_ms)
+    return entry_ms is not None and entry_ms <= known_ms
 
 
 def _wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
