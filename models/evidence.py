@@ -339,7 +339,7 @@ def unsettled(borrower: Borrower, at_ms: int) -> Touched:
     """What has an alert open, or may have one as of `at_ms` once deadlines before it have passed."""
     found: list[tuple[int, str | None]] = []
     for signal, kind in enumerate(SIGNALS):
-        is_behind = borrower.signal_deadline_ms(signal, kind.clock) <= at_ms
+        is_behind = borrower.deadlines_ms[kind.clock] <= at_ms
         found += [
             (signal, subject)
             for subject in kind.subjects(borrower)
