@@ -59,11 +59,8 @@ class AwaitedVoid(Struct, array_like=True, gc=False):
     time_ms: int
 
 
-class Borrower(Struct, array_like=True, dict=True):
-    """One borrower's picture, by kind of evidence, and the life of its alerts.
-
-    `dict`: the deadlines of single signals are kept beside it, and never in the state.
-    """
+class Borrower(Struct, array_like=True):
+    """One borrower's picture, by kind of evidence, and the life of its alerts."""
 
     deadlines_ms: list[int]
     """The next unjudged deadline by clock; `NEVER` where there is none."""
@@ -91,15 +88,11 @@ class Borrower(Struct, array_like=True, dict=True):
     links: LinkEvidence | None = None
     """Few borrowers have any."""
     recent_flows: RecentFlows = msgspec.field(default_factory=RecentFlows)
+    signal_deadlines_ms: list[int] = []
+    """The same as `deadlines_ms` by signal, so that only what is due is judged; too short where it was never asked.
 
-    @property
-    def signal_deadlines_ms(self) -> list[int]:
-        """The same as `deadlines_ms` by signal, so that only what is due is judged; too short where it was not asked yet.
-
-        After a restart it is empty, and a clock's deadline judges all its signals once, which changes none that is not due.
-        """
-        deadlines_ms: list[int] = vars(self).setdefault("signal_deadlines_ms", [])
-        return deadlines_ms
+    Remembered, though it could be found anew: a restart amid a change of policy would judge what was not due yet.
+    """
 
     def signal_deadline_ms(self, signal: int, clock: int) -> int:
         """No earlier instant lets time alone change what a signal finds, which is judged on `clock`."""

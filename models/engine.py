@@ -624,14 +624,10 @@ class RiskEngine:
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
-        # By a new policy all may be found otherwise: until the borrower's review, each deadline judges all, as one after a restart does.
-        judges_all = bool(self._reviews) and self._book.review_ms(borrower_id, due_ms) != NEVER
         due = [
             signal
             for signal in SIGNALS_BY_CLOCK[clock]
-            if judges_all
-            or SIGNALS[signal].looks_often
-            or borrower.signal_deadline_ms(signal, clock) <= due_ms
+            if SIGNALS[signal].looks_often or borrower.signal_deadline_ms(signal, clock) <= due_ms
         ]
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
