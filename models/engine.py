@@ -690,10 +690,7 @@ class RiskEngine:
         if borrower.links is not None:
             rules = self._book.of(borrower, None, after_ms)
             due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
-        for signal in SIGNALS_BY_CLOCK[clock]:
-            signal_due_ms = deadlines_ms[signal]
-            if signal_due_ms < due_ms:
-                due_ms = signal_due_ms
+        due_ms = min(due_ms, *[deadlines_ms[signal] for signal in SIGNALS_BY_CLOCK[clock]])
         if due_ms != borrower.deadlines_ms[clock]:
             borrower.deadlines_ms[clock] = due_ms
             if due_ms != NEVER:
@@ -714,8 +711,7 @@ class RiskEngine:
                 else:
                     change_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
                 subject_due_ms = min(subject_due_ms, change_ms)
-            if subject_due_ms < due_ms:
-                due_ms = subject_due_ms
+            due_ms = min(due_ms, subject_due_ms)
         return due_ms
 
     def _push_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
@@ -839,10 +835,9 @@ class RiskEngine:
 
 
 def _moved_by(borrower: Borrower, clock: int, touched: Iterable[tuple[int, str | None]]) -> set[int]:
-    """Signals of a clock whose deadlines what was touched may bring nearer: themselves, what rests on the same evidence, and
-    open alerts, which show what is known of all.
+    """Signals of a clock whose deadlines may have come nearer with what was touched.
 
-    Of others the deadline stands. It may have moved further away; then a look finds nothing, and what comes next.
+    They are those touched, those that rest on the same evidence, and those with an open alert, which shows what all know. Of others the deadline stands. It may have moved further away; then a look finds nothing, and what comes next.
     """
     moved: set[int] = set()
     for signal, _ in touched:
