@@ -15,13 +15,20 @@ from models.events import FlowCategory, FundFlow
 from models.income import (
     AS_OF_DAYS,
     IncomeEvidence,
+    is_life,
     record_flow,
     record_link,
     record_unlink,
 )
 from models.policy import default_policy
 from models.rules import Rules
-from models.signals.income_drop import judge, lost_fraction, lost_fraction_at_most, next_deadline_ms
+from models.signals.income_drop import (
+    awaits_pay,
+    judge,
+    lost_fraction,
+    lost_fraction_at_most,
+    next_deadline_ms,
+)
 from tests.support.incomes import START, flow
 
 RULES = Rules(default_policy())
@@ -173,6 +180,15 @@ def test_no_more_is_lost_than_the_quick_answer_says(log: list[Entry], days_after
     )
 
 
+def matters(evidence: IncomeEvidence, entry: Entry, state: tuple[Severity | None, int | None]) -> bool:
+    """Record an entry in order of time; return whether the engine judges for it: not for life while no pay is awaited."""
+    if not record(evidence, entry):
+        return False
+    if not isinstance(entry, FundFlow) or not is_life(entry) or state != (None, None):
+        return True
+    return awaits_pay(evidence, entry.account_id, entry.event_time_ms, RULES)
+
+
 @settings(max_examples=150)
 @given(logs(), st.booleans())
 def test_time_alone_changes_no_judgement_between_deadlines(log: list[Entry], opens: bool) -> None:
@@ -184,7 +200,7 @@ def test_time_alone_changes_no_judgement_between_deadlines(log: list[Entry], ope
     log = [*log, (time_of(log[-1]) + 500 * DAY_MS, "nobody", True)]
     for entry, after in pairwise(log):
         now_ms = time_of(entry)
-        if record(evidence, entry) or due_ms == now_ms:
+        if matters(evidence, entry, state) or due_ms == now_ms:
             found, state = settle(evidence, now_ms, state, opens=opens)
             due_ms = next_deadline_ms(evidence, now_ms, *state, RULES)
         while now_ms < time_of(after):
