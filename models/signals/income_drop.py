@@ -118,19 +118,24 @@ class _Picture(NamedTuple):
     unseen: int
     """Of what is missing: the part that we cannot see."""
     history_days: int
-    expected_by_day: int
-    """Until when pay of the usual size was awaited, from the source that is missed most."""
     standings: list[_Standing]
+    watch: float
+    """The part that is a loss."""
+
+    @property
+    def expected_by_day(self) -> int:
+        """Until when pay of the usual size was awaited, from the source that is missed most."""
+        return _expected_by_day(self.standings, self.watch)
 
     @property
     def currency(self) -> str:
         """Of all amounts."""
-        return self.standings[0].stream.pays.source.currency
+        return self.standings[0].stream.currency
 
     @property
     def last_pay_day(self) -> int:
         """When income last came in."""
-        return max(standing.stream.pays.days[-1] for standing in self.standings)
+        return max(standing.stream.days[-1] for standing in self.standings)
 
     @property
     def lost(self) -> float:
@@ -195,7 +200,7 @@ def next_deadline_ms(
     opened_at_ms = opened_at_ms if open_severity is not None else None
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
     today, standings = scene.today, scene.standings
-    days = [next_counting_day(evidence, after_ms, calendar) or 0]
+    days = [next_counting_day(evidence, today) or 0]
     if opened_at_ms is not None:
         days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
     if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
@@ -305,8 +310,10 @@ def _of_main_currency(income: list[Pays]) -> list[Pays]:
 
 def _is_plainly_enough(scene: _Scene, policy: IncomeDropPolicy) -> bool:
     """Whether no loss can be found, whatever is usual: more than the best levels ever it is not."""
-    best = sum([max(standing.stream.levels) for standing in scene.standings])
-    income = sum([standing.level for standing in scene.standings])
+    best = income = 0
+    for standing in scene.standings:
+        best += standing.stream.best_level
+        income += standing.level
     return best - income < policy.severity.watch * best
 
 
@@ -315,32 +322,41 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
     standings = scene.standings
     if not standings:
         return None
-    first_day = min([standing.stream.pays.days[0] for standing in standings])
+    first_day = min([standing.stream.days[0] for standing in standings])
     # A level of many pays is low only once most of them are: what is usual lies before them.
     last_look = scene.look_day - max([standing.stream.lag_days for standing in standings])
     looks = list(range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS))
     if not looks:
         return None
-    levels = [_levels_on(standing.stream, looks) for standing in standings]
-    usual = _usual(levels[0] if len(levels) == 1 else list(map(sum, zip(*levels, strict=True))))
+    owns = [_own_past(standing.stream, looks) for standing in standings]
+    usual = owns[0][1]
+    if len(owns) > 1:
+        usual = _usual(list(map(sum, zip(*[levels for levels, _ in owns], strict=True))))
     if usual == 0:
         return None
-    standings = [
-        standing._replace(usual=_usual(own)) for standing, own in zip(standings, levels, strict=True)
-    ]
+    standings = [standing._replace(usual=own) for standing, (_, own) in zip(standings, owns, strict=True)]
     income = sum([standing.level for standing in standings])
     blind = sum([standing.usual for standing in standings if standing.blind])
     watch = policy.severity.watch
-    last_full_day = max([standing.stream.pays.days[_last_full(standing, watch)] for standing in standings])
+    last_full_day = max([standing.stream.days[_last_full(standing, watch)] for standing in standings])
     return _Picture(
         today=scene.today,
         usual=usual,
         income=income,
         unseen=max(min(blind, usual - income), 0),
         history_days=last_full_day - first_day,
-        expected_by_day=_expected_by_day(standings, watch),
         standings=standings,
+        watch=watch,
     )
+
+
+def _own_past(stream: Stream, looks: list[int]) -> tuple[list[int], int]:
+    """The levels of one source at past looks, and its own usual one: the same until pay comes, so told once."""
+    asked = looks[0], len(looks)
+    if stream.looked is None or stream.looked[0] != asked:
+        levels = _levels_on(stream, looks)
+        stream.looked = asked, levels, _usual(levels)
+    return stream.looked[1:]
 
 
 def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
@@ -349,7 +365,7 @@ def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
     Neither touches steady pay. A bonus is what stands out above the middle of the levels: one every quarter can stand
     at most of the looks, but never makes up most of the pays.
     """
-    known = stream.levels[: bisect_right(stream.pays.days, looks[0])]
+    known = stream.levels[: bisect_right(stream.days, looks[0])]
     if not known:
         return [0] * len(looks)
     middle, variation = middle_and_variation(known, stream.pays_per_level)
@@ -380,14 +396,18 @@ def _last_full(standing: _Standing, watch: float) -> int:
     """The index of a source's newest pay that is no loss by the source's own measure."""
     levels = standing.stream.levels
     usual = standing.usual or sorted(levels)[len(levels) // 2]
-    return max((index for index, level in enumerate(levels) if usual - level < watch * usual), default=0)
+    most = watch * usual
+    for index in range(len(levels) - 1, 0, -1):
+        if usual - levels[index] < most:
+            return index
+    return 0
 
 
 def _standing(
     evidence: IncomeEvidence, streams: list[Stream], stream: Stream, at_ms: int, today: int, rules: Rules
 ) -> _Standing:
     level, until_day = level_now(stream, today)
-    number = stream.pays.source.account
+    number = stream.account
     if number < 0 or (level and not evidence.accounts[number].links):
         return _Standing(stream, level, until_day or end_of_standing(stream, len(stream.levels) - 1), "")
     account = evidence.accounts[number]
@@ -411,7 +431,7 @@ def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[
     before it begins the waiting anew.
     """
     day_of = rules.calendar.day_of
-    last_pay_day = stream.pays.days[-1]
+    last_pay_day = stream.days[-1]
     end_day = end_of_standing(stream, len(stream.levels) - 1)
     dark_day: int | None = None
     for link in account.links:
@@ -435,7 +455,7 @@ def _fell_silent(account: Account, streams: list[Stream], stream: Stream, today:
     `_SILENT_ACTIVE_WEEKS_MIN` of which it moved. A sign of life since then ends the silence. An account on which nothing
     but pay (and own transfers) ever moved can fall silent in no other way than by the pay's absence: it never is silent.
     """
-    last_day = stream.pays.days[-1]
+    last_day = stream.days[-1]
     expected_day = last_day + stream.pace_days
     last_whole_week = week_of(end_of_standing(stream, len(stream.levels) - 1)) - 1
     weeks = weeks_up_to(account, last_whole_week)
@@ -449,10 +469,8 @@ def _fell_silent(account: Account, streams: list[Stream], stream: Stream, today:
         return False
     if is_active(account, last_whole_week + 1, week_of(today) - 1):
         return False
-    number = stream.pays.source.account
-    return not any(
-        other.pays.source.account == number and other.pays.days[-1] >= expected_day for other in streams
-    )
+    number = stream.account
+    return not any(other.account == number and other.days[-1] >= expected_day for other in streams)
 
 
 def _longest_silence(weeks: int) -> int:
@@ -494,7 +512,7 @@ def _may_be_a_part_month(picture: _Picture, policy: IncomeDropPolicy) -> bool:
     first_pays = sum(
         standing.level
         for standing in picture.standings
-        if len(standing.stream.levels) == 1 and standing.stream.pays.source.kind in (SALARY, EMPLOYER)
+        if len(standing.stream.levels) == 1 and standing.stream.kind in (SALARY, EMPLOYER)
     )
     doubled = picture.income + first_pays
     return first_pays > 0 and (picture.usual - doubled) / picture.usual < policy.severity.watch
@@ -526,8 +544,8 @@ def _pay_days_apart(standings: list[_Standing]) -> int:
     """Days from the first to the last pay."""
     if not standings:
         return -1
-    first_day = min([standing.stream.pays.days[0] for standing in standings])
-    return max([standing.stream.pays.days[-1] for standing in standings]) - first_day
+    first_day = min([standing.stream.days[0] for standing in standings])
+    return max([standing.stream.days[-1] for standing in standings]) - first_day
 
 
 def _next_settled_check(today: int, opened_day: int, policy: IncomeDropPolicy) -> int:
@@ -541,7 +559,7 @@ def _next_settled_check(today: int, opened_day: int, policy: IncomeDropPolicy) -
 
 def _sign_of_life_day(evidence: IncomeEvidence, standing: _Standing, today: int) -> int:
     """The Monday on which a flow of the current week ends a silence; 0 where there is none."""
-    number = standing.stream.pays.source.account
+    number = standing.stream.account
     week = week_of(today)
     return monday_of(week + 1) if is_active(evidence.accounts[number], week, week) else 0
 
