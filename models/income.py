@@ -572,6 +572,8 @@ def _first_of_week(source: Source, monday: int) -> int:
 
 def recognised(seen: list[Pays], after_day: int) -> list[Pays]:
     """Those of `seen` that are income, cut to the days after `after_day`."""
+    if len(seen) == 1 and seen[0].source.kind <= EMPLOYER and seen[0].days[0] > after_day:
+        return seen
     cut: list[Pays] = []
     for source, days, amounts in seen:
         index = bisect_right(days, after_day) if days[0] <= after_day else 0

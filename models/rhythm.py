@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
 
-from models.holidays import spring_festival_within, spring_festivals_within
+from models.holidays import next_spring_festival, spring_festival_within, spring_festivals_within
 from models.income import BENEFIT, PENSION, Pays, gaps_of
 from models.limits import INT64_MAX
 from models.policy import IncomeDropPolicy
@@ -88,6 +88,7 @@ class Stream:
         "pays_per_level",
         "policy",
         "reach_days",
+        "stands_at_most_days",
     )
 
     def __init__(self, pays: Pays, policy: IncomeDropPolicy) -> None:
@@ -102,6 +103,10 @@ class Stream:
         not changed, and pay of full size is merely due."""
         self.festival_days = policy.spring_festival_days
         """Longer over a Spring Festival."""
+        self.stands_at_most_days = max(
+            self.reach_days + self.festival_days, 2 * self.pace_days + _JITTER_DAYS
+        )
+        """No pay stands longer, whatever festivals there are."""
         self.pays_per_level, self.levels = _levels(days, amounts, self.pace_days, self.festival_days)
         """How many pays make a level, and the levels, minor units a month."""
         self.best_level = max(self.levels)
@@ -114,11 +119,6 @@ class Stream:
     def lag_days(self) -> int:
         """How far back the pays of one level reach."""
         return (self.pays_per_level - 1) * self.pace_days
-
-    @property
-    def stands_at_most_days(self) -> int:
-        """No pay stands longer, whatever festivals there are."""
-        return max(self.reach_days + self.festival_days, 2 * self.pace_days + _JITTER_DAYS)
 
 
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
@@ -197,9 +197,10 @@ def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
     last = first + stream.reach_days
     if stream.festival_days:
         expected = first + pace_days
-        if spring_festival_within(expected - _FESTIVAL_NEAR_DAYS, expected + _FESTIVAL_NEAR_DAYS):
-            return max(last + stream.festival_days, expected + pace_days + _JITTER_DAYS) + 1
-        if spring_festival_within(first, expected):
+        near = expected - _FESTIVAL_NEAR_DAYS
+        if next_spring_festival(min(first, near)) <= expected + _FESTIVAL_NEAR_DAYS:
+            if next_spring_festival(near) <= expected + _FESTIVAL_NEAR_DAYS:
+                return max(last + stream.festival_days, expected + pace_days + _JITTER_DAYS) + 1
             return last + _FESTIVAL_EARLY_DAYS + 1
     for later in range(index + 1, newest + 1):
         if (days[later] - first) * 2 > pace_days:
@@ -218,8 +219,9 @@ def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
         first = days[index]
         if first < at_most:
             break
-        if levels[index] > best and (first >= surely or _end_of_standing(stream, index, newest) > day):
-            best, best_index = levels[index], index
+        level = levels[index]
+        if level > best and (first >= surely or _end_of_standing(stream, index, newest) > day):
+            best, best_index = level, index
         index -= 1
     return best, best_index
 

@@ -167,7 +167,7 @@ def judge(
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
     scene = _scene(evidence, at_ms, opened_at_ms, rules)
-    if opened_at_ms is None and _is_plainly_enough(scene, policy):
+    if opened_at_ms is None and _is_plainly_enough(scene, policy.severity.watch):
         return None
     picture = _look(scene, policy)
     if picture is None or picture.history_days < policy.history_days_min:
@@ -308,13 +308,31 @@ def _of_main_currency(income: list[Pays]) -> list[Pays]:
     return [pays for pays in income if pays.source.currency == currency]
 
 
-def _is_plainly_enough(scene: _Scene, policy: IncomeDropPolicy) -> bool:
-    """Whether no loss can be found, whatever is usual: more than the best levels ever it is not."""
+def _is_plainly_enough(scene: _Scene, watch: float) -> bool:
+    """Whether no loss can be found, whatever is usual: more than the best levels ever it is not, nor more than without bonuses."""
     best = income = 0
     for standing in scene.standings:
         best += standing.stream.best_level
         income += standing.level
-    return best - income < policy.severity.watch * best
+    if best - income < watch * best:
+        return True
+    last_look = _last_look(scene)
+    most = 0
+    for standing in scene.standings:
+        levels = standing.stream.levels[: bisect_right(standing.stream.days, last_look)]
+        most += _without_bonus(sorted(levels)[len(levels) // 2]) if levels else 0
+    return most - income < watch * most
+
+
+def _last_look(scene: _Scene) -> int:
+    """The day of the newest look at past income."""
+    # A level of many pays is low only once most of them are: what is usual lies before them.
+    return scene.look_day - max([standing.stream.lag_days for standing in scene.standings], default=0)
+
+
+def _without_bonus(middle: int) -> int:
+    """The highest level that is no bonus beside this middle one."""
+    return middle + middle // BONUS_PART
 
 
 def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
@@ -322,10 +340,10 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
     standings = scene.standings
     if not standings:
         return None
+    watch = policy.severity.watch
     first_day = min([standing.stream.days[0] for standing in standings])
-    # A level of many pays is low only once most of them are: what is usual lies before them.
-    last_look = scene.look_day - max([standing.stream.lag_days for standing in standings])
-    looks = list(range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS))
+    last_look = _last_look(scene)
+    looks = range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS)
     if not looks:
         return None
     owns = [_own_past(standing.stream, looks) for standing in standings]
@@ -334,23 +352,26 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
         usual = _usual(list(map(sum, zip(*[levels for levels, _ in owns], strict=True))))
     if usual == 0:
         return None
-    standings = [standing._replace(usual=own) for standing, (_, own) in zip(standings, owns, strict=True)]
-    income = sum([standing.level for standing in standings])
-    blind = sum([standing.usual for standing in standings if standing.blind])
-    watch = policy.severity.watch
-    last_full_day = max([standing.stream.days[_last_full(standing, watch)] for standing in standings])
+    income = blind = last_full_day = 0
+    by_own: list[_Standing] = []
+    for (stream, level, until_day, blindness, _), (_, own) in zip(standings, owns, strict=True):
+        by_own.append(_Standing(stream, level, until_day, blindness, own))
+        income += level
+        if blindness:
+            blind += own
+        last_full_day = max(last_full_day, stream.days[_last_full(stream.levels, own, watch)])
     return _Picture(
         today=scene.today,
         usual=usual,
         income=income,
         unseen=max(min(blind, usual - income), 0),
         history_days=last_full_day - first_day,
-        standings=standings,
+        standings=by_own,
         watch=watch,
     )
 
 
-def _own_past(stream: Stream, looks: list[int]) -> tuple[list[int], int]:
+def _own_past(stream: Stream, looks: range) -> tuple[list[int], int]:
     """The levels of one source at past looks, and its own usual one: the same until pay comes, so told once."""
     asked = looks[0], len(looks)
     if stream.looked is None or stream.looked[0] != asked:
@@ -359,7 +380,7 @@ def _own_past(stream: Stream, looks: list[int]) -> tuple[list[int], int]:
     return stream.looked[1:]
 
 
-def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
+def _levels_on(stream: Stream, looks: range) -> list[int]:
     """The levels at past looks, without bonuses and less what is this source's ordinary variation.
 
     Neither touches steady pay. A bonus is what stands out above the middle of the levels: one every quarter can stand
@@ -371,7 +392,7 @@ def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
     middle, variation = middle_and_variation(known, stream.pays_per_level)
     if stream.pays_per_level > 2:  # such sums overlap, so that some of the variation does not show
         variation += variation // 2
-    cap = middle + middle // BONUS_PART
+    cap = _without_bonus(middle)
     return [max(min(level, cap) - variation, 0) for level in levels_before(stream, looks)]
 
 
@@ -383,7 +404,7 @@ def _usual(levels: list[int]) -> int:
 def _expected_by_day(standings: list[_Standing], watch: float) -> int:
     """The last day on which pay of the usual size would have been in time; of sources missed alike the latest."""
     ends = [
-        end_of_standing(standing.stream, _last_full(standing, watch))
+        end_of_standing(standing.stream, _last_full(standing.stream.levels, standing.usual, watch))
         if standing.level
         else standing.until_day
         for standing in standings
@@ -392,10 +413,9 @@ def _expected_by_day(standings: list[_Standing], watch: float) -> int:
     return max(zip(missed, ends, strict=True))[1] - 1
 
 
-def _last_full(standing: _Standing, watch: float) -> int:
+def _last_full(levels: list[int], usual: int, watch: float) -> int:
     """The index of a source's newest pay that is no loss by the source's own measure."""
-    levels = standing.stream.levels
-    usual = standing.usual or sorted(levels)[len(levels) // 2]
+    usual = usual or sorted(levels)[len(levels) // 2]
     most = watch * usual
     for index in range(len(levels) - 1, 0, -1):
         if usual - levels[index] < most:
@@ -408,7 +428,7 @@ def _standing(
 ) -> _Standing:
     level, until_day = level_now(stream, today)
     number = stream.account
-    if number < 0 or (level and not evidence.accounts[number].links):
+    if number < 0 or (level and _was_always_seen(evidence.accounts[number])):
         return _Standing(stream, level, until_day or end_of_standing(stream, len(stream.levels) - 1), "")
     account = evidence.accounts[number]
     end_day, dark_day = _sight(account, stream, at_ms, rules)
@@ -422,6 +442,11 @@ def _standing(
     elif _fell_silent(account, streams, stream, today):
         blind = "silent"
     return _Standing(stream, 0, end_day, blind)
+
+
+def _was_always_seen(account: Account) -> bool:
+    """Whether the account was never unlinked: then what stands stands for as long as its rhythm says."""
+    return not account.links or all(link % 2 for link in account.links)
 
 
 def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[int, int | None]:
