@@ -155,7 +155,8 @@ class RiskEngine:
             self.advance(feed, event_time_ms)
             return None
         borrower_id = event.borrower_id
-        if borrower_id not in self._borrowers and not self._belongs(borrower_id):
+        known = self._borrowers.get(borrower_id)
+        if known is None and not self._belongs(borrower_id):
             return "wrong-partition"
         watermark_ms = event_time_ms - self._lateness_ms[feed]
         watermarks_ms = self._watermarks_ms
@@ -420,21 +421,33 @@ class RiskEngine:
         if isinstance(event, BorrowerErased):
             self._erase(borrower_id, borrower, event.event_time_ms, origin)
             return None
-        noted = evidence.record(borrower, event, origin, self._rules_of_event(borrower, event))
+        rules = (
+            self._rules_of_event(borrower, event)
+            if self._has_segments
+            else self._book.at(event.event_time_ms)
+        )
+        noted = evidence.record(borrower, event, origin, rules)
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
         remember(ids, fingerprint, event.event_time_ms, _IDS_PER_GENERATION[feed])
+        if noted is not NOTHING:
+            self._act_on(borrower_id, borrower, event, origin, noted)
+        if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
+            self._present_again(borrower_id, borrower, event.event_time_ms, origin)
+        return None
+
+    def _act_on(
+        self, borrower_id: str, borrower: Borrower, event: BorrowerEvent, origin: Origin, noted: Noted
+    ) -> None:
+        """Count and judge what an event did to the picture."""
         if noted.noticed is not None:
             self.counts[noted.noticed] += 1
         if noted.touched:
             self._react(borrower_id, borrower, noted.touched, event.event_time_ms, origin, noted)
-        if noted.touched and self._has_combinations:
-            self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
+            if self._has_combinations:
+                self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
         if self._has_segments and isinstance(event, LoanOpened | LoanClosed | EventVoided):
             self._react_to_segment(borrower_id, borrower, event.event_time_ms, origin, noted)
-        if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
-            self._present_again(borrower_id, borrower, event.event_time_ms, origin)
-        return None
 
     def _react_to_confirmations(
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
@@ -455,8 +468,6 @@ class RiskEngine:
 
     def _rules_of_event(self, borrower: Borrower, event: BorrowerEvent) -> Rules:
         """The rules by which an event is written down: those of its time, and of its loan."""
-        if not self._has_segments:
-            return self._book.at(event.event_time_ms)
         loan_id: str | None = getattr(event, "loan_id", None)
         if loan_id is None:
             return self._book.at(event.event_time_ms)
