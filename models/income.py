@@ -59,6 +59,9 @@ ACTIVE_WEEKS_MAX: Final = 64
 REVISIONS: Final = 128
 """One msgpack byte; nobody looks at something derived that many changes ago."""
 
+OUTLOOK: Final = "outlook"
+"""What `income_drop` keeps beside the first source: it holds until pay or links change, and is dropped then."""
+
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week."""
@@ -168,9 +171,9 @@ def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
         if account.account_id == account_id:
             if week == account.active_week:
                 return False
-            _note_change(evidence)
+            _note_life(evidence)
             return _mark_active(account, week)
-    _note_change(evidence)
+    _note_life(evidence)
     index = _account_index(evidence, account_id)
     return index >= 0 and _mark_active(evidence.accounts[index], week)
 
@@ -218,7 +221,7 @@ def take_back_life(evidence: IncomeEvidence, gone: RecentFlow, recent: RecentFlo
     for account in evidence.accounts:
         behind = account.active_week - week
         if gone.is_on(account.account_id) and 0 <= behind < ACTIVE_WEEKS_MAX:
-            _note_change(evidence)
+            _note_life(evidence)
             weeks = account.active_weeks & ~(1 << behind)
             newest = (weeks & -weeks).bit_length() - 1
             account.active_weeks = weeks >> newest if weeks else 0
@@ -288,6 +291,14 @@ def _source_key(source: Source) -> int:
 
 
 def _note_change(evidence: IncomeEvidence) -> None:
+    """Pay or links are about to change."""
+    evidence.revision = (evidence.revision + 1) % REVISIONS
+    if evidence.sources:
+        vars(evidence.sources[0]).pop(OUTLOOK, None)
+
+
+def _note_life(evidence: IncomeEvidence) -> None:
+    """Life on an account is about to change."""
     evidence.revision = (evidence.revision + 1) % REVISIONS
 
 

@@ -35,6 +35,7 @@ from models.events import FUND_FLOWS
 from models.income import (
     EMPLOYER,
     LOOKBACK_DAYS,
+    OUTLOOK,
     SALARY,
     Account,
     IncomeEvidence,
@@ -198,18 +199,26 @@ def next_deadline_ms(
     calendar = rules.calendar
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
+    if opened_at_ms is None and (outlook := _outlook(evidence, after_ms, rules)) is not None:
+        return outlook.until_ms if outlook.until_ms < NEVER else None
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
     today, standings = scene.today, scene.standings
     days = [next_counting_day(evidence, today) or 0]
     if opened_at_ms is not None:
         days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
     if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
-        days.extend(standing.until_day for standing in standings if standing.level)
-        days.extend(_sign_of_life_day(evidence, standing, today) for standing in standings if standing.blind)
+        for standing in standings:
+            if standing.level:
+                days.append(standing.until_day)
+            if standing.blind:
+                days.append(_sign_of_life_day(evidence, standing, today))
         if standings and not any(standing.level for standing in standings):
             days.append(_forgotten_day(standings, policy))
     later = [day for day in days if day > today]
-    return calendar.midnight_ms(min(later)) if later else None
+    due_ms = calendar.midnight_ms(min(later)) if later else None
+    if opened_at_ms is None:
+        _remember_outlook(evidence, scene, after_ms, NEVER if due_ms is None else due_ms, rules)
+    return due_ms
 
 
 def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: Rules) -> Resolution | None:
@@ -237,6 +246,15 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
+    outlook = _outlook(evidence, at_ms, rules)
+    if outlook is None:
+        return _lost_fraction(evidence, at_ms, rules)
+    if not outlook.is_lost_told:
+        outlook.lost, outlook.is_lost_told = _lost_fraction(evidence, at_ms, rules), True
+    return outlook.lost
+
+
+def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     policy = rules.policy.signals.income_drop
     picture = _look(_scene(evidence, at_ms, None, rules), policy)
     if picture is None or picture.history_days < policy.history_days_min:
@@ -250,6 +268,53 @@ def lost_fraction_at_most(evidence: IncomeEvidence, at_ms: int, rules: Rules) ->
     best = sum([max(standing.stream.levels) for standing in standings])
     income = sum([standing.level for standing in standings])
     return (best - income) / best if income < best else 0.0
+
+
+# ---- the outlook -----------------------------------------------------------------------------------------------------
+
+
+class _Outlook:
+    """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about to a deadline.
+
+    It is had while all pay stands, on accounts that were never unlinked: then nothing but pay and links change it, which
+    `models.income` drops it for. It is kept beside the first source, and never in the state.
+    """
+
+    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "until_ms")
+
+    def __init__(self, from_ms: int, until_ms: int, rules: Rules) -> None:
+        self.from_ms, self.until_ms, self.rules = from_ms, until_ms, rules
+        self.lost: float | None = None
+        self.is_lost_told = False
+
+
+def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | None:
+    """What is known already, as of an instant; None where it is to be told anew."""
+    if not evidence.sources:
+        return None
+    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
+        return None
+    return known
+
+
+def _remember_outlook(
+    evidence: IncomeEvidence, scene: _Scene, from_ms: int, until_ms: int, rules: Rules
+) -> None:
+    """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
+    recent = evidence.recent
+    if not recent or recent[-1].time_ms > from_ms:
+        return
+    for source in evidence.sources:
+        if source.days[-1] > scene.today:
+            return
+    for standing in scene.standings:
+        if not standing.level:
+            return
+    for account in evidence.accounts:
+        if not _was_always_seen(account):
+            return
+    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules)
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------

@@ -216,6 +216,27 @@ def test_time_alone_changes_no_judgement_between_deadlines(log: list[Entry], ope
             due_ms = next_deadline_ms(evidence, now_ms, *state, RULES)
 
 
+@settings(max_examples=100)
+@given(logs(), st.randoms(use_true_random=False))
+def test_what_is_remembered_between_judgements_changes_no_answer(log: list[Entry], dice: Random) -> None:
+    """Judged along the way as the engine does, at any instant the answers are those of evidence just decoded."""
+    evidence = IncomeEvidence()
+    for entry, after in pairwise(log):
+        now_ms, after_ms = time_of(entry), time_of(after)
+        if record(evidence, entry):
+            judge(evidence, now_ms, None, None, RULES)
+            next_deadline_ms(evidence, now_ms, None, None, RULES)
+        if dice.random() < 0.9:
+            continue
+        for _ in range(3):
+            restored = msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=IncomeEvidence)
+            at_ms = dice.randint(now_ms - 40 * DAY_MS, after_ms + dice.choice((0, 0, 90)) * DAY_MS)
+            kept = lost_fraction(evidence, at_ms, RULES), next_deadline_ms(evidence, at_ms, None, None, RULES)
+            told = lost_fraction(restored, at_ms, RULES), next_deadline_ms(restored, at_ms, None, None, RULES)
+            assert kept == told
+            assert judge(evidence, at_ms, None, None, RULES) == judge(restored, at_ms, None, None, RULES)
+
+
 def settle(
     evidence: IncomeEvidence, at_ms: int, state: tuple[Severity | None, int | None], *, opens: bool
 ) -> tuple[Finding | None, tuple[Severity | None, int | None]]:
