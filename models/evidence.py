@@ -78,7 +78,7 @@ from models.signal_table import (
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import asset_flight, payment_at_risk, relapse, risk_score
+from models.signals import asset_flight, income_drop, payment_at_risk, relapse, risk_score
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -169,7 +169,9 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         excused_minor=excused_minor,
         is_life=income.is_life(event),
     )
-    touches_income = income.record_flow(borrower.income, event, rules)
+    touches_income = income.record_flow(borrower.income, event, rules) and _may_change_income(
+        borrower, event, rules
+    )
     touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
     known = borrower.balances
     newest_day, is_first = known.newest_day, not known.accounts
@@ -194,6 +196,17 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
     if _record_outflow(borrower, event, day, rules, is_new_day=known.newest_day > newest_day):
         touched += _ASSET_FLIGHT
     return noted if touched is noted.touched else Noted(touched=touched)
+
+
+def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
+    """Whether `income_drop` is to be judged for a flow that its evidence notes: any pay, and life where pay is awaited."""
+    at_ms = event.event_time_ms
+    return (
+        not income.is_life(event)
+        or at_ms < max(borrower.judged_ms)
+        or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
+        or income_drop.awaits_pay(borrower.income, event.account_id, at_ms, rules)
+    )
 
 
 def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
