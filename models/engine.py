@@ -60,8 +60,9 @@ from models.rejects import StateReason
 from models.risk.scorecard import Scorecard
 from models.rulebook import MINUTE_MS, REVIEW_MINUTES, Adopted, Rulebook, review_minute
 from models.rules import Rules
-from models.signal_table import LINKED_DISTRESS, MOVED_WITH, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import LINKED_DISTRESS, MOVED_WITH, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
 from models.signals import linked_distress
+from models.signals.payment_at_risk import next_look_of
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
 _REVIEW: Final = ""
@@ -475,6 +476,8 @@ class RiskEngine:
             self.counts[noted.noticed] += 1
         if noted.touched:
             self._react(borrower_id, borrower, noted.touched, event.event_time_ms, origin, noted)
+        if noted.lacks_money:
+            self._look_again(borrower_id, borrower, event.event_time_ms, origin)
         if noted.touched and self._has_combinations:
             self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
         if self._has_segments and isinstance(event, LoanOpened | LoanClosed | EventVoided):
@@ -617,17 +620,28 @@ class RiskEngine:
             borrower.pending.pop()
         borrower.pending.append(judgement)
 
+    def _look_again(self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin) -> None:
+        """Have `payment_at_risk` look where it had not to, now that money is lacking; at once where it would have looked already."""
+        signal, clock = PAYMENT_AT_RISK, SIGNALS[PAYMENT_AT_RISK].clock
+        passed_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
+        if event_time_ms < passed_ms:
+            rules = self._book.of(borrower, None, event_time_ms)
+            if SIGNALS[signal].next_deadline_ms(borrower, None, event_time_ms, None, rules) <= passed_ms:
+                self._react(borrower_id, borrower, ((signal, None),), event_time_ms, origin)
+                return
+        self._schedule(borrower_id, borrower, clock, (signal,), borrower.deadlines_ms[clock])
+
     def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """A deadline has passed: judge what is due as of it, then what waited for it."""
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
-        due = [
-            signal
-            for signal in SIGNALS_BY_CLOCK[clock]
-            if SIGNALS[signal].looks_often or borrower.signal_deadline_ms(signal, clock) <= due_ms
-        ]
+        due = []
+        for signal in SIGNALS_BY_CLOCK[clock]:
+            signal_due_ms = borrower.signal_deadline_ms(signal, clock)
+            if signal_due_ms <= due_ms or (signal_due_ms != NEVER and SIGNALS[signal].looks_often):
+                due.append(signal)
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
     def _judge_due(
@@ -704,7 +718,10 @@ class RiskEngine:
         for subject in kind.subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
             rules = self._book.of(borrower, subject, after_ms)
-            subject_due_ms = kind.next_deadline_ms(borrower, subject, after_ms, episode, rules)
+            if signal == PAYMENT_AT_RISK:
+                subject_due_ms = next_look_of(borrower, after_ms, episode, rules)
+            else:
+                subject_due_ms = kind.next_deadline_ms(borrower, subject, after_ms, episode, rules)
             if own:
                 if episode is not None:
                     change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
