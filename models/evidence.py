@@ -235,16 +235,14 @@ def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_i
 
 def _record_outflow(borrower: Borrower, event: FundFlow, day: int, rules: Rules, *, is_new_day: bool) -> bool:
     """Remember a large transfer; return whether `asset_flight` is to be judged: while past due, or for the past."""
-    at_ms, judged_ms, is_out = event.event_time_ms, borrower.judged_ms[REPAYMENTS], event.direction == "out"
-    was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
+    at_ms, judged_ms = event.event_time_ms, borrower.judged_ms[REPAYMENTS]
+    was_transfer = event.direction == "out" and outflows.record_flow(borrower.outflows, event, rules)
     is_late = at_ms < judged_ms
     if is_late and borrower.episodes and _watches(borrower):
         return True
     if not (was_transfer or is_new_day or is_late):
-        return (
-            False  # balances count from the next midnight on, which is looked at since the day's first flow
-        )
-    if not is_out or not borrower.balances.accounts:
+        return False  # the day's first flow, in or out, has the midnight looked at from which on its balances count
+    if not borrower.balances.accounts:
         return False
     if is_late:
         return asset_flight.is_watched(borrower.loans, judged_ms, rules)

@@ -47,7 +47,7 @@ def looking_at_everybody() -> Iterator[None]:
         return min(due_ms, NEVER - 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.engine.next_look_of", next_look_of)
+        patch.setattr("models.schedule.next_look_of", next_look_of)
         yield
 
 
