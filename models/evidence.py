@@ -98,6 +98,8 @@ class Noted(Struct, frozen=True, gc=False):
     """With it: alerts opened after this instant are judged once more as of their opening."""
     entered_up_to_ms: int = -1
     """Latest event time of what had waited for this event and was entered with it."""
+    lacks_money: bool = False
+    """There is less than `payment_at_risk` had found enough: it is not to be judged, but when it looks is to be asked again."""
 
 
 VOID_RETRACTS_DAYS: Final = 90
@@ -201,6 +203,9 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _touched_by_use(borrower)
     if _record_outflow(borrower, event, day, rules, is_new_day=known.newest_day > newest_day):
         touched += _ASSET_FLIGHT
+    balance_minor = event.balance_after_minor
+    if is_told and balance_minor is not None and balance_minor < known.enough_minor:
+        return Noted(touched=touched, lacks_money=True)
     return noted if touched is noted.touched else Noted(touched=touched)
 
 
