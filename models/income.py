@@ -128,8 +128,11 @@ class RecentPay(Struct, array_like=True, frozen=True, order=True, gc=False):
     """`_source_key`: sixteen bits tell a dozen sources apart."""
 
 
-class IncomeEvidence(Struct, array_like=True):
-    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay."""
+class IncomeEvidence(Struct, array_like=True, dict=True):
+    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay.
+
+    `dict`: what it comes to a month is kept beside it until it changes (`models.income_level`), and never in the state.
+    """
 
     sources: list[Source] = []
     accounts: list[Account] = []
@@ -282,6 +285,7 @@ def _source_key(source: Source) -> int:
 
 def _note_change(evidence: IncomeEvidence) -> None:
     evidence.revision = (evidence.revision + 1) % REVISIONS
+    vars(evidence).clear()
 
 
 def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:
