@@ -14,7 +14,7 @@ It is forgotten as its days leave the history. An overdrawn account is empty, it
 from __future__ import annotations
 
 import hashlib
-from bisect import insort
+from bisect import bisect_left, insort
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -100,20 +100,31 @@ class Sight(NamedTuple):
 
 def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool:
     """Remember the balance after a flow. Return whether it told one that is kept."""
+    if flow.balance_after_minor is None:
+        return False
+    day, excused_minor = (
+        rules.calendar.day_of(flow.event_time_ms),
+        flow.amount_minor if is_excused(flow) else 0,
+    )
+    return enter_flow(evidence, flow, day, short_id(flow.account_id), excused_minor)
+
+
+def enter_flow(
+    evidence: BalanceEvidence, flow: FundFlow, day: int, kept_account_id: str, excused_minor: int
+) -> bool:
+    """`record_flow`, where local day, account and excused part of a flow are known already."""
     balance_minor = flow.balance_after_minor
     if balance_minor is None:
         return False
-    day = rules.calendar.day_of(flow.event_time_ms)
     if day > evidence.newest_day:
         evidence.newest_day = day
         _forget_old(evidence, day - HISTORY_DAYS - LATE_DAYS)
     elif day < evidence.newest_day - HISTORY_DAYS - LATE_DAYS:
         return False
-    account = _account_of(evidence, flow, day)
+    account = _account_of(evidence, kept_account_id, flow.currency, day)
     if account is None:
         return False
     days, closings = account.days, account.closings
-    excused_minor = flow.amount_minor if is_excused(flow) else 0
     if not days or day > days[-1]:
         days.append(day)
         closings += (flow.event_time_ms, balance_minor, excused_minor)
@@ -213,30 +224,33 @@ def short_id(name: str) -> str:
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
-def _account_of(evidence: BalanceEvidence, flow: FundFlow, day: int) -> AccountBalances | None:
-    account_id = short_id(flow.account_id)
+def _account_of(
+    evidence: BalanceEvidence, account_id: str, currency: str, day: int
+) -> AccountBalances | None:
     accounts = evidence.accounts
     for account in accounts:
-        if account.account_id == account_id and account.currency == flow.currency:
+        if account.account_id == account_id and account.currency == currency:
             return account
     if len(accounts) >= ACCOUNTS_MAX:
         oldest = min(accounts, key=lambda account: (account.days[-1], account.account_id, account.currency))
         if oldest.days[-1] >= day:
             return None
         accounts.remove(oldest)
-    account = AccountBalances(account_id, flow.currency)
+    account = AccountBalances(account_id, currency)
     accounts.append(account)
     return account
 
 
 def _forget_old(evidence: BalanceEvidence, first_day: int) -> None:
+    is_any_empty = False
     for account in evidence.accounts:
-        gone = 0
-        while gone < len(account.days) and account.days[gone] < first_day:
-            gone += 1
-        if gone:
-            del account.days[:gone], account.closings[: _FIELDS * gone]
-    if any(not account.days for account in evidence.accounts):
+        days = account.days
+        if days[0] >= first_day:
+            continue
+        gone = bisect_left(days, first_day)
+        del days[:gone], account.closings[: _FIELDS * gone]
+        is_any_empty = is_any_empty or not days
+    if is_any_empty:
         evidence.accounts = [account for account in evidence.accounts if account.days]
 
 

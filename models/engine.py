@@ -8,7 +8,7 @@ judged as of an instant, on evidence up to that instant, so that it does not mat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -60,7 +60,7 @@ from models.rejects import StateReason
 from models.risk.scorecard import Scorecard
 from models.rulebook import MINUTE_MS, REVIEW_MINUTES, Adopted, Rulebook, review_minute
 from models.rules import Rules
-from models.signal_table import LINKED_DISTRESS, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import LINKED_DISTRESS, MOVED_WITH, SIGNALS, SIGNALS_BY_CLOCK
 from models.signals import linked_distress
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
@@ -599,9 +599,8 @@ class RiskEngine:
                 deadline_ms = borrower.deadlines_ms[clock]
             else:
                 borrower.judged_ms[clock] = moment.at_ms
-            self._schedule(
-                borrower_id, borrower, clock, SIGNALS_BY_CLOCK[clock], no_later_than_ms=deadline_ms
-            )
+            moved = _moved_by(borrower, clock, touched)
+            self._schedule(borrower_id, borrower, clock, moved, no_later_than_ms=deadline_ms)
 
     def _moment(self, borrower: Borrower, clock: int, earliest_ms: int) -> _Moment:
         """As of when signals of a clock can be judged first."""
@@ -656,6 +655,7 @@ class RiskEngine:
             at_ms = waiting[0].at_ms
             if at_ms >= borrower.deadlines_ms[clock]:
                 return
+            touched = [(one.signal, one.loan_id) for one in waiting if one.at_ms == at_ms]
             for one in waiting:
                 if one.at_ms != at_ms:
                     break
@@ -663,30 +663,34 @@ class RiskEngine:
                 occasion = Occasion(at_ms, one.event_time_ms, one.origin)
                 self._lifecycle.judge(borrower_id, borrower, one.signal, one.loan_id, occasion)
             borrower.judged_ms[clock] = max(borrower.judged_ms[clock], at_ms)
-            self._schedule(borrower_id, borrower, clock, SIGNALS_BY_CLOCK[clock])
+            self._schedule(borrower_id, borrower, clock, _moved_by(borrower, clock, touched))
 
     def _schedule(
         self,
         borrower_id: str,
         borrower: Borrower,
         clock: int,
-        signals: Sequence[int],
+        signals: Iterable[int],
         no_later_than_ms: int = NEVER,
     ) -> None:
         """Find the next deadlines of signals of a clock, after all that was judged, and with them the clock's."""
         after_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
         deadlines_ms = borrower.signal_deadlines_ms
-        for signal in range(len(deadlines_ms), len(SIGNALS)):
-            deadlines_ms.append(borrower.deadlines_ms[SIGNALS[signal].clock])
-        review_ms = self._review_of(borrower_id, clock)
+        if len(deadlines_ms) < len(SIGNALS):
+            for signal in range(len(deadlines_ms), len(SIGNALS)):
+                deadlines_ms.append(borrower.deadlines_ms[SIGNALS[signal].clock])
+        due_ms = no_later_than_ms
         for signal in signals:
-            deadlines_ms[signal] = min(review_ms, self._next_deadline_ms(borrower, signal, after_ms))
-        due_ms = min(no_later_than_ms, review_ms)
+            deadlines_ms[signal] = self._next_deadline_ms(borrower, signal, after_ms)
+        if self._reviews:
+            review_ms = self._review_of(borrower_id, clock)
+            due_ms = min(due_ms, review_ms)
+            for signal in signals:
+                deadlines_ms[signal] = min(review_ms, deadlines_ms[signal])
         if borrower.links is not None:
             rules = self._book.of(borrower, None, after_ms)
             due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
-        for signal in SIGNALS_BY_CLOCK[clock]:
-            due_ms = min(due_ms, deadlines_ms[signal])
+        due_ms = min(due_ms, *[deadlines_ms[signal] for signal in SIGNALS_BY_CLOCK[clock]])
         if due_ms != borrower.deadlines_ms[clock]:
             borrower.deadlines_ms[clock] = due_ms
             if due_ms != NEVER:
@@ -695,17 +699,19 @@ class RiskEngine:
     def _next_deadline_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
         kind = SIGNALS[signal]
+        own = [episode for episode in borrower.episodes if episode.signal == signal]
         due_ms = NEVER
         for subject in kind.subjects(borrower):
-            episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
+            episode = open_episode(own, signal, subject) if own else None
             rules = self._book.of(borrower, subject, after_ms)
-            due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, rules))
-            if episode is not None:
-                change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
-                due_ms = min(due_ms, change_ms)
-            elif borrower.episodes:
-                end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
-                due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
+            subject_due_ms = kind.next_deadline_ms(borrower, subject, after_ms, episode, rules)
+            if own:
+                if episode is not None:
+                    change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
+                else:
+                    change_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
+                subject_due_ms = min(subject_due_ms, change_ms)
+            due_ms = min(due_ms, subject_due_ms)
         return due_ms
 
     def _push_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
@@ -826,6 +832,20 @@ class RiskEngine:
 
     def _origin(self, feed: int, offset: int, event_id: str | None) -> Origin:
         return Origin(TOPICS[feed], self._partition, offset, event_id)
+
+
+def _moved_by(borrower: Borrower, clock: int, touched: Iterable[tuple[int, str | None]]) -> set[int]:
+    """Signals of a clock whose deadlines may have come nearer with what was touched.
+
+    They are those touched, those that rest on the same evidence, and those with an open alert, which shows what all know. Of others the deadline stands. It may have moved further away; then a look finds nothing, and what comes next.
+    """
+    moved: set[int] = set()
+    for signal, _ in touched:
+        moved.update(MOVED_WITH[signal])
+    for episode in borrower.episodes:
+        if episode.closed_ms is None:
+            moved.add(episode.signal)
+    return moved.intersection(SIGNALS_BY_CLOCK[clock])
 
 
 def _completed_by(event: BorrowerEvent, feed: int) -> str:

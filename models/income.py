@@ -601,6 +601,20 @@ def _merged(one: Pays, other: Pays) -> Pays:
     return Pays(source, [day for day, _ in ordered], [amount_minor for _, amount_minor in ordered])
 
 
+def pays_into(evidence: IncomeEvidence, account_id: str, before_day: int) -> list[Pays]:
+    """Every source that paid into an account before a day, income or not, with what of it a judgement looks at."""
+    account_id = _short(account_id)
+    pays: list[Pays] = []
+    for source in evidence.sources:
+        if source.account < 0 or evidence.accounts[source.account].account_id != account_id:
+            continue
+        count = bisect_left(source.days, before_day)
+        if count:
+            first = bisect_right(source.days, source.days[count - 1] - LOOKBACK_DAYS)
+            pays.append(Pays(source, source.days[first:count], source.amounts[first:count]))
+    return pays
+
+
 def has_regular_run(days: list[int], amounts: list[int]) -> bool:
     """Whether three pays in a row have similar gaps and similar amounts: a regular payer, then and later."""
     for index in range(2, len(days)):

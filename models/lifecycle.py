@@ -9,6 +9,7 @@ from models.alerts import Finding, Resolution, Severity, alert_id, case_id
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.combinations import confirmed, is_raised, next_confirmation_ms
+from models.deadlines import NEVER
 from models.episodes import (
     Episode,
     Presentation,
@@ -122,14 +123,10 @@ class Lifecycle:
 
     def cooldown_deadline_ms(
         self, borrower: Borrower, signal: int, subject: str | None, after_ms: int
-    ) -> int | None:
-        """When a cooldown ends that may be holding an alert back."""
-        if not SIGNALS[signal].cooldown_days(self._book.of(borrower, subject, after_ms)):
-            return None
-        if open_episode(borrower.episodes, signal, subject) is not None:
-            return None
+    ) -> int:
+        """When a cooldown ends that may be holding an alert back, or `NEVER`; for a signal of which none is open."""
         end_ms = self._cooldown_end_ms(borrower, signal, subject, None, after_ms)
-        return end_ms if end_ms is not None and end_ms > after_ms else None
+        return end_ms if end_ms is not None and end_ms > after_ms else NEVER
 
     def presentation_deadline_ms(self, borrower: Borrower, episode: Episode, after_ms: int) -> int:
         """When time alone changes what an open alert shows, or what confirms it."""

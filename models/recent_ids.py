@@ -48,11 +48,12 @@ def recognise(ids: RecentIds, fingerprint: bytes, event_time_ms: int) -> Acquain
 
 def remember(ids: RecentIds, fingerprint: bytes, event_time_ms: int, per_generation: int) -> None:
     """Remember a new event; a full generation makes room for the next, and the oldest raises the floor."""
-    if len(ids.current) >= per_generation * _HASH_BYTES:
+    current = ids.current
+    if len(current) >= per_generation * _HASH_BYTES:
         ids.floor_ms = max(ids.floor_ms, ids.previous_latest_ms)
-        ids.previous, ids.previous_latest_ms = ids.current, ids.current_latest_ms
-        ids.current, ids.current_latest_ms = b"", -1
-    ids.current += fingerprint
+        ids.previous, ids.previous_latest_ms = current, ids.current_latest_ms
+        current, ids.current_latest_ms = b"", -1
+    ids.current = current + fingerprint
     ids.current_latest_ms = max(ids.current_latest_ms, event_time_ms)
 
 

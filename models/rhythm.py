@@ -26,6 +26,7 @@ MONTH_DAYS: Final = 31
 """The longest month: the time to the next pay of a monthly payer."""
 _MONTH_HUNDREDTHS: Final = 3044
 """Mean days a month, times 100."""
+WEEK_DAYS: Final = 7
 _WEEKLY_DAYS_MAX: Final = 10
 """Up to this pace pay is by the week (or more often: entries are one a week at most)."""
 _HALF_MONTHLY_DAYS_MAX: Final = 20
@@ -309,19 +310,37 @@ def _a_month(sums: list[int], pays: int, pace_days: int) -> list[int]:
 
 def _reach_days(pays: Pays, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
     """How long a pay stands while no other comes, and how long once one has come."""
+    reach_days, followed_days = _unlearnt_reach_days(pays, pace_days, policy)
+    learnt_days = _learnt_days(pays.days, followed_days, reach_days)
+    return max(reach_days, learnt_days), max(followed_days, learnt_days)
+
+
+def _unlearnt_reach_days(pays: Pays, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
+    """The same, whatever gaps this payer has left before."""
     late_days = policy.late_days
     if pace_days <= _HALF_MONTHLY_DAYS_MAX:
         # One pay may be skipped (a week off), so the slack is twice what is allowed for a late one.
-        reach_days = followed_days = max(pace_days, 7) + 2 * late_days
+        reach_days = max(pace_days, WEEK_DAYS) + 2 * late_days
+        return reach_days, reach_days
+    if pace_days <= _MONTHLY_DAYS_MAX:
+        followed_days = max(MONTH_DAYS, pace_days) + late_days
     else:
-        if pace_days <= _MONTHLY_DAYS_MAX:
-            reach_days = followed_days = max(MONTH_DAYS, pace_days) + late_days
-        else:
-            reach_days = followed_days = pace_days + max(late_days, pace_days // 4)
-        if pays.source.kind not in (PENSION, BENEFIT):
-            reach_days = max(reach_days, policy.job_change_days)
-    learnt_days = _learnt_days(pays.days, followed_days, reach_days)
-    return max(reach_days, learnt_days), max(followed_days, learnt_days)
+        followed_days = pace_days + max(late_days, pace_days // 4)
+    if pays.source.kind in (PENSION, BENEFIT):
+        return followed_days, followed_days
+    return max(followed_days, policy.job_change_days), followed_days
+
+
+def surely_stands(pays: Pays, day: int, policy: IncomeDropPolicy) -> bool:
+    """Whether the last pay of a source stands on a day, told cheaply: where this says no, it may stand all the same.
+
+    No pay stands for less than `WEEK_DAYS` and once what is allowed for a late one.
+    """
+    age_days = day - pays.days[-1]
+    return (
+        age_days <= WEEK_DAYS + policy.late_days
+        or age_days <= _unlearnt_reach_days(pays, pace_of(pays.days), policy)[0]
+    )
 
 
 def _learnt_days(days: list[int], known_days: int, reach_days: int) -> int:

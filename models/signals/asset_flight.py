@@ -28,10 +28,10 @@ from models.calendars import DAY_MS, iso_date
 from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS
-from models.ledger import Loan
+from models.ledger import Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import format_amount
-from models.obligations import next_unpaid_day, oldest_past_due_day
+from models.obligations import is_open, next_unpaid_day, oldest_past_due_day
 from models.outflows import OutflowEvidence, Transfer, new_transfers
 from models.policy import AssetFlightPolicy, FractionSeverity
 from models.rules import Rules
@@ -151,7 +151,24 @@ def _watch_begins_ms(loans: dict[str, Loan], after_ms: int, rules: Rules) -> int
 
 def is_watched(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
     """Whether some own loan is so far past due that money is watched."""
-    return _watched_since(loans, at_ms, rules.calendar.day_of(at_ms), rules) is not None
+    return is_watched_on(loans, at_ms, rules.calendar.day_of(at_ms), rules)
+
+
+def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> bool:
+    """The same for a local day, on what is known up to an instant: whether `_watched_since` finds any."""
+    signals = rules.policy.signals
+    last_day = day - max(1, signals.asset_flight.days_past_due_min)
+    tolerance_minor = signals.missed_payment.tolerance_minor
+    for loan in loans.values():
+        lines = loan.lines
+        if not lines or lines[0].due_day > last_day or not is_open(loan, known_ms):
+            continue
+        for place, short_minor in enumerate(balances_at(loan, known_ms, rules).short_minor):
+            if short_minor > tolerance_minor:
+                if lines[place].due_day <= last_day:
+                    return True
+                break
+    return False
 
 
 def resolution(loans: dict[str, Loan], opened_ms: int, at_ms: int, rules: Rules) -> Resolution:

@@ -43,6 +43,7 @@ from models.income import (
     monday_of,
     next_counting_day,
     pays_as_of,
+    pays_into,
     recognised,
     week_of,
     weeks_up_to,
@@ -51,12 +52,14 @@ from models.limits import INT64_MAX
 from models.money import format_amount
 from models.policy import IncomeDropPolicy
 from models.rhythm import (
+    WEEK_DAYS,
     Stream,
     end_of_standing,
     level_now,
     levels_before,
     middle_and_variation,
     stream_of,
+    surely_stands,
 )
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, open_state
@@ -211,6 +214,20 @@ def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: R
     if picture is None:
         return "passed"
     return "passed" if picture.lost >= policy.severity.watch - policy.ease_margin else None
+
+
+def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rules) -> bool:
+    """Whether pay into an account may have failed to come by `at_ms`, without an alert open: only then does life there count.
+
+    Told cheaply, and in doubt yes. While the last pay of a source stands, nobody asks whether its account has fallen silent,
+    and once it stands no more the deadline asks.
+    """
+    day = rules.calendar.day_of(at_ms)
+    policy = rules.policy.signals.income_drop
+    awaited = pays_into(evidence, account_id, monday_of(week_of(day)))
+    if len(awaited) > 1 or len(evidence.sources) > 1:  # of one payer they may be taken together
+        return any(day - pays.days[-1] > policy.late_days + WEEK_DAYS for pays in awaited)
+    return any(not surely_stands(pays, day, policy) for pays in awaited)
 
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
