@@ -65,21 +65,29 @@ def monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Rul
 
     The level that stands (`models.rhythm`). Where no pay stands any more, that of the last pays counts until the last is
     `REMEMBERED_DAYS` old: that income was lost is for `income_drop` to tell, and no debt grew by it.
+    """
+    return income_from(evidence, currency, day, rules)[0]
+
+
+def income_from(
+    evidence: IncomeEvidence, currency: str, day: int, rules: Rules
+) -> tuple[MonthlyIncome | None, int]:
+    """Income as of a day, and the first later day at whose beginning it may be another, on what is known (`NO_DAY` if none).
 
     It is asked for with every pay and every due date, and stays the same for weeks: the last answer is kept beside the
-    evidence, and never in the state.
+    evidence until that changes, and never in the state.
     """
     spans: dict[str, _Span] = vars(evidence).setdefault("monthly", {})
     span = spans.get(currency)
     if span is None or not span.from_day <= day < span.until_day or span.rules is not rules:
         income = _monthly_income(evidence, currency, day, rules)
         until_day = next_counting_day(evidence, day)
-        if income is not None and income.until_day < until_day:
-            until_day = income.until_day
+        if income is not None:
+            until_day = min(until_day, income.until_day)
         if len(spans) >= _CURRENCIES_MAX:
             spans.clear()
         span = spans[currency] = _Span(rules, day, until_day, income)
-    return span.income
+    return span.income, span.until_day
 
 
 def next_counting_day(evidence: IncomeEvidence, day: int) -> int:
@@ -113,7 +121,11 @@ def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
         if monday <= first_day < monday + _WEEK_DAYS:
             is_all = first_day == last_day and first_minor + rest_minor == source.amounts[index]
             first_counts_day, rest_day = first_day + 1, first_day + 2
-            return first_counts_day, rest_day if rest_minor else first_counts_day, first_counts_day if is_all else week_day
+            return (
+                first_counts_day,
+                rest_day if rest_minor else first_counts_day,
+                first_counts_day if is_all else week_day,
+            )
         if first_day < monday:
             break
     return week_day, week_day, week_day
