@@ -270,7 +270,9 @@ def sight(evidence: BalanceEvidence, currency: str, day: int, fresh_days: int, r
             continue
         last_day = account.days[place]
         is_silent = day - last_day > fresh_days and _used_to_move(account, place, day - HISTORY_DAYS)
-        if is_silent or _is_unlinked(evidence, account, place, rules.calendar.midnight_ms(day)):
+        if is_silent or (
+            evidence.links and _is_unlinked(evidence, account, place, rules.calendar.midnight_ms(day))
+        ):
             is_blind = True
         else:
             is_fresh = is_fresh or day - last_day <= fresh_days
@@ -282,13 +284,49 @@ def sight(evidence: BalanceEvidence, currency: str, day: int, fresh_days: int, r
 
 def totals(evidence: BalanceEvidence, currency: str, first_day: int, last_day: int) -> list[int]:
     """At the midnight that begins each day, both included: the last balances of all accounts, summed; -1 before the first."""
-    found: list[int] = []
-    accounts = [account for account in evidence.accounts if account.currency == currency]
-    for day in range(first_day, last_day + 1):
-        places = [(account, _last_before(account, day)) for account in accounts]
-        known = [max(0, account.closings[_FIELDS * place + 1]) for account, place in places if place >= 0]
-        found.append(within_int64(sum(known)) if known else -1)
+    found: list[int] | None = None
+    for account in evidence.accounts:
+        if account.currency == currency:
+            own = _closings_at(account, first_day, last_day)
+            found = own if found is None else [_both(*two) for two in zip(found, own, strict=True)]
+    if found is None:
+        return [-1] * (last_day - first_day + 1)
     return found
+
+
+def _closings_at(account: AccountBalances, first_day: int, last_day: int) -> list[int]:
+    """One account's last balance at the midnight that begins each day; -1 before its first."""
+    days, closings = account.days, account.closings
+    place = bisect_left(days, first_day) - 1
+    found: list[int] = []
+    day = first_day
+    while day <= last_day:
+        changes_day = days[place + 1] + 1 if place + 1 < len(days) else last_day + 1
+        balance_minor = max(0, closings[_FIELDS * place + 1]) if place >= 0 else -1
+        found += [balance_minor] * (min(changes_day, last_day + 1) - day)
+        day = changes_day
+        place += 1
+    return found
+
+
+def _both(one_minor: int, other_minor: int) -> int:
+    """Two totals together, where either may be unknown (-1)."""
+    if one_minor < 0 or other_minor < 0:
+        return max(one_minor, other_minor)
+    return within_int64(one_minor + other_minor)
+
+
+def most_minor(evidence: BalanceEvidence, currency: str, day: int) -> int:
+    """What `sight` finds at most as of the midnight at which a local day begins: just that, unless it is blind."""
+    total_minor = 0
+    for account in evidence.accounts:
+        if account.currency == currency:
+            place = _last_before(account, day)
+            if place >= 0 and day - account.days[place] <= HISTORY_DAYS:
+                balance_minor = account.closings[_FIELDS * place + 1]
+                if balance_minor > 0:
+                    total_minor += balance_minor
+    return total_minor
 
 
 def excused_minor(evidence: BalanceEvidence, currency: str, first_day: int, last_day: int) -> int:
@@ -306,6 +344,8 @@ def excused_minor(evidence: BalanceEvidence, currency: str, first_day: int, last
 
 def currencies(evidence: BalanceEvidence) -> list[str]:
     """Currencies with balances, in order of name."""
+    if len(evidence.accounts) == 1:
+        return [evidence.accounts[0].currency]
     return sorted({account.currency for account in evidence.accounts})
 
 

@@ -41,7 +41,10 @@ def fingerprint_of(event_id: str) -> bytes:
 
 def recognise(ids: RecentIds, fingerprint: bytes, event_time_ms: int) -> Acquaintance:
     """Say whether an event was seen before; remembers nothing."""
-    if _contains(ids.current, fingerprint) or _contains(ids.previous, fingerprint):
+    current, previous = ids.current, ids.previous
+    if (fingerprint in current and _contains(current, fingerprint)) or (
+        fingerprint in previous and _contains(previous, fingerprint)
+    ):
         return Acquaintance.DUPLICATE
     return Acquaintance.FORGOTTEN if event_time_ms <= ids.floor_ms else Acquaintance.NEW
 
@@ -58,6 +61,7 @@ def remember(ids: RecentIds, fingerprint: bytes, event_time_ms: int, per_generat
 
 
 def _contains(packed: bytes, fingerprint: bytes) -> bool:
+    """Whether a fingerprint is there as a whole, not across two others."""
     place = packed.find(fingerprint)
     while place > 0 and place % _HASH_BYTES:
         place = packed.find(fingerprint, place + 1)

@@ -224,6 +224,19 @@ def pairs(evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, rul
     return found
 
 
+def lent_at_most(evidence: RolloverEvidence, loans: dict[str, Loan], after_ms: int) -> int:
+    """No more than so many pairs can have a disbursement, or the opening of an own loan, that is later than an instant."""
+    count = 0
+    for movement in reversed(evidence.disbursements):
+        if movement.time_ms <= after_ms:
+            break
+        count += 1
+    for loan in loans.values():
+        if loan.opened_ms > after_ms:
+            count += 1
+    return count
+
+
 def _lent(evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, rules: Rules) -> Iterator[Lent]:
     """Disbursements seen, and openings of own loans whose disbursement is not."""
     policy = rules.policy.signals.borrowing_to_repay

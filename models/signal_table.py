@@ -61,7 +61,7 @@ MOVED_WITH: Final[tuple[tuple[int, ...], ...]] = tuple(
     (
         number,
         *{
-            MISSED_PAYMENT: (ASSET_FLIGHT, RISK_SCORE),
+            MISSED_PAYMENT: (ASSET_FLIGHT, RELAPSE, RISK_SCORE),
             INCOME_DROP: (OVER_INDEBTEDNESS,),
         }.get(number, ()),
     )

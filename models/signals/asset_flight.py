@@ -127,26 +127,24 @@ def next_deadline_ms(
     """
     if not balances.accounts:
         return None
-    day = rules.calendar.day_of(after_ms)
-    if _watched_since(loans, after_ms, day, rules) is None:
-        return _watch_begins_ms(loans, after_ms, rules)
-    window_ms = rules.policy.signals.asset_flight.window_days * DAY_MS
+    oldest_day: int | None = None
+    for loan in loans.values():
+        due_day = next_unpaid_day(loan, after_ms, rules)
+        if due_day is not None and (oldest_day is None or due_day < oldest_day):
+            oldest_day = due_day
+    if oldest_day is None:
+        return None
+    policy, calendar = rules.policy.signals.asset_flight, rules.calendar
+    day = calendar.day_of(after_ms)
+    begin_day = oldest_day + max(1, policy.days_past_due_min)
+    if begin_day > day:
+        return calendar.midnight_ms(begin_day)
+    window_ms = policy.window_days * DAY_MS
     changes_ms = [track.start_ms + window_ms for track in outflows.tracks]
     changes_ms += [transfer.time_ms for transfer in outflows.transfers]
     if balances.newest_day >= day - DRAIN_DAYS - 1:
-        changes_ms.append(rules.calendar.midnight_ms(day + 1))
+        changes_ms.append(calendar.midnight_ms(day + 1))
     return min((change_ms for change_ms in changes_ms if change_ms > after_ms), default=None)
-
-
-def _watch_begins_ms(loans: dict[str, Loan], after_ms: int, rules: Rules) -> int | None:
-    """The midnight at which the oldest of what is unpaid will be watched for."""
-    due_days = [next_unpaid_day(loan, after_ms, rules) for loan in loans.values()]
-    oldest_day = min((due_day for due_day in due_days if due_day is not None), default=None)
-    if oldest_day is None:
-        return None
-    return rules.calendar.midnight_ms(
-        oldest_day + max(1, rules.policy.signals.asset_flight.days_past_due_min)
-    )
 
 
 def is_watched(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
@@ -231,10 +229,12 @@ def _drained(
 ) -> Iterable[_Gone]:
     """Money gone since its highest midnight, by currency, where that is unusual."""
     begin_day = max(day - DRAIN_DAYS, since_day)
+    if begin_day >= day:
+        return
     least = policy.drained_severity.watch - policy.ease_margin
     for currency in currencies(balances):
         known_day = first_day(balances, currency)
-        if begin_day >= day or known_day is None or known_day > begin_day - USUAL_DAYS:
+        if known_day is None or known_day > begin_day - USUAL_DAYS:
             continue
         seen = totals(balances, currency, begin_day, day)
         left_minor, peak_minor = seen[-1], max(seen[:-1])

@@ -34,7 +34,7 @@ POLICIES = pytest.mark.parametrize("override", [PLAIN, COMBINED], ids=["plain", 
 def scheduling_everything() -> Iterator[None]:
     """Whatever an event touches, all signals of its clock are asked for their next deadline."""
     with pytest.MonkeyPatch.context() as table:
-        table.setattr("models.engine.MOVED_WITH", EVERYTHING)
+        table.setattr("models.schedule.MOVED_WITH", EVERYTHING)
         yield
 
 

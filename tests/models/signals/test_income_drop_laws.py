@@ -22,7 +22,13 @@ from models.income import (
 )
 from models.policy import default_policy
 from models.rules import Rules
-from models.signals.income_drop import awaits_pay, judge, next_deadline_ms
+from models.signals.income_drop import (
+    awaits_pay,
+    judge,
+    lost_fraction,
+    lost_fraction_at_most,
+    next_deadline_ms,
+)
 from tests.support.incomes import START, flow
 
 RULES = Rules(default_policy())
@@ -159,6 +165,21 @@ def test_state_survives_its_bytes(log: list[Entry], cut: int) -> None:
     assert evidence_of(log) == restored
 
 
+@settings(max_examples=100)
+@given(logs(), st.integers(-400, 200))
+def test_no_more_is_lost_than_the_quick_answer_says(log: list[Entry], days_after: int) -> None:
+    """It is measured against the best there ever was, so it is never less than the whole answer."""
+    at_ms = newest_income_ms(log) + days_after * DAY_MS
+    evidence = evidence_of(log)
+
+    assert (
+        0
+        <= (lost_fraction(evidence, at_ms, RULES) or 0)
+        <= lost_fraction_at_most(evidence, at_ms, RULES)
+        <= 1
+    )
+
+
 def matters(evidence: IncomeEvidence, entry: Entry, state: tuple[Severity | None, int | None]) -> bool:
     """Record an entry in order of time; return whether the engine judges for it: not for life while no pay is awaited."""
     if not record(evidence, entry):
@@ -193,6 +214,27 @@ def test_time_alone_changes_no_judgement_between_deadlines(log: list[Entry], ope
             now_ms = due_ms
             found, state = settle(evidence, now_ms, state, opens=opens)
             due_ms = next_deadline_ms(evidence, now_ms, *state, RULES)
+
+
+@settings(max_examples=100)
+@given(logs(), st.randoms(use_true_random=False))
+def test_what_is_remembered_between_judgements_changes_no_answer(log: list[Entry], dice: Random) -> None:
+    """Judged along the way as the engine does, at any instant the answers are those of evidence just decoded."""
+    evidence = IncomeEvidence()
+    for entry, after in pairwise(log):
+        now_ms, after_ms = time_of(entry), time_of(after)
+        if record(evidence, entry):
+            judge(evidence, now_ms, None, None, RULES)
+            next_deadline_ms(evidence, now_ms, None, None, RULES)
+        if dice.random() < 0.9:
+            continue
+        for _ in range(3):
+            restored = msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=IncomeEvidence)
+            at_ms = dice.randint(now_ms - 40 * DAY_MS, after_ms + dice.choice((0, 0, 90)) * DAY_MS)
+            kept = lost_fraction(evidence, at_ms, RULES), next_deadline_ms(evidence, at_ms, None, None, RULES)
+            told = lost_fraction(restored, at_ms, RULES), next_deadline_ms(restored, at_ms, None, None, RULES)
+            assert kept == told
+            assert judge(evidence, at_ms, None, None, RULES) == judge(restored, at_ms, None, None, RULES)
 
 
 def settle(
