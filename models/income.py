@@ -135,7 +135,7 @@ class RecentPay(Struct, array_like=True, frozen=True, order=True, gc=False):
 class IncomeEvidence(Struct, array_like=True, dict=True):
     """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay.
 
-    `dict`: what it comes to a month is kept beside it until it changes (`models.income_level`), and never in the state.
+    `dict`: what it comes to a month is kept beside it until pay changes (`models.income_level`), and never in the state.
     """
 
     sources: list[Source] = []
@@ -296,6 +296,7 @@ def _source_key(source: Source) -> int:
 def _note_change(evidence: IncomeEvidence) -> None:
     """Pay or links are about to change."""
     evidence.revision = (evidence.revision + 1) % REVISIONS
+    vars(evidence).clear()
     if evidence.sources:
         vars(evidence.sources[0]).pop(OUTLOOK, None)
 
@@ -303,7 +304,6 @@ def _note_change(evidence: IncomeEvidence) -> None:
 def _note_life(evidence: IncomeEvidence) -> None:
     """Life on an account is about to change."""
     evidence.revision = (evidence.revision + 1) % REVISIONS
-    vars(evidence).clear()
 
 
 def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:
