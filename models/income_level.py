@@ -25,8 +25,8 @@ NO_DAY: Final = INT64_MAX
 _WEEK_DAYS: Final = 7
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week (`models.income`)."""
-_CURRENCIES_MAX: Final = 4
-"""Currencies in which income is remembered beside the evidence: nearly everybody earns in one."""
+_SPANS_MAX: Final = 4
+"""Answers kept of a borrower: of today, of tomorrow and of the end of the week, in the one currency nearly everybody earns in."""
 _A_MONTH_DAYS: Final = range(28, 33)
 """Gaps of a payer who pays on the same day of each month."""
 
@@ -52,9 +52,10 @@ class AwaitedPay(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """Income as it is from one day to before another: evidence that is known already changes nothing between."""
+    """Income in a currency as it is from one day to before another: evidence known already changes nothing between."""
 
     rules: Rules
+    currency: str
     from_day: int
     until_day: int
     income: MonthlyIncome | None
@@ -74,20 +75,32 @@ def income_from(
 ) -> tuple[MonthlyIncome | None, int]:
     """Income as of a day, and the first later day at whose beginning it may be another, on what is known (`NO_DAY` if none).
 
-    It is asked for with every pay and every due date, and stays the same for weeks: the last answer is kept beside the
+    It is asked for with every pay and every due date, and stays the same for weeks: the last answers are kept beside the
     evidence until that changes, and never in the state.
     """
-    spans: dict[str, _Span] = vars(evidence).setdefault("monthly", {})
-    span = spans.get(currency)
-    if span is None or not span.from_day <= day < span.until_day or span.rules is not rules:
-        income = _monthly_income(evidence, currency, day, rules)
-        until_day = next_counting_day(evidence, day)
-        if income is not None:
-            until_day = min(until_day, income.until_day)
-        if len(spans) >= _CURRENCIES_MAX:
-            spans.clear()
-        span = spans[currency] = _Span(rules, day, until_day, income)
-    return span.income, span.until_day
+    spans: list[_Span] = vars(evidence).setdefault("monthly", [])
+    for span in spans:
+        if span.from_day <= day < span.until_day and span.currency == currency and span.rules is rules:
+            return span.income, span.until_day
+    calendar = rules.calendar
+    seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
+    income = _monthly_income(seen, currency, day, rules) if seen else None
+    until_day = NO_DAY if _is_all(evidence, seen) else next_counting_day(evidence, day)
+    if income is not None and income.until_day < until_day:
+        until_day = income.until_day
+    spans.append(_Span(rules, currency, day, until_day, income))
+    del spans[:-_SPANS_MAX]
+    return income, until_day
+
+
+def _is_all(evidence: IncomeEvidence, seen: list[Pays]) -> bool:
+    """Whether all pay that has come counts: then each source is seen with its own lists."""
+    if len(seen) < len(evidence.sources):
+        return False
+    for source, days, amounts in seen:
+        if days is not source.days or amounts is not source.amounts:
+            return False
+    return True
 
 
 def next_counting_day(evidence: IncomeEvidence, day: int) -> int:
@@ -146,8 +159,8 @@ def next_pay_counts_day(evidence: IncomeEvidence, today: int) -> int | None:
     return min((day for day in days if day > today), default=None)
 
 
-def _monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
-    paid = _income_of(evidence, currency, day, rules)
+def _monthly_income(seen: list[Pays], currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
+    paid = _income_among(seen, currency)
     if not paid:
         return None
     first_day, last_pay_day = paid[0].days[0], paid[0].days[-1]
@@ -199,10 +212,13 @@ def awaited_pays(
 
 def _income_of(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> list[Pays]:
     """Recognised pay in a currency, on what had come before `day`."""
-    seen = pays_as_of(evidence, rules.calendar.midnight_ms(day) - 1, rules.calendar)
+    return _income_among(pays_as_of(evidence, rules.calendar.midnight_ms(day) - 1, rules.calendar), currency)
+
+
+def _income_among(seen: list[Pays], currency: str) -> list[Pays]:
     if not seen:
         return []
-    newest_day = max(pays.days[-1] for pays in seen)
+    newest_day = max([pays.days[-1] for pays in seen])
     return [
         pays for pays in recognised(seen, newest_day - PAY_LOOKBACK_DAYS) if pays.source.currency == currency
     ]

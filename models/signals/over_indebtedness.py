@@ -52,6 +52,9 @@ from models.rules import Rules
 from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, open_state
 
+_WEEK_AHEAD_DAYS: Final = 9
+"""Within so many days all pay counts that has come: the week is over, and one day of the next."""
+
 
 class Burden(NamedTuple):
     """What falls due within a month, in one currency; amounts in minor units."""
@@ -178,15 +181,16 @@ def next_finding_ms(
     """
     if not income.sources:
         return None
-    tomorrow = rules.calendar.day_of(after_ms) + 1
-    next_day = tomorrow
-    if may_be_found:
-        next_day = _out_of_reach_until_day(loans, debts, income, after_ms, tomorrow - 1, rules)
-    if next_day == tomorrow:
-        next_day = _out_of_reach_until_day(loans, debts, income, after_ms, tomorrow, rules)
-    if next_day <= tomorrow:
+    today = rules.calendar.day_of(after_ms)
+    day = today if may_be_found else today + 1
+    until_day = _out_of_reach_until_day(loans, debts, income, after_ms, day, rules)
+    # Pay of this week counts in up to three steps; each may be looked at now as well as then.
+    while day < until_day <= today + _WEEK_AHEAD_DAYS:
+        day = until_day
+        until_day = _out_of_reach_until_day(loans, debts, income, after_ms, day, rules)
+    if until_day <= today + 1:
         return next_deadline_ms(loans, debts, income, after_ms, rules)
-    return None if next_day == NO_DAY else rules.calendar.midnight_ms(next_day)
+    return None if until_day == NO_DAY else rules.calendar.midnight_ms(until_day)
 
 
 def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules: Rules) -> Resolution | None:
