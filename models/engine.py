@@ -587,11 +587,10 @@ class RiskEngine:
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
-        due = [
-            signal
-            for signal in SIGNALS_BY_CLOCK[clock]
-            if SIGNALS[signal].looks_often or borrower.signal_deadline_ms(signal, clock) <= due_ms
-        ]
+        deadlines_ms = borrower.signal_deadlines_ms
+        due: Sequence[int] = SIGNALS_BY_CLOCK[clock]
+        if len(deadlines_ms) == len(SIGNALS):
+            due = [one for one in due if deadlines_ms[one] <= due_ms or SIGNALS[one].looks_often]
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
     def _judge_due(
@@ -599,11 +598,14 @@ class RiskEngine:
     ) -> None:
         """Judge signals of a clock as of a deadline."""
         self._changed.add(borrower_id)
+        occasion: Occasion | None = None
         for signal in signals:
             if signal == LINKED_DISTRESS and borrower.links is not None and due_ms < borrower.links.judged_ms:
                 continue
             feed = SIGNALS[signal].feed
-            occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
+            if occasion is None or occasion.origin.topic != TOPICS[feed]:
+                origin = self._origin(feed, self._offsets[feed], None)
+                occasion = Occasion(due_ms, due_ms, origin, deadline=True)
             for subject in SIGNALS[signal].subjects(borrower):
                 self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
         if borrower.links is not None:
