@@ -253,16 +253,29 @@ def _out_of_reach_until_day(
     elsewhere_minor = most_elsewhere_minor(debts, first_day, policy.summary_days)
     until_day = NO_DAY
     for currency, most_minor in own_minor.items():
-        known, holds_until_day = income_from(income, currency, first_day, rules)
-        if (
-            known is not None
-            and known.history_days >= policy.history_days_min
-            and known.amount_minor
-            and (most_minor + elsewhere_minor) / known.amount_minor >= policy.severity.watch
-        ):
+        enough_until_day = _enough_until_day(income, currency, most_minor + elsewhere_minor, first_day, rules)
+        if enough_until_day == first_day:
             return first_day
-        until_day = min(until_day, holds_until_day)
+        until_day = min(until_day, enough_until_day)
     return until_day
+
+
+def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, day: int, rules: Rules) -> int:
+    """Before which day income is known to put debts out of reach, or not known at all; `day` itself where it does not."""
+    policy = rules.policy.signals.over_indebtedness
+    watch = policy.severity.watch
+    steady = income_drop.steady_income(income, rules)
+    if (
+        steady is not None
+        and steady.after_day < day < steady.until_day
+        and steady.currency == currency
+        and most_minor / steady.amount_minor < watch
+    ):
+        return steady.until_day
+    known, until_day = income_from(income, currency, day, rules)
+    if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
+        return until_day
+    return day if most_minor / known.amount_minor >= watch else until_day
 
 
 def _most_minor(own: list[Loan], debts: DebtEvidence, today: int, summary_days: int) -> int:
