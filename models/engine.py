@@ -62,7 +62,7 @@ from models.risk.scorecard import Scorecard
 from models.rulebook import Adopted, Rulebook
 from models.rules import Rules
 from models.schedule import REVIEW, Schedule, bring_forward, moved_by
-from models.signal_table import LINKED_DISTRESS, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import LINKED_DISTRESS, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
 from models.signals import linked_distress
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
@@ -446,6 +446,8 @@ class RiskEngine:
             self._react(borrower_id, borrower, noted.touched, event.event_time_ms, origin, noted)
             if self._has_combinations:
                 self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
+        if noted.lacks_money:
+            self._look_again(borrower_id, borrower, event.event_time_ms, origin)
         if self._has_segments and isinstance(event, LoanOpened | LoanClosed | EventVoided):
             self._react_to_segment(borrower_id, borrower, event.event_time_ms, origin, noted)
 
@@ -581,6 +583,17 @@ class RiskEngine:
             borrower.pending.pop()
         borrower.pending.append(judgement)
 
+    def _look_again(self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin) -> None:
+        """Have `payment_at_risk` look where it had not to, now that money is lacking; at once where it would have looked already."""
+        signal, clock = PAYMENT_AT_RISK, SIGNALS[PAYMENT_AT_RISK].clock
+        passed_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
+        if event_time_ms < passed_ms:
+            rules = self._book.of(borrower, None, event_time_ms)
+            if SIGNALS[signal].next_deadline_ms(borrower, None, event_time_ms, None, rules) <= passed_ms:
+                self._react(borrower_id, borrower, ((signal, None),), event_time_ms, origin)
+                return
+        self._schedule.renew(borrower_id, borrower, clock, (signal,), borrower.deadlines_ms[clock])
+
     def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """A deadline has passed: judge what is due as of it, then what waited for it."""
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
@@ -590,7 +603,11 @@ class RiskEngine:
         deadlines_ms = borrower.signal_deadlines_ms
         due: Sequence[int] = SIGNALS_BY_CLOCK[clock]
         if len(deadlines_ms) == len(SIGNALS):
-            due = [one for one in due if deadlines_ms[one] <= due_ms or SIGNALS[one].looks_often]
+            due = [
+                one
+                for one in due
+                if (own_ms := deadlines_ms[one]) <= due_ms or (own_ms != NEVER and SIGNALS[one].looks_often)
+            ]
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
     def _judge_due(

@@ -23,7 +23,7 @@ from models import (
 )
 from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
-from models.contacts import are_attempts_used_up
+from models.contacts import what_alerts_show
 from models.episodes import open_episode
 from models.events import (
     FUND_FLOWS,
@@ -98,6 +98,8 @@ class Noted(Struct, frozen=True, gc=False):
     """With it: alerts opened after this instant are judged once more as of their opening."""
     entered_up_to_ms: int = -1
     """Latest event time of what had waited for this event and was entered with it."""
+    lacks_money: bool = False
+    """There is less than `payment_at_risk` had found enough: it is not to be judged, but when it looks is to be asked again."""
 
 
 VOID_RETRACTS_DAYS: Final = 90
@@ -201,6 +203,9 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _touched_by_use(borrower)
     if _record_outflow(borrower, event, day, rules, is_new_day=known.newest_day > newest_day):
         touched += _ASSET_FLIGHT
+    balance_minor = event.balance_after_minor
+    if is_told and balance_minor is not None and balance_minor < known.enough_minor:
+        return Noted(touched=touched, lacks_money=True)
     return noted if touched is noted.touched else Noted(touched=touched)
 
 
@@ -304,16 +309,15 @@ def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: O
 
 def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin, rules: Rules) -> Noted:
     at_ms = event.event_time_ms
-    were_used_up = are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
+    before = what_alerts_show(borrower.servicing, at_ms, rules)
     servicing.record_contact(borrower.servicing, event)
     is_shown = (
-        event.outcome != "unreached"
-        or at_ms < max(borrower.judged_ms)
-        or were_used_up != are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
+        at_ms < max(borrower.judged_ms)
+        or before != what_alerts_show(borrower.servicing, at_ms, rules)
         or bool(rules.segments)
     )
     if not is_shown:
-        return Noted(touched=_UNREACHABLE)  # nobody answered, and it was not the last attempt of the day
+        return Noted(touched=_UNREACHABLE)  # say, nobody answered, and it was not the last attempt of the day
     touched = unsettled(borrower, at_ms)
     return Noted(touched=touched if _UNREACHABLE[0] in touched else touched + _UNREACHABLE)
 
