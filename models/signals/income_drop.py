@@ -363,7 +363,7 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
     for standing in scene.standings:
         if standing.level:
             until_day = min(until_day, standing.until_day)
-    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules)
+    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules, None)
     loss.lost, loss.is_lost_told = lost, True
     vars(evidence.sources[0])[LOSS] = loss
 
