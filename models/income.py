@@ -135,8 +135,11 @@ class RecentPay(Struct, array_like=True, frozen=True, order=True, gc=False):
     """`_source_key`: sixteen bits tell a dozen sources apart."""
 
 
-class IncomeEvidence(Struct, array_like=True):
-    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay."""
+class IncomeEvidence(Struct, array_like=True, dict=True):
+    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay.
+
+    `dict`: what it comes to a month is kept beside it until pay changes (`models.income_level`), and never in the state.
+    """
 
     sources: list[Source] = []
     accounts: list[Account] = []
@@ -296,6 +299,7 @@ def _source_key(source: Source) -> int:
 def _note_change(evidence: IncomeEvidence) -> None:
     """Pay or links are about to change."""
     _note_life(evidence)
+    vars(evidence).clear()
     if evidence.sources:
         vars(evidence.sources[0]).pop(OUTLOOK, None)
 

@@ -51,7 +51,7 @@ from models.income import (
     weeks_up_to,
 )
 from models.limits import INT64_MAX
-from models.money import format_amount
+from models.money import format_amount, within_int64
 from models.policy import IncomeDropPolicy
 from models.rhythm import (
     WEEK_DAYS,
@@ -204,7 +204,8 @@ def next_deadline_ms(
         return outlook.until_ms if outlook.until_ms < NEVER else None
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
     today, standings = scene.today, scene.standings
-    days = [next_counting_day(evidence, today) or 0]
+    counting_day = next_counting_day(evidence, today)
+    days = [counting_day or 0]
     if opened_at_ms is not None:
         days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
     if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
@@ -218,7 +219,8 @@ def next_deadline_ms(
     later = [day for day in days if day > today]
     due_ms = calendar.midnight_ms(min(later)) if later else None
     if opened_at_ms is None:
-        _remember_outlook(evidence, scene, after_ms, NEVER if due_ms is None else due_ms, rules)
+        until_ms = NEVER if due_ms is None else due_ms
+        _remember_outlook(evidence, scene, counting_day, after_ms, until_ms, rules)
     return due_ms
 
 
@@ -268,6 +270,23 @@ def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float 
 # ---- the outlook -----------------------------------------------------------------------------------------------------
 
 
+class SteadyIncome(NamedTuple):
+    """What all pay that has come brings a month while all of it stands, in the main currency."""
+
+    currency: str
+    amount_minor: int
+    after_day: int
+    """From the midnight on that ends this day ..."""
+    until_day: int
+    """... until before this one it is what `models.income_level` tells; then it may be another."""
+
+
+def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None:
+    """What was learnt of income with the outlook; None where there is none. There must be a source."""
+    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    return None if known is None or known.rules is not rules else known.steady
+
+
 class _Outlook:
     """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about to a deadline.
 
@@ -275,10 +294,11 @@ class _Outlook:
     `models.income` drops it for. It is kept beside the first source, and never in the state.
     """
 
-    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "until_ms")
+    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
 
-    def __init__(self, from_ms: int, until_ms: int, rules: Rules) -> None:
+    def __init__(self, from_ms: int, until_ms: int, rules: Rules, steady: SteadyIncome | None) -> None:
         self.from_ms, self.until_ms, self.rules = from_ms, until_ms, rules
+        self.steady = steady
         self.lost: float | None = None
         self.is_lost_told = False
 
@@ -294,7 +314,12 @@ def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUT
 
 
 def _remember_outlook(
-    evidence: IncomeEvidence, scene: _Scene, from_ms: int, until_ms: int, rules: Rules
+    evidence: IncomeEvidence,
+    scene: _Scene,
+    counting_day: int | None,
+    from_ms: int,
+    until_ms: int,
+    rules: Rules,
 ) -> None:
     """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
     if _is_ahead(evidence, from_ms, scene.today):
@@ -305,7 +330,19 @@ def _remember_outlook(
     for account in evidence.accounts:
         if not _was_always_seen(account):
             return
-    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules)
+    steady = _steady(scene, counting_day) if scene.standings else None
+    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules, steady)
+
+
+def _steady(scene: _Scene, counting_day: int | None) -> SteadyIncome:
+    """What stands, until some does no more, or until the midnight after that from which on more pay counts here."""
+    amount_minor, until_day = 0, INT64_MAX if counting_day is None else counting_day + 1
+    for standing in scene.standings:
+        amount_minor += standing.level
+        until_day = min(until_day, standing.until_day)
+    return SteadyIncome(
+        scene.standings[0].stream.currency, within_int64(amount_minor), scene.today, until_day
+    )
 
 
 def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rules: Rules) -> None:
@@ -326,7 +363,7 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
     for standing in scene.standings:
         if standing.level:
             until_day = min(until_day, standing.until_day)
-    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules)
+    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules, None)
     loss.lost, loss.is_lost_told = lost, True
     vars(evidence.sources[0])[LOSS] = loss
 
