@@ -455,6 +455,8 @@ class RiskEngine:
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
     ) -> None:
         """What was touched may confirm other alerts that are open, or are about to be."""
+        if not borrower.episodes and min(borrower.deadlines_ms) > event_time_ms:
+            return
         rules = self._book.at(event_time_ms)
         confirmed = {
             number for signal, _ in noted.touched for number in combinations.confirmed_by(signal, rules)
@@ -600,11 +602,14 @@ class RiskEngine:
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
-        due = []
-        for signal in SIGNALS_BY_CLOCK[clock]:
-            signal_due_ms = borrower.signal_deadline_ms(signal, clock)
-            if signal_due_ms <= due_ms or (signal_due_ms != NEVER and SIGNALS[signal].looks_often):
-                due.append(signal)
+        deadlines_ms = borrower.signal_deadlines_ms
+        due: Sequence[int] = SIGNALS_BY_CLOCK[clock]
+        if len(deadlines_ms) == len(SIGNALS):
+            due = [
+                one
+                for one in due
+                if (own_ms := deadlines_ms[one]) <= due_ms or (own_ms != NEVER and SIGNALS[one].looks_often)
+            ]
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
     def _judge_due(
@@ -612,11 +617,14 @@ class RiskEngine:
     ) -> None:
         """Judge signals of a clock as of a deadline."""
         self._changed.add(borrower_id)
+        occasion: Occasion | None = None
         for signal in signals:
             if signal == LINKED_DISTRESS and borrower.links is not None and due_ms < borrower.links.judged_ms:
                 continue
             feed = SIGNALS[signal].feed
-            occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
+            if occasion is None or occasion.origin.topic != TOPICS[feed]:
+                origin = self._origin(feed, self._offsets[feed], None)
+                occasion = Occasion(due_ms, due_ms, origin, deadline=True)
             for subject in SIGNALS[signal].subjects(borrower):
                 self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
         if borrower.links is not None:
@@ -739,7 +747,7 @@ class RiskEngine:
             self._reviews.take_in(borrower_id)
         elif known.first_event_ms == NEVER:
             known.first_event_ms = event_time_ms
-        if self._reviews:
+        if self._reviews.minutes:
             self._schedule.await_review(borrower_id, known)
         return known
 

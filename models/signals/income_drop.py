@@ -35,6 +35,7 @@ from models.events import FUND_FLOWS
 from models.income import (
     EMPLOYER,
     LOOKBACK_DAYS,
+    LOSS,
     OUTLOOK,
     SALARY,
     Account,
@@ -50,7 +51,7 @@ from models.income import (
     weeks_up_to,
 )
 from models.limits import INT64_MAX
-from models.money import format_amount
+from models.money import format_amount, within_int64
 from models.policy import IncomeDropPolicy
 from models.rhythm import (
     WEEK_DAYS,
@@ -203,7 +204,8 @@ def next_deadline_ms(
         return outlook.until_ms if outlook.until_ms < NEVER else None
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
     today, standings = scene.today, scene.standings
-    days = [next_counting_day(evidence, today) or 0]
+    counting_day = next_counting_day(evidence, today)
+    days = [counting_day or 0]
     if opened_at_ms is not None:
         days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
     if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
@@ -217,7 +219,8 @@ def next_deadline_ms(
     later = [day for day in days if day > today]
     due_ms = calendar.midnight_ms(min(later)) if later else None
     if opened_at_ms is None:
-        _remember_outlook(evidence, scene, after_ms, NEVER if due_ms is None else due_ms, rules)
+        until_ms = NEVER if due_ms is None else due_ms
+        _remember_outlook(evidence, scene, counting_day, after_ms, until_ms, rules)
     return due_ms
 
 
@@ -246,9 +249,11 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
-    outlook = _outlook(evidence, at_ms, rules)
+    outlook = _outlook(evidence, at_ms, rules) or _outlook(evidence, at_ms, rules, LOSS)
     if outlook is None:
-        return _lost_fraction(evidence, at_ms, rules)
+        lost = _lost_fraction(evidence, at_ms, rules)
+        _remember_loss(evidence, lost, at_ms, rules)
+        return lost
     if not outlook.is_lost_told:
         outlook.lost, outlook.is_lost_told = _lost_fraction(evidence, at_ms, rules), True
     return outlook.lost
@@ -262,15 +267,24 @@ def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float 
     return min(1.0, max(0.0, picture.lost_in_sight))
 
 
-def lost_fraction_at_most(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float:
-    """No less than `lost_fraction`, and much faster: measured against the best levels ever, which are no less than usual."""
-    standings = _scene(evidence, at_ms, None, rules).standings
-    best = sum([max(standing.stream.levels) for standing in standings])
-    income = sum([standing.level for standing in standings])
-    return (best - income) / best if income < best else 0.0
-
-
 # ---- the outlook -----------------------------------------------------------------------------------------------------
+
+
+class SteadyIncome(NamedTuple):
+    """What all pay that has come brings a month while all of it stands, in the main currency."""
+
+    currency: str
+    amount_minor: int
+    after_day: int
+    """From the midnight on that ends this day ..."""
+    until_day: int
+    """... until before this one it is what `models.income_level` tells; then it may be another."""
+
+
+def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None:
+    """What was learnt of income with the outlook; None where there is none. There must be a source."""
+    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    return None if known is None or known.rules is not rules else known.steady
 
 
 class _Outlook:
@@ -280,41 +294,86 @@ class _Outlook:
     `models.income` drops it for. It is kept beside the first source, and never in the state.
     """
 
-    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "until_ms")
+    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
 
-    def __init__(self, from_ms: int, until_ms: int, rules: Rules) -> None:
+    def __init__(self, from_ms: int, until_ms: int, rules: Rules, steady: SteadyIncome | None) -> None:
         self.from_ms, self.until_ms, self.rules = from_ms, until_ms, rules
+        self.steady = steady
         self.lost: float | None = None
         self.is_lost_told = False
 
 
-def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | None:
+def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUTLOOK) -> _Outlook | None:
     """What is known already, as of an instant; None where it is to be told anew."""
     if not evidence.sources:
         return None
-    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    known: _Outlook | None = vars(evidence.sources[0]).get(name)
     if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
         return None
     return known
 
 
 def _remember_outlook(
-    evidence: IncomeEvidence, scene: _Scene, from_ms: int, until_ms: int, rules: Rules
+    evidence: IncomeEvidence,
+    scene: _Scene,
+    counting_day: int | None,
+    from_ms: int,
+    until_ms: int,
+    rules: Rules,
 ) -> None:
     """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
-    recent = evidence.recent
-    if not recent or recent[-1].time_ms > from_ms:
+    if _is_ahead(evidence, from_ms, scene.today):
         return
-    for source in evidence.sources:
-        if source.days[-1] > scene.today:
-            return
     for standing in scene.standings:
         if not standing.level:
             return
     for account in evidence.accounts:
         if not _was_always_seen(account):
             return
-    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules)
+    steady = _steady(scene, counting_day) if scene.standings else None
+    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules, steady)
+
+
+def _steady(scene: _Scene, counting_day: int | None) -> SteadyIncome:
+    """What stands, until some does no more, or until the midnight after that from which on more pay counts here."""
+    amount_minor, until_day = 0, INT64_MAX if counting_day is None else counting_day + 1
+    for standing in scene.standings:
+        amount_minor += standing.level
+        until_day = min(until_day, standing.until_day)
+    return SteadyIncome(
+        scene.standings[0].stream.currency, within_int64(amount_minor), scene.today, until_day
+    )
+
+
+def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rules: Rules) -> None:
+    """Keep it to the end of the week, or to when a level may fall: where no pay stands, its account is judged by whole weeks.
+
+    Who has lost income and is past due is looked at daily.
+    """
+    scene = _scene(evidence, at_ms, None, rules)
+    if _is_ahead(evidence, at_ms, scene.today):
+        return
+    for account in evidence.accounts:
+        if account.links and account.links[-1] // 2 > at_ms:
+            return
+    until_day = monday_of(week_of(scene.today) + 1)
+    counting_day = next_counting_day(evidence, scene.today)
+    if counting_day is not None:
+        until_day = min(until_day, counting_day)
+    for standing in scene.standings:
+        if standing.level:
+            until_day = min(until_day, standing.until_day)
+    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules, None)
+    loss.lost, loss.is_lost_told = lost, True
+    vars(evidence.sources[0])[LOSS] = loss
+
+
+def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
+    """Whether pay may be known that had not come by an instant."""
+    recent = evidence.recent
+    if not recent or recent[-1].time_ms > at_ms:
+        return True
+    return any(source.days[-1] > today for source in evidence.sources)
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------

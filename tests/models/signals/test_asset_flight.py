@@ -419,7 +419,7 @@ def test_a_day_that_began_with_an_inflow_is_looked_at_like_any_other() -> None:
     day = "2025-06-14"
     morning = flow(day, 10_000, "refund", event_time_ms=at(day, "08:00"), balance_after_minor=1_010_000)
     spent = flow(day, 40_000, "living", "out", event_time_ms=at(day, "20:00"), balance_after_minor=50_000)
-    known: list[Event] = [one_loan(DUE), *every_day("2025-04-20", "2025-06-13", 1_000_000)]
+    known: list[Event] = [one_loan(DUE), *every_day("2025-04-20", "2025-06-08", 1_000_000)]
 
     assert lines_of(*known, morning, spent)[0] == "2025-06-15 00:00 asset_flight opened warning"
 

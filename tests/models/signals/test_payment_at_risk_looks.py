@@ -128,7 +128,7 @@ def deadline_after(*events: LoanOpened | FundFlow) -> int:
         risk_engine.process(event, feed_of(event), offset)
     borrower = risk_engine.borrower("b-1")
     assert borrower is not None
-    return borrower.signal_deadline_ms(PAYMENT_AT_RISK, REPAYMENTS)
+    return borrower.signal_deadlines_ms[PAYMENT_AT_RISK]
 
 
 def test_who_has_enough_awaits_no_look() -> None:
