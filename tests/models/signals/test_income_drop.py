@@ -599,6 +599,24 @@ def test_a_sign_of_life_makes_a_silent_account_a_lost_job() -> None:
     assert due(evidence, "2025-10-15", opened) == "2025-10-20 00:00"
 
 
+def test_life_after_a_silence_is_seen_though_it_was_asked_before() -> None:
+    """Nothing is kept of a borrower whose pay is missing: a sign of life changes the answer."""
+    evidence = recorded(*in_time(*pays(*MONTHS), *living("2025-03-11", "2025-08-30")))
+    due(evidence, ABSENT)
+    assert lost_fraction(evidence, at("2025-10-20"), RULES) == 0.0
+    record_flow(evidence, living("2025-10-15", "2025-10-15")[0], RULES)
+    assert lost_fraction(evidence, at("2025-10-20"), RULES) == 1.0
+
+
+def test_links_that_were_known_ahead_are_seen_in_their_time() -> None:
+    """Nothing is kept where an account was unlinked: what was linked again afterwards is waited for anew."""
+    evidence = recorded(*pays(*MONTHS))
+    record_unlink(evidence, "acct-1", at("2025-08-20"))
+    record_link(evidence, "acct-1", at("2025-08-25"))
+    assert due(evidence, "2025-08-22") == f"{ABSENT} 00:00"
+    assert due(evidence, "2025-08-26") == "2025-10-10 00:00"
+
+
 def test_other_accounts_do_not_show_where_the_pay_went() -> None:
     """Each account is judged by itself: the pay account is silent though another lives."""
     flows = in_time(
