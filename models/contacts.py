@@ -72,7 +72,8 @@ def is_promise_pending(evidence: ServicingEvidence, known_ms: int, at_ms: int, r
 
 def promise_wait_ends_ms(evidence: ServicingEvidence, rules: Rules) -> list[int]:
     """When the waits for the borrower's promises end, each whether it still counts or not."""
-    ends_ms = [_wait_ends_ms(contact, rules) for contact in evidence.contacts if contact.is_promise]
+    promises = [contact for contact in evidence.contacts if contact.promise_day is not None]
+    ends_ms = [_wait_ends_ms(contact, rules) for contact in promises if contact.is_promise]
     return [end_ms for end_ms in ends_ms if end_ms is not None]
 
 

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
-from models.balances import BalanceEvidence, Sight, sight
+from models.balances import BalanceEvidence, Sight, most_minor, sight
 from models.borrower import Borrower
 from models.calendars import iso_date
 from models.deadlines import NEVER
@@ -31,10 +31,10 @@ from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.income import IncomeEvidence
 from models.income_level import awaited_pays
-from models.ledger import Loan
+from models.ledger import Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import format_amount
-from models.obligations import next_unpaid_day, unpaid
+from models.obligations import is_open, next_unpaid_day
 from models.policy import PaymentAtRiskPolicy
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, open_state
@@ -85,14 +85,20 @@ def judge(
     policy = rules.policy.signals.payment_at_risk
     day = rules.calendar.day_of(at_ms)
     dues = _dues(loans, at_ms - 1 if deadline else at_ms, day, policy.ahead_days, rules)
+    if not dues:
+        return None
     margin = 0.0 if open_severity is None else policy.ease_margin
     worst: tuple[Severity, float, Coverage] | None = None
+    enough = policy.severity.watch + margin
     for currency in sorted(dues):
+        if most_minor(balances, currency, day) >= enough * sum(
+            short_minor for _, short_minor in dues[currency]
+        ):
+            continue  # plainly enough: of what else is asked nothing can lessen it but not knowing
         seen = sight(balances, currency, day, policy.fresh_days, rules)
         if seen.is_blind or not seen.is_fresh:
             continue
-        enough = policy.severity.watch + margin
-        for coverage in _coverages(dues[currency], currency, seen, income, day, enough, rules):
+        for coverage in _coverages(dues[currency], currency, seen, income, day, rules):
             reached = _severity(coverage, day, open_severity, policy)
             if reached is None:
                 continue
@@ -126,10 +132,19 @@ def next_deadline_ms(
         if due_day is not None and due_day >= day:
             look_day = max(due_day - policy.ahead_days, day + 1)
             if open_severity is None:
-                looks = (due_day - policy.ahead_days, due_day - policy.serious_days, due_day, due_day + 1)
-                look_day = min(one for one in looks if one > day)
-            next_day = look_day if next_day is None else min(next_day, look_day)
+                look_day = _next_look_day(due_day, day, policy)
+            if next_day is None or look_day < next_day:
+                next_day = look_day
     return None if next_day is None else rules.calendar.midnight_ms(next_day)
+
+
+def _next_look_day(due_day: int, day: int, policy: PaymentAtRiskPolicy) -> int:
+    """The day after `day`, which is not after the due date, at whose beginning one who has enough is looked at next."""
+    look_day = due_day + 1 if day == due_day else due_day
+    for days in (policy.ahead_days, policy.serious_days):
+        if day < due_day - days < look_day:
+            look_day = due_day - days
+    return look_day
 
 
 def is_near(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
@@ -177,11 +192,16 @@ def _dues(
 ) -> dict[str, list[tuple[int, int]]]:
     """What falls due from `day` on within so many days, by currency: (due day, missing amount), in order of due day."""
     dues: dict[str, list[tuple[int, int]]] = {}
+    last_day, tolerance_minor = day + ahead_days, rules.policy.signals.missed_payment.tolerance_minor
     for loan in loans.values():
-        for due_day, short_minor in unpaid(loan, known_ms, rules):
-            if not day <= due_day <= day + ahead_days:
-                break  # past due, which is not ours, or later
-            dues.setdefault(loan.currency, []).append((due_day, short_minor))
+        if not is_open(loan, known_ms):
+            continue
+        for place, short_minor in enumerate(balances_at(loan, known_ms, rules).short_minor):
+            if short_minor > tolerance_minor:
+                due_day = loan.lines[place].due_day
+                if not day <= due_day <= last_day:
+                    break  # past due, which is not ours, or later
+                dues.setdefault(loan.currency, []).append((due_day, short_minor))
     for own in dues.values():
         own.sort()
     return dues
@@ -193,12 +213,9 @@ def _coverages(
     seen: Sight,
     income: IncomeEvidence,
     day: int,
-    enough: float,
     rules: Rules,
 ) -> list[Coverage]:
-    """The coverage up to each instalment; nothing where the money in sight is plainly enough."""
-    if seen.total_minor >= enough * sum(short_minor for _, short_minor in dues):
-        return []
+    """The coverage up to each instalment."""
     awaited = awaited_pays(income, currency, day, dues[-1][0], rules)
     coverages: list[Coverage] = []
     due_minor = 0

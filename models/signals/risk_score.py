@@ -33,12 +33,21 @@ from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.institutions import REVIEW
-from models.ledger import Loan, balances_at, next_entry_ms, oldest_unpaid_day, standing
+from models.ledger import (
+    Loan,
+    balances_at,
+    credit_limit_minor,
+    next_entry_ms,
+    oldest_unpaid,
+    oldest_unpaid_day,
+    position,
+)
 from models.policy import Policy
 from models.risk.features import UNKNOWN, Features
-from models.risk.observation import observe
+from models.risk.observation import observe, observe_but_income, with_income
 from models.risk.scorecard import Contribution, tier_of
 from models.rules import Rules
+from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, open_state
 
 LOOK_DAYS: Final = 3
@@ -77,17 +86,25 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         rules: the policy, and the card.
     """
     policy = rules.policy.signals.risk_score
-    day = rules.calendar.day_of(at_ms)
+    calendar = rules.calendar
+    day = calendar.day_of(at_ms)
     if open_severity is None:
         day -= day % LOOK_DAYS
-    look_ms = rules.calendar.midnight_ms(day)
-    if is_forgotten(borrower, look_ms - 1, rules):
+    look_ms = calendar.midnight_ms(day)
+    if open_severity is None:
+        ahead = _look_ahead(borrower, look_ms - 1, calendar.day_of(look_ms - 1), rules)
+        if not _reaches(ahead, borrower, look_ms - 1, rules):
+            return None
+        if not ahead.is_alive and is_forgotten(borrower, look_ms - 1, rules):
+            return None
+    elif is_forgotten(borrower, look_ms - 1, rules):
         return None
-    if open_severity is None and not is_in_reach(borrower, look_ms - 1, rules):
-        return None
-    look = _look(borrower, look_ms, rules)
     ease = 1.0 if open_severity is None else policy.ease_ratio
-    if not _can_be_late(look.features, rules) or look.background < policy.background_min * ease:
+    features = _promising(borrower, look_ms, ease, rules)
+    if features is None:
+        return None
+    look = _weighed(with_income(features, borrower, look_ms, rules), look_ms, rules)
+    if look.background < policy.background_min * ease:
         return None
     crossed = _crossed(look.probability, open_severity, rules)
     jump = _jump(borrower, look, policy.rise * ease, rules)
@@ -99,19 +116,44 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
     return Finding(severity, (*reasons, *_factor_reasons(look.features, rules)))
 
 
+def _promising(borrower: Borrower, look_ms: int, ease: float, rules: Rules) -> Features | None:
+    """The features without income, where with the worst of incomes something may be found; None where nothing can.
+
+    How bad income may be at worst is told first by nothing at all, then by what of it stands (`lost_fraction_at_most`): the
+    whole answer takes long, and few looks need it.
+    """
+    features = observe_but_income(borrower, look_ms, rules, deadline=True)
+    if not _can_be_late(features, rules):
+        return None
+    policy = rules.policy.signals.risk_score
+    background_min = policy.background_min * ease
+    least = min(policy.rise, _begins_at("watch", rules.policy)) * ease
+    lost_at_most = 1.0
+    for is_asked in (False, True):
+        if is_asked:
+            lost_at_most = income_drop.lost_fraction_at_most(borrower.income, look_ms, rules)
+        worst = features._replace(income_lost_fraction=lost_at_most, income_visible=1.0)
+        if rules.card.ceiling(features, worst) < least:
+            return None
+        if features.worst_days_past_due:
+            lows, highs = features._replace(**_NEVER_LATE), worst._replace(**_NEVER_LATE)
+            if rules.card.ceiling(lows, highs) < background_min:
+                return None
+    return features
+
+
 def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity | None, rules: Rules) -> int:
     """The midnight of the next look: of one at which there may be something, else of the first after the next miss."""
-    day = rules.calendar.day_of(after_ms)
+    calendar = rules.calendar
+    day = calendar.day_of(after_ms)
     if open_severity is not None:
-        return rules.calendar.midnight_ms(day + 1)
-    if is_forgotten(borrower, after_ms, rules):
+        return calendar.midnight_ms(day + 1)
+    ahead = _look_ahead(borrower, after_ms, day, rules)
+    if not ahead.is_alive and is_forgotten(borrower, after_ms, rules):
         return _wakes_ms(borrower, after_ms, rules)
-    look_day = _next_look_day(day)
-    if is_in_reach(borrower, after_ms, rules):
-        return rules.calendar.midnight_ms(look_day)
-    due_days = [oldest_unpaid_day(loan, after_ms, rules) for loan in borrower.loans.values()]
-    to_come = [due_day for due_day in due_days if due_day is not None and due_day >= look_day]
-    return rules.calendar.midnight_ms(_next_look_day(min(to_come))) if to_come else NEVER
+    if _reaches(ahead, borrower, after_ms, rules):
+        return calendar.midnight_ms(_next_look_day(day))
+    return NEVER if ahead.due_day is None else calendar.midnight_ms(_next_look_day(ahead.due_day))
 
 
 def is_forgotten(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
@@ -151,32 +193,71 @@ def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     Where it may not, no later look may either until something happens or the next instalment gets past due: what only
     time changes, or would take long to ask (income), is taken at its worst.
     """
-    policy = rules.policy.signals.risk_score
-    look_day = _next_look_day(rules.calendar.day_of(known_ms))
+    ahead = _look_ahead(borrower, known_ms, rules.calendar.day_of(known_ms), rules)
+    return _reaches(ahead, borrower, known_ms, rules)
+
+
+class _Ahead(NamedTuple):
+    """What the own loans let expect of the next look."""
+
+    open_loans: int
+    days_past_due: int
+    """At the next look; 0 or less where nothing will be past due."""
+    worst_days: int
+    """Without what is past due now."""
+    utilisation: float
+    due_day: int | None
+    """The first day, not before that of the next look, on which the oldest of what a loan asks for falls due."""
+    is_alive: bool
+    """Whether a due date is near enough that the borrower is not forgotten; if not, it may be alive all the same."""
+
+
+def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _Ahead:
+    """Walk over the loans once, on what is known up to `known_ms`, on the local `day`."""
+    look_day = _next_look_day(day)
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
     open_loans = days_past_due = worst_days = used_minor = limits_minor = 0
+    next_due_day: int | None = None
+    is_alive = False
     for loan in borrower.loans.values():
-        if loan.opened_ms > known_ms:
-            continue
+        is_begun = loan.opened_ms <= known_ms
         if loan.closed_ms is not None and loan.closed_ms <= known_ms:
-            worst_days = max(worst_days, standing(loan, known_ms, rules).worst_days_past_due)
+            if is_begun:
+                worst_days = max(
+                    worst_days, position(loan, known_ms, known_ms, day, rules).worst_days_past_due
+                )
             continue
-        open_loans += 1
-        due_day = oldest_unpaid_day(loan, known_ms, rules)
-        days_past_due = max(days_past_due, 0 if due_day is None else look_day - due_day)
-        worst_days = max(worst_days, balances_at(loan, known_ms, rules).worst_days_past_due)
-        if loan.limits_minor:
-            now = standing(loan, known_ms, rules)
-            if now.credit_limit_minor:
-                used_minor += now.outstanding_minor
-                limits_minor += now.credit_limit_minor
-    if not open_loans or days_past_due >= rules.policy.risk.target_days_late:
+        balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+        oldest = oldest_unpaid(balances, tolerance_minor)
+        if oldest is not None:
+            due_day = rules.last_day_to_pay(loan.lines[oldest].due_day)
+            is_alive = is_alive or -QUIET_DAYS <= due_day - day <= QUIET_DAYS
+            if due_day >= look_day:
+                next_due_day = due_day if next_due_day is None else min(due_day, next_due_day)
+            elif is_begun:
+                days_past_due = max(days_past_due, look_day - due_day)
+        if is_begun:
+            open_loans += 1
+            worst_days = max(worst_days, balances.worst_days_past_due)
+            if loan.limits_minor and (limit_minor := credit_limit_minor(loan, known_ms)):
+                used_minor += position(loan, known_ms, known_ms, day, rules).outstanding_minor
+                limits_minor += limit_minor
+    utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
+    return _Ahead(open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
+
+
+def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rules: Rules) -> bool:
+    """`is_in_reach`, once it is known what the loans let expect."""
+    if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
         return False
     sightings = _sightings_in_window(borrower, known_ms, rules)
-    utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
-    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
+    background, probability = _ceilings(
+        ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, rules
+    )
+    policy = rules.policy.signals.risk_score
     if background < policy.background_min:
         return False
-    return days_past_due > 0 or probability >= min(policy.rise, _begins_at("watch", rules.policy))
+    return ahead.days_past_due > 0 or probability >= min(policy.rise, _begins_at("watch", rules.policy))
 
 
 def resolution(borrower: Borrower, at_ms: int, rules: Rules) -> Resolution | None:
@@ -194,7 +275,10 @@ def _next_look_day(day: int) -> int:
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
-    features = observe(borrower, look_ms, rules, deadline=True)
+    return _weighed(observe(borrower, look_ms, rules, deadline=True), look_ms, rules)
+
+
+def _weighed(features: Features, look_ms: int, rules: Rules) -> Look:
     probability = background = rules.card.score(features)
     if features.worst_days_past_due:
         background = rules.card.score(features._replace(**_NEVER_LATE))
