@@ -327,19 +327,24 @@ class _LastScene:
     """
 
     def __init__(self) -> None:
-        self._asked: tuple[IncomeEvidence, int, int, int | None, Rules] | None = None
+        self._evidence: IncomeEvidence | None = None
+        self._rules: Rules | None = None
+        self._revision = self._at_ms = -1
+        self._opened_at_ms: int | None = None
         self._scene = _Scene(0, 0, [])
 
     def look(self, evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules: Rules) -> _Scene:
-        asked = self._asked
         if (
-            asked is None
-            or asked[0] is not evidence
-            or asked[1:4] != (evidence.revision, at_ms, opened_at_ms)
-            or asked[4] is not rules
+            self._evidence is evidence
+            and self._at_ms == at_ms
+            and self._revision == evidence.revision
+            and self._opened_at_ms == opened_at_ms
+            and self._rules is rules
         ):
-            self._scene = _set_scene(evidence, at_ms, opened_at_ms, rules)
-            self._asked = (evidence, evidence.revision, at_ms, opened_at_ms, rules)
+            return self._scene
+        self._scene = _set_scene(evidence, at_ms, opened_at_ms, rules)
+        self._evidence, self._revision, self._rules = evidence, evidence.revision, rules
+        self._at_ms, self._opened_at_ms = at_ms, opened_at_ms
         return self._scene
 
 
@@ -640,6 +645,9 @@ def _has_settled(picture: _Picture, opened_day: int, policy: IncomeDropPolicy) -
 
 def _pay_days_apart(standings: list[_Standing]) -> int:
     """Days from the first to the last pay."""
+    if len(standings) == 1:
+        days = standings[0].stream.days
+        return days[-1] - days[0]
     if not standings:
         return -1
     first_day = min([standing.stream.days[0] for standing in standings])
