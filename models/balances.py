@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from models.events import FundFlow
+from models.limits import INT64_MAX
 from models.money import within_int64
 from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.rules import Rules
@@ -78,6 +79,9 @@ class BalanceEvidence(Struct, array_like=True):
     """The newest day with a balance: what is forgotten is measured from it."""
     recent_links: list[RecentLink] = []
     """In order of arrival."""
+    enough_minor: int = 0
+    """While no balance is below it, nothing has to be looked at before the dues change (`payment_at_risk`); 0 where that is not
+    so. A balance that is below has it asked again."""
 
 
 class Sight(NamedTuple):
@@ -236,6 +240,8 @@ def _account_of(
         if oldest.days[-1] >= day:
             return None
         accounts.remove(oldest)
+        if evidence.enough_minor:
+            evidence.enough_minor = INT64_MAX  # what was there may have been enough
     account = AccountBalances(account_id, currency)
     accounts.append(account)
     return account

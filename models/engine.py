@@ -62,7 +62,7 @@ from models.risk.scorecard import Scorecard
 from models.rulebook import Adopted, Rulebook
 from models.rules import Rules
 from models.schedule import REVIEW, Schedule, bring_forward, moved_by
-from models.signal_table import LINKED_DISTRESS, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import LINKED_DISTRESS, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
 from models.signals import linked_distress
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
@@ -446,6 +446,8 @@ class RiskEngine:
             self._react(borrower_id, borrower, noted.touched, event.event_time_ms, origin, noted)
             if self._has_combinations:
                 self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
+        if noted.lacks_money:
+            self._look_again(borrower_id, borrower, event.event_time_ms, origin)
         if self._has_segments and isinstance(event, LoanOpened | LoanClosed | EventVoided):
             self._react_to_segment(borrower_id, borrower, event.event_time_ms, origin, noted)
 
@@ -581,17 +583,31 @@ class RiskEngine:
             borrower.pending.pop()
         borrower.pending.append(judgement)
 
+    def _look_again(self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin) -> None:
+        """Have `payment_at_risk` look where it had not to, now that money is lacking; at once where it would have looked already."""
+        signal, clock = PAYMENT_AT_RISK, SIGNALS[PAYMENT_AT_RISK].clock
+        passed_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
+        if event_time_ms < passed_ms:
+            rules = self._book.of(borrower, None, event_time_ms)
+            if SIGNALS[signal].next_deadline_ms(borrower, None, event_time_ms, None, rules) <= passed_ms:
+                self._react(borrower_id, borrower, ((signal, None),), event_time_ms, origin)
+                return
+        self._schedule.renew(borrower_id, borrower, clock, (signal,), borrower.deadlines_ms[clock])
+
     def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """A deadline has passed: judge what is due as of it, then what waited for it."""
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
-        due = [
-            signal
-            for signal in SIGNALS_BY_CLOCK[clock]
-            if SIGNALS[signal].looks_often or borrower.signal_deadline_ms(signal, clock) <= due_ms
-        ]
+        deadlines_ms = borrower.signal_deadlines_ms
+        due: Sequence[int] = SIGNALS_BY_CLOCK[clock]
+        if len(deadlines_ms) == len(SIGNALS):
+            due = [
+                one
+                for one in due
+                if (own_ms := deadlines_ms[one]) <= due_ms or (own_ms != NEVER and SIGNALS[one].looks_often)
+            ]
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
     def _judge_due(
@@ -599,11 +615,14 @@ class RiskEngine:
     ) -> None:
         """Judge signals of a clock as of a deadline."""
         self._changed.add(borrower_id)
+        occasion: Occasion | None = None
         for signal in signals:
             if signal == LINKED_DISTRESS and borrower.links is not None and due_ms < borrower.links.judged_ms:
                 continue
             feed = SIGNALS[signal].feed
-            occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
+            if occasion is None or occasion.origin.topic != TOPICS[feed]:
+                origin = self._origin(feed, self._offsets[feed], None)
+                occasion = Occasion(due_ms, due_ms, origin, deadline=True)
             for subject in SIGNALS[signal].subjects(borrower):
                 self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
         if borrower.links is not None:

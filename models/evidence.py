@@ -98,6 +98,8 @@ class Noted(Struct, frozen=True, gc=False):
     """With it: alerts opened after this instant are judged once more as of their opening."""
     entered_up_to_ms: int = -1
     """Latest event time of what had waited for this event and was entered with it."""
+    lacks_money: bool = False
+    """There is less than `payment_at_risk` had found enough: it is not to be judged, but when it looks is to be asked again."""
 
 
 VOID_RETRACTS_DAYS: Final = 90
@@ -146,8 +148,14 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
     rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
     if not rewrites_a_look and (MULTI_PLATFORM_BORROWING, None) not in noted.touched:
         return False
-    touched = {signal for signal, _ in noted.touched}
-    if RISK_SCORE in touched or touched.isdisjoint(_FEATURED):
+    judged_ms = borrower.judged_ms[REPAYMENTS]
+    rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
+    matters = False
+    for signal, _ in noted.touched:
+        if signal == RISK_SCORE:
+            return False
+        matters = matters or signal == MULTI_PLATFORM_BORROWING or (rewrites_a_look and signal in _FEATURED)
+    if not matters:
         return False
     since_ms = noted.rewrites_from_ms if noted.rewrites_past else at_ms
     if rewrites_a_look and any(
@@ -195,6 +203,9 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _touched_by_use(borrower)
     if _record_outflow(borrower, event, day, rules, is_new_day=known.newest_day > newest_day):
         touched += _ASSET_FLIGHT
+    balance_minor = event.balance_after_minor
+    if is_told and balance_minor is not None and balance_minor < known.enough_minor:
+        return Noted(touched=touched, lacks_money=True)
     return noted if touched is noted.touched else Noted(touched=touched)
 
 
@@ -230,16 +241,14 @@ def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_i
 
 def _record_outflow(borrower: Borrower, event: FundFlow, day: int, rules: Rules, *, is_new_day: bool) -> bool:
     """Remember a large transfer; return whether `asset_flight` is to be judged: while past due, or for the past."""
-    at_ms, judged_ms, is_out = event.event_time_ms, borrower.judged_ms[REPAYMENTS], event.direction == "out"
-    was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
+    at_ms, judged_ms = event.event_time_ms, borrower.judged_ms[REPAYMENTS]
+    was_transfer = event.direction == "out" and outflows.record_flow(borrower.outflows, event, rules)
     is_late = at_ms < judged_ms
     if is_late and borrower.episodes and _watches(borrower):
         return True
     if not (was_transfer or is_new_day or is_late):
-        return (
-            False  # balances count from the next midnight on, which is looked at since the day's first flow
-        )
-    if not is_out or not borrower.balances.accounts:
+        return False  # the day's first flow, in or out, has the midnight looked at from which on its balances count
+    if not borrower.balances.accounts:
         return False
     if is_late:
         return asset_flight.is_watched(borrower.loans, judged_ms, rules)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from models.alerts import Finding, Resolution, Severity, alert_id, case_id
+from models.alerts import Finding, Reason, Resolution, Severity, Text, alert_id, case_id
 from models.borrower import Borrower
 from models.calendars import DAY_MS
-from models.combinations import confirmed, is_raised, next_confirmation_ms
+from models.combinations import confirmed, is_alone, is_raised, next_confirmation_ms
 from models.deadlines import NEVER
 from models.episodes import (
     Episode,
@@ -27,11 +27,20 @@ from models.limits import CLOSED_EPISODES_MAX, CLOSED_REMEMBERED_DAYS
 from models.presentation import next_change_ms, present
 from models.publication import Publisher, Revision
 from models.rulebook import Rulebook
-from models.signal_table import LINKED_DISTRESS, MISSED_PAYMENT, SIGNALS
+from models.rules import Rules
+from models.signal_table import LINKED_DISTRESS, MISSED_PAYMENT, RISK_SCORE, SIGNALS
+from models.signals import risk_score
 from models.signals.binding import known_of
 
 _CLOSED_BY_OTHERS_MAX: Final = 4
 """Closed alerts of `linked_distress` kept: they come as others tell, and must not push the borrower's own out."""
+
+
+_STANDS: Final[dict[int, Callable[[Borrower, int, Severity, Rules], bool]]] = {RISK_SCORE: risk_score.stands}
+"""By signal, where it can be told for less than a whole finding: whether it finds an open alert's severity again, actionable,
+and with nothing in its reasons that decides what the alert shows."""
+_UNTOLD: Final = (Reason("", Text("", ""), {}),)
+"""Stands for reasons that nobody will read."""
 
 
 class Occasion:
@@ -73,6 +82,8 @@ class Lifecycle:
         kind = SIGNALS[signal]
         rules = self._book.of(borrower, subject, occasion.at_ms)
         episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
+        if episode is not None and self._stays(borrower, episode, occasion, rules):
+            return
         at_ms, deadline = occasion.at_ms, occasion.deadline
         finding = kind.judge(borrower, subject, at_ms, episode, rules, deadline=deadline)
         if finding is None:
@@ -94,6 +105,21 @@ class Lifecycle:
                 episode.presentation = presentation
                 episode.is_raised = is_raised(finding)
                 self._report(borrower_id, borrower, episode, step, finding, occasion)
+
+    def _stays(self, borrower: Borrower, episode: Episode, occasion: Occasion, rules: Rules) -> bool:
+        """Whether it is plain that an open alert shows what it showed before, so that nobody asks for its reasons."""
+        stands = _STANDS.get(episode.signal)
+        severity = Severity(episode.severity)
+        if (
+            stands is None
+            or not is_alone(episode.signal, rules)
+            or not stands(borrower, occasion.at_ms, severity, rules)
+        ):
+            return False
+        finding = Finding(severity, _UNTOLD)
+        attend(borrower, episode, episode.severity, occasion.known_ms)
+        presentation = self._presentation(borrower, episode.signal, finding, episode, occasion)
+        return next_step(episode, finding, presentation) is None
 
     def retract_disproved(
         self,

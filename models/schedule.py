@@ -16,7 +16,8 @@ from models.episodes import open_episode
 from models.lifecycle import Lifecycle
 from models.reviews import Reviews
 from models.rulebook import Rulebook
-from models.signal_table import MOVED_WITH, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import MOVED_WITH, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
+from models.signals.payment_at_risk import next_look_of
 
 REVIEW: Final = ""
 """Stands in the queue for the borrowers whose minute of a review it is: no borrower's id is empty."""
@@ -109,7 +110,10 @@ class Schedule:
         for subject in kind.subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
             rules = self._book.of(borrower, subject, after_ms)
-            subject_due_ms = kind.next_deadline_ms(borrower, subject, after_ms, episode, rules)
+            if signal == PAYMENT_AT_RISK:
+                subject_due_ms = next_look_of(borrower, after_ms, episode, rules)
+            else:
+                subject_due_ms = kind.next_deadline_ms(borrower, subject, after_ms, episode, rules)
             if own:
                 if episode is not None:
                     change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)

@@ -14,12 +14,6 @@ from models.signals.binding import known_of
 
 def observe(borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = False) -> Features:
     """The features of `borrower` on evidence up to `at_ms` (before it, where it is the midnight of a deadline)."""
-    features = observe_but_income(borrower, at_ms, rules, deadline=deadline)
-    return with_income(features, borrower, at_ms, rules)
-
-
-def observe_but_income(borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = False) -> Features:
-    """The same without what takes longest to tell, as if no income could be seen: the rest often decides."""
     known_ms = known_of(at_ms, deadline=deadline)
     day = rules.calendar.day_of(at_ms)
     days_past_due = worst_days = overdue_minor = outstanding_minor = instalments = open_loans = 0
@@ -42,27 +36,22 @@ def observe_but_income(borrower: Borrower, at_ms: int, rules: Rules, *, deadline
         if limit_minor:
             used_minor += now.outstanding_minor
             limits_minor += limit_minor
+    lost_fraction = income_drop.lost_fraction(borrower.income, at_ms, rules)
     return Features(
-        days_past_due=days_past_due,
-        worst_days_past_due=worst_days,
-        overdue_share=min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
-        missed_instalments=instalments,
-        new_institutions=count_new_institutions(borrower, known_ms, rules),
-        utilisation=used_minor / limits_minor if limits_minor else UNKNOWN,
-        relation_days=max(0, (at_ms - first_opened_ms) // DAY_MS),
-        open_loans=open_loans,
+        days_past_due,
+        worst_days,
+        min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
+        instalments,
+        lost_fraction or 0.0,
+        0.0 if lost_fraction is None else 1.0,
+        _new_institutions(borrower, known_ms, rules),
+        used_minor / limits_minor if limits_minor else UNKNOWN,
+        max(0, (at_ms - first_opened_ms) // DAY_MS),
+        open_loans,
     )
 
 
-def with_income(features: Features, borrower: Borrower, at_ms: int, rules: Rules) -> Features:
-    """The features with what income as of `at_ms` tells."""
-    lost_fraction = income_drop.lost_fraction(borrower.income, at_ms, rules)
-    if lost_fraction is None:
-        return features
-    return features._replace(income_lost_fraction=lost_fraction, income_visible=1.0)
-
-
-def count_new_institutions(borrower: Borrower, known_ms: int, rules: Rules) -> int:
+def _new_institutions(borrower: Borrower, known_ms: int, rules: Rules) -> int:
     """Institutions that are new within the window; where none was turned to in it, that is all there is to ask."""
     window_days = rules.policy.signals.multi_platform_borrowing.window_days
     since_ms = known_ms - window_days * DAY_MS

@@ -262,14 +262,6 @@ def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float 
     return min(1.0, max(0.0, picture.lost_in_sight))
 
 
-def lost_fraction_at_most(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float:
-    """No less than `lost_fraction`, and much faster: measured against the best levels ever, which are no less than usual."""
-    standings = _scene(evidence, at_ms, None, rules).standings
-    best = sum([max(standing.stream.levels) for standing in standings])
-    income = sum([standing.level for standing in standings])
-    return (best - income) / best if income < best else 0.0
-
-
 # ---- the outlook -----------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ over to `missed_payment`. A fund-flow feed that stands still cannot raise an ala
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Final, NamedTuple
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
@@ -145,6 +146,53 @@ def _next_look_day(due_day: int, day: int, policy: PaymentAtRiskPolicy) -> int:
         if day < due_day - days < look_day:
             look_day = due_day - days
     return look_day
+
+
+def next_look_ms(
+    loans: dict[str, Loan],
+    balances: BalanceEvidence,
+    after_ms: int,
+    open_severity: Severity | None,
+    rules: Rules,
+) -> int | None:
+    """`next_deadline_ms`, or None where what is known by now is plainly enough for all that is looked at.
+
+    How much that takes is left in `balances`: whoever records a balance below it asks once more, and whatever changes the
+    dues is judged. So nobody is looked at who has enough all the time.
+    """
+    balances.enough_minor = 0
+    due_ms = next_deadline_ms(loans, balances, after_ms, open_severity, rules)
+    if due_ms is not None and open_severity is None:
+        balances.enough_minor = _enough_minor(loans, balances, after_ms, rules)
+        if balances.enough_minor:
+            return None
+    return due_ms
+
+
+def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: int, rules: Rules) -> int:
+    """What a balance has to hold that all dues up to the last look are covered whenever they are looked at; 0 where less is seen.
+
+    All that falls due is asked for at once, and what is seen is taken as old as it will be at the last look. It cannot be
+    told where something is known already that counts from later on.
+    """
+    policy, day = rules.policy.signals.payment_at_risk, rules.calendar.day_of(after_ms)
+    if balances.newest_day > day:
+        return 0
+    last_day = day
+    for loan in loans.values():
+        if loan.now.upto_ms > after_ms:
+            return 0
+        due_day = next_unpaid_day(loan, after_ms, rules)
+        if due_day is not None and due_day >= last_day:
+            last_day = due_day + 1
+    enough_minor = 0
+    dues = _dues(loans, after_ms, day, last_day - day + policy.ahead_days, rules)
+    for currency, own in dues.items():
+        asked_minor = ceil(policy.severity.watch * sum(short_minor for _, short_minor in own))
+        if most_minor(balances, currency, last_day) < asked_minor:
+            return 0
+        enough_minor = max(enough_minor, asked_minor)
+    return min(enough_minor, INT64_MAX)
 
 
 def is_near(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
@@ -325,3 +373,10 @@ class PaymentAtRisk:
     ) -> Resolution | None:
         """Paid, passed on to `missed_payment`, or money has come."""
         return resolution(borrower.loans, borrower.balances, episode.opened_ms, at_ms, rules)
+
+
+def next_look_of(borrower: Borrower, after_ms: int, episode: Episode | None, rules: Rules) -> int:
+    """`next_look_ms` of a borrower, for who sees to it that what it leaves out is asked for again."""
+    severity, _ = open_state(episode)
+    due_ms = next_look_ms(borrower.loans, borrower.balances, after_ms, severity, rules)
+    return NEVER if due_ms is None else due_ms

@@ -44,7 +44,7 @@ from models.ledger import (
 )
 from models.policy import Policy
 from models.risk.features import UNKNOWN, Features
-from models.risk.observation import observe, observe_but_income, with_income
+from models.risk.observation import observe
 from models.risk.scorecard import Contribution, tier_of
 from models.rules import Rules
 from models.signals import income_drop
@@ -86,25 +86,9 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         rules: the policy, and the card.
     """
     policy = rules.policy.signals.risk_score
-    calendar = rules.calendar
-    day = calendar.day_of(at_ms)
-    if open_severity is None:
-        day -= day % LOOK_DAYS
-    look_ms = calendar.midnight_ms(day)
-    if open_severity is None:
-        ahead = _look_ahead(borrower, look_ms - 1, calendar.day_of(look_ms - 1), rules)
-        if not _reaches(ahead, borrower, look_ms - 1, rules):
-            return None
-        if not ahead.is_alive and is_forgotten(borrower, look_ms - 1, rules):
-            return None
-    elif is_forgotten(borrower, look_ms - 1, rules):
-        return None
     ease = 1.0 if open_severity is None else policy.ease_ratio
-    features = _promising(borrower, look_ms, ease, rules)
-    if features is None:
-        return None
-    look = _weighed(with_income(features, borrower, look_ms, rules), look_ms, rules)
-    if look.background < policy.background_min * ease:
+    look = _seen(borrower, at_ms, open_severity, rules)
+    if look is None:
         return None
     crossed = _crossed(look.probability, open_severity, rules)
     jump = _jump(borrower, look, policy.rise * ease, rules)
@@ -116,30 +100,14 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
     return Finding(severity, (*reasons, *_factor_reasons(look.features, rules)))
 
 
-def _promising(borrower: Borrower, look_ms: int, ease: float, rules: Rules) -> Features | None:
-    """The features without income, where with the worst of incomes something may be found; None where nothing can.
+def stands(borrower: Borrower, at_ms: int, open_severity: Severity, rules: Rules) -> bool:
+    """Whether it is plain that `judge` finds the severity of the open alert again: most daily looks do.
 
-    How bad income may be at worst is told first by nothing at all, then by what of it stands (`lost_fraction_at_most`): the
-    whole answer takes long, and few looks need it.
+    Told by the tier alone, without the reasons and the look further back that a revision would tell of.
     """
-    features = observe_but_income(borrower, look_ms, rules, deadline=True)
-    if not _can_be_late(features, rules):
-        return None
-    policy = rules.policy.signals.risk_score
-    background_min = policy.background_min * ease
-    least = min(policy.rise, _begins_at("watch", rules.policy)) * ease
-    lost_at_most = 1.0
-    for is_asked in (False, True):
-        if is_asked:
-            lost_at_most = income_drop.lost_fraction_at_most(borrower.income, look_ms, rules)
-        worst = features._replace(income_lost_fraction=lost_at_most, income_visible=1.0)
-        if rules.card.ceiling(features, worst) < least:
-            return None
-        if features.worst_days_past_due:
-            lows, highs = features._replace(**_NEVER_LATE), worst._replace(**_NEVER_LATE)
-            if rules.card.ceiling(lows, highs) < background_min:
-                return None
-    return features
+    look = _seen(borrower, at_ms, open_severity, rules)
+    crossed = None if look is None else _crossed(look.probability, open_severity, rules)
+    return crossed is not None and crossed[0] == open_severity
 
 
 def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity | None, rules: Rules) -> int:
@@ -200,12 +168,14 @@ def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
 class _Ahead(NamedTuple):
     """What the own loans let expect of the next look."""
 
+    first_opened_ms: int
     open_loans: int
     days_past_due: int
     """At the next look; 0 or less where nothing will be past due."""
     worst_days: int
     """Without what is past due now."""
     utilisation: float
+    """As known now: what falls due until then may change it."""
     due_day: int | None
     """The first day, not before that of the next look, on which the oldest of what a loan asks for falls due."""
     is_alive: bool
@@ -217,20 +187,23 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
     look_day = _next_look_day(day)
     tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
     open_loans = days_past_due = worst_days = used_minor = limits_minor = 0
+    first_opened_ms = known_ms
     next_due_day: int | None = None
     is_alive = False
     for loan in borrower.loans.values():
-        is_begun = loan.opened_ms <= known_ms
-        if loan.closed_ms is not None and loan.closed_ms <= known_ms:
-            if is_begun:
-                worst_days = max(
-                    worst_days, position(loan, known_ms, known_ms, day, rules).worst_days_past_due
-                )
-            continue
+        closed_ms = loan.closed_ms
+        is_begun, is_closed = loan.opened_ms <= known_ms, closed_ms is not None and closed_ms <= known_ms
         balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
         oldest = oldest_unpaid(balances, tolerance_minor)
-        if oldest is not None:
-            due_day = rules.last_day_to_pay(loan.lines[oldest].due_day)
+        due_day = None if oldest is None else rules.last_day_to_pay(loan.lines[oldest].due_day)
+        if is_begun:
+            first_opened_ms = min(first_opened_ms, loan.opened_ms)
+            worst_days = max(worst_days, balances.worst_days_past_due)
+        if closed_ms is not None and is_closed:
+            if is_begun and due_day is not None:
+                worst_days = max(worst_days, rules.calendar.day_of(closed_ms) - due_day)
+            continue
+        if due_day is not None:
             is_alive = is_alive or -QUIET_DAYS <= due_day - day <= QUIET_DAYS
             if due_day >= look_day:
                 next_due_day = due_day if next_due_day is None else min(due_day, next_due_day)
@@ -238,12 +211,11 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
                 days_past_due = max(days_past_due, look_day - due_day)
         if is_begun:
             open_loans += 1
-            worst_days = max(worst_days, balances.worst_days_past_due)
             if loan.limits_minor and (limit_minor := credit_limit_minor(loan, known_ms)):
                 used_minor += position(loan, known_ms, known_ms, day, rules).outstanding_minor
                 limits_minor += limit_minor
     utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
-    return _Ahead(open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
+    return _Ahead(first_opened_ms, open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
 
 
 def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rules: Rules) -> bool:
@@ -251,13 +223,10 @@ def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rules: Rules) -> 
     if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
         return False
     sightings = _sightings_in_window(borrower, known_ms, rules)
-    background, probability = _ceilings(
+    if_late, at_once = _thresholds_reached(
         ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, rules
     )
-    policy = rules.policy.signals.risk_score
-    if background < policy.background_min:
-        return False
-    return ahead.days_past_due > 0 or probability >= min(policy.rise, _begins_at("watch", rules.policy))
+    return if_late if ahead.days_past_due > 0 else at_once
 
 
 def resolution(borrower: Borrower, at_ms: int, rules: Rules) -> Resolution | None:
@@ -274,11 +243,51 @@ def _next_look_day(day: int) -> int:
     return (day // LOOK_DAYS + 1) * LOOK_DAYS
 
 
+def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules: Rules) -> Look | None:
+    """The last look up to an instant, if it shows enough of a background that anything may be found; None if it does not."""
+    calendar, policy = rules.calendar, rules.policy.signals.risk_score
+    day = calendar.day_of(at_ms)
+    if open_severity is not None:
+        background_min = policy.background_min * policy.ease_ratio
+        look_ms = calendar.midnight_ms(day)
+        if is_forgotten(borrower, look_ms - 1, rules):
+            return None
+    else:
+        background_min = policy.background_min
+        look_ms = calendar.midnight_ms(day - day % LOOK_DAYS)
+        known_ms = look_ms - 1
+        ahead = _look_ahead(borrower, known_ms, calendar.day_of(known_ms), rules)
+        if not (
+            _reaches(ahead, borrower, known_ms, rules)
+            and (ahead.is_alive or not is_forgotten(borrower, known_ms, rules))
+            and _may_have_background(ahead, borrower, look_ms, rules)
+        ):
+            return None
+    look = _look(borrower, look_ms, rules)
+    return look if _can_be_late(look.features, rules) and look.background >= background_min else None
+
+
+def _may_have_background(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
+    """Whether the background at a look may be enough, with as many new institutions as there may be.
+
+    At most looks, which are taken because something is past due, that is all there is to ask: the rest takes longer.
+    """
+    lost_fraction = income_drop.lost_fraction(borrower.income, look_ms, rules)
+    lows = Features(
+        income_lost_fraction=lost_fraction or 0.0,
+        income_visible=0.0 if lost_fraction is None else 1.0,
+        relation_days=(look_ms - ahead.first_opened_ms) // DAY_MS,
+        open_loans=ahead.open_loans,
+    )
+    highs = lows._replace(
+        new_institutions=_sightings_in_window(borrower, look_ms - 1, rules),
+        utilisation=UNKNOWN if ahead.utilisation == UNKNOWN else inf,
+    )
+    return rules.card.ceiling(lows, highs) >= rules.policy.signals.risk_score.background_min
+
+
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
-    return _weighed(observe(borrower, look_ms, rules, deadline=True), look_ms, rules)
-
-
-def _weighed(features: Features, look_ms: int, rules: Rules) -> Look:
+    features = observe(borrower, look_ms, rules, deadline=True)
     probability = background = rules.card.score(features)
     if features.worst_days_past_due:
         background = rules.card.score(features._replace(**_NEVER_LATE))
@@ -291,10 +300,23 @@ def _can_be_late(features: Features, rules: Rules) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def _thresholds_reached(
+    open_loans: int, worst_days: int, sightings: int, utilisation: float, rules: Rules
+) -> tuple[bool, bool]:
+    """Whether the worst there may be is enough: once something is past due, and as long as nothing is.
+
+    Most borrowers ask for the same few.
+    """
+    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
+    policy = rules.policy.signals.risk_score
+    is_enough = background >= policy.background_min
+    return is_enough, is_enough and probability >= min(policy.rise, _begins_at("watch", rules.policy))
+
+
 def _ceilings(
     open_loans: int, worst_days: int, sightings: int, utilisation: float, rules: Rules
 ) -> tuple[float, float]:
-    """The highest background and, with nothing past due, the highest probability. Most borrowers ask for the same few."""
+    """The highest background and, with nothing past due, the highest probability."""
     lows = Features(open_loans=open_loans, utilisation=utilisation)
     highs = lows._replace(
         income_lost_fraction=1.0,
@@ -311,6 +333,8 @@ def _ceilings(
 
 def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int:
     """At least as many as there are new institutions, now or later; never those of the lender and of the own loans."""
+    if not borrower.institutions.tracks:
+        return 0
     since_ms = known_ms - rules.policy.signals.multi_platform_borrowing.window_days * DAY_MS
     fresh = {
         track.institution_id

@@ -31,6 +31,7 @@ from models.signals.risk_score import (
     judge,
     next_deadline_ms,
     resolution,
+    stands,
 )
 from tests.support.events import (
     at,
@@ -448,6 +449,21 @@ def test_the_bounds_spare_no_finding(events: list[BorrowerEvent], open_severity:
         at_ms = at(later("2025-01-03", days), "00:00")
         finding = judge(known, at_ms, open_severity, by)
         assert (finding and finding.severity) == _whole_judgement(known, at_ms, open_severity, by)
+        if open_severity is not None and stands(known, at_ms, open_severity, by):
+            assert finding is not None
+            assert finding.severity == open_severity
+            assert finding.actionable
+
+
+def test_an_open_alert_stands_by_its_tier_alone() -> None:
+    """Neither a tier that was left nor a jump is plain enough."""
+    at_ms = at(LOOK, "00:00")
+
+    assert stands(CROWDED, at_ms, Severity.WATCH, rules(tiers(0.01, P, 0.9)))
+    assert not stands(CROWDED, at_ms, Severity.WATCH, rules(tiers(0.01, 0.1, P)))
+    assert not stands(CROWDED, at_ms, Severity.WARNING, rules(tiers(0.01, P, 0.9)))
+    assert not stands(CROWDED, at_ms, Severity.WATCH, rules(jumping(0.1)))
+    assert not stands(borrower_of(), at_ms, Severity.WATCH, rules())
 
 
 # ---- in the engine -----------------------------------------------------------------------------------------------
