@@ -188,14 +188,23 @@ def level_now(stream: Stream, today: int) -> tuple[int, int]:
     from_day, before_day, level, until_day = stream.now
     if from_day <= today < before_day:
         return level, until_day
-    level, index = _best(stream, len(stream.levels) - 1, today)
-    if not level:
-        stream.now = today, INT64_MAX, 0, 0
-        return 0, 0
-    until_day = end_of_standing(stream, index)
-    before_day = min(until_day, stream.days[index] + stream.stands_at_most_days + 1)
+    level, until_day, before_day = _level_on(stream, today)
     stream.now = today, before_day, level, until_day
     return level, until_day
+
+
+def level_then(stream: Stream, day: int) -> tuple[int, int]:
+    """The same on a day to come, if no pay comes: nothing is remembered."""
+    return _level_on(stream, day)[:2]
+
+
+def _level_on(stream: Stream, day: int) -> tuple[int, int, int]:
+    """The level on a day, when it may fall, and until when all of that holds."""
+    level, index = _best(stream, len(stream.levels) - 1, day)
+    if not level:
+        return 0, 0, INT64_MAX
+    until_day = end_of_standing(stream, index)
+    return level, until_day, min(until_day, stream.days[index] + stream.stands_at_most_days + 1)
 
 
 def end_of_standing(stream: Stream, index: int) -> int:

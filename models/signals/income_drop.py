@@ -57,6 +57,7 @@ from models.rhythm import (
     Stream,
     end_of_standing,
     level_now,
+    level_then,
     levels_before,
     middle_and_variation,
     stream_of,
@@ -83,6 +84,8 @@ _SILENT_MEMORY_WEEKS: Final = 12
 """Weeks before a silence that tell an account's own frequency of flows: enough for three of a flow a month."""
 _SILENT_ACTIVE_WEEKS_MIN: Final = 3
 """Fewer active weeks among them, and silence is nothing new: then a missing pay is a missing pay."""
+
+_NO_DAY: Final = INT64_MAX
 
 _Blindness = Literal["silent", "unlinked", ""]
 
@@ -196,29 +199,27 @@ def next_deadline_ms(
     rules: Rules,
 ) -> int | None:
     """The first local midnight after `after_ms` at which time alone may change the judgement, or None."""
-    calendar = rules.calendar
-    policy = rules.policy.signals.income_drop
-    opened_at_ms = opened_at_ms if open_severity is not None else None
-    if opened_at_ms is None and (outlook := _outlook(evidence, after_ms, rules)) is not None:
-        return outlook.until_ms if outlook.until_ms < NEVER else None
+    if open_severity is None or opened_at_ms is None:
+        due_ms = _outlook(evidence, after_ms, rules).deadline_ms
+        return None if due_ms == NEVER else due_ms
+    policy, calendar = rules.policy.signals.income_drop, rules.calendar
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
-    today, standings = scene.today, scene.standings
-    days = [next_counting_day(evidence, today) or 0]
-    if opened_at_ms is not None:
-        days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
-    if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
-        for standing in standings:
-            if standing.level:
-                days.append(standing.until_day)
-            if standing.blind:
-                days.append(_sign_of_life_day(evidence, standing, today))
-        if standings and not any(standing.level for standing in standings):
-            days.append(_forgotten_day(standings, policy))
-    later = [day for day in days if day > today]
-    due_ms = calendar.midnight_ms(min(later)) if later else None
-    if opened_at_ms is None:
-        _remember_outlook(evidence, scene, after_ms, NEVER if due_ms is None else due_ms, rules)
-    return due_ms
+    check_day = _next_settled_check(scene.today, calendar.day_of(opened_at_ms), policy)
+    day = min(
+        _later(scene.today, next_counting_day(evidence, scene.today)),
+        _later(scene.today, check_day),
+        _next_fall_day(evidence, scene, policy),
+    )
+    return None if day == _NO_DAY else calendar.midnight_ms(day)
+
+
+def next_change_ms(evidence: IncomeEvidence, after_ms: int, rules: Rules) -> int | None:
+    """The first local midnight after `after_ms` at which time alone may change what is known of income, or None.
+
+    Never later than the next deadline where no alert is open: what stands may fall, and still be plainly enough.
+    """
+    change_ms = _outlook(evidence, after_ms, rules).until_ms
+    return None if change_ms == NEVER else change_ms
 
 
 def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: Rules) -> Resolution | None:
@@ -246,7 +247,7 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
-    outlook = _outlook(evidence, at_ms, rules)
+    outlook = _known_outlook(evidence, at_ms, rules)
     if outlook is None:
         return _lost_fraction(evidence, at_ms, rules)
     if not outlook.is_lost_told:
@@ -266,22 +267,22 @@ def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float 
 
 
 class _Outlook:
-    """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about to a deadline.
+    """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about on.
 
-    It is had while all pay stands, on accounts that were never unlinked: then nothing but pay and links change it, which
-    `models.income` drops it for. It is kept beside the first source, and never in the state.
+    It is kept beside the first source, and never in the state, while all pay stands, on accounts that were never unlinked:
+    then nothing but time, pay and links changes it, and `models.income` drops it for the last two.
     """
 
-    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "until_ms")
+    __slots__ = ("deadline_ms", "from_ms", "is_lost_told", "lost", "rules", "until_ms")
 
-    def __init__(self, from_ms: int, until_ms: int, rules: Rules) -> None:
-        self.from_ms, self.until_ms, self.rules = from_ms, until_ms, rules
+    def __init__(self, from_ms: int, until_ms: int, deadline_ms: int, rules: Rules) -> None:
+        """`until_ms`: when what stands may change; `deadline_ms`: when that may be a loss."""
+        self.from_ms, self.until_ms, self.deadline_ms, self.rules = from_ms, until_ms, deadline_ms, rules
         self.lost: float | None = None
         self.is_lost_told = False
 
 
-def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | None:
-    """What is known already, as of an instant; None where it is to be told anew."""
+def _known_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | None:
     if not evidence.sources:
         return None
     known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
@@ -290,23 +291,82 @@ def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | N
     return known
 
 
-def _remember_outlook(
-    evidence: IncomeEvidence, scene: _Scene, from_ms: int, until_ms: int, rules: Rules
-) -> None:
-    """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
+def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook:
+    """What is known already as of an instant, or told now."""
+    known = _known_outlook(evidence, at_ms, rules)
+    if known is not None:
+        return known
+    policy = rules.policy.signals.income_drop
+    scene = _scene(evidence, at_ms, None, rules)
+    is_clear = _is_clear(evidence, scene)
+    counting_day = _later(scene.today, next_counting_day(evidence, scene.today))
+    fall_day = loss_day = _NO_DAY
+    if _pay_days_apart(scene.standings) >= policy.history_days_min:
+        fall_day = _next_fall_day(evidence, scene, policy)
+        loss_day = _next_loss_day(scene, fall_day, policy) if is_clear else fall_day
+    midnight_ms = rules.calendar.midnight_ms
+    change_day, due_day = min(counting_day, fall_day), min(counting_day, loss_day)
+    until_ms = NEVER if change_day == _NO_DAY else midnight_ms(change_day)
+    due_ms = NEVER if due_day == _NO_DAY else midnight_ms(due_day)
+    outlook = _Outlook(at_ms, until_ms, due_ms, rules)
+    if is_clear and _has_all_come(evidence, at_ms, scene.today):
+        vars(evidence.sources[0])[OUTLOOK] = outlook
+    return outlook
+
+
+def _is_clear(evidence: IncomeEvidence, scene: _Scene) -> bool:
+    """Whether all pay stands, on accounts that were never unlinked: neither life on them nor a link to come matters then."""
+    return all(standing.level for standing in scene.standings) and all(
+        _was_always_seen(account) for account in evidence.accounts
+    )
+
+
+def _has_all_come(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
+    """Whether all pay that is known, of some source, had come by then."""
     recent = evidence.recent
-    if not recent or recent[-1].time_ms > from_ms:
-        return
-    for source in evidence.sources:
-        if source.days[-1] > scene.today:
-            return
-    for standing in scene.standings:
-        if not standing.level:
-            return
-    for account in evidence.accounts:
-        if not _was_always_seen(account):
-            return
-    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules)
+    if not evidence.sources or not recent or recent[-1].time_ms > at_ms:
+        return False
+    return max([source.days[-1] for source in evidence.sources]) <= today
+
+
+def _later(today: int, day: int | None) -> int:
+    """A day that is yet to come, or none."""
+    return day if day is not None and day > today else _NO_DAY
+
+
+def _next_fall_day(evidence: IncomeEvidence, scene: _Scene, policy: IncomeDropPolicy) -> int:
+    """The next day at whose beginning what stands may fall, or be seen, or be forgotten."""
+    today, standings = scene.today, scene.standings
+    next_day = _NO_DAY
+    for standing in standings:
+        if standing.level:
+            next_day = min(next_day, _later(today, standing.until_day))
+        if standing.blind:
+            next_day = min(next_day, _later(today, _sign_of_life_day(evidence, standing, today)))
+    if standings and not any(standing.level for standing in standings):
+        next_day = min(next_day, _later(today, _forgotten_day(standings, policy)))
+    return next_day
+
+
+def _next_loss_day(scene: _Scene, fall_day: int, policy: IncomeDropPolicy) -> int:
+    """The first day at whose beginning what stands may fall by too much, while no pay comes.
+
+    What was followed by the next pay of its size falls by little, every month. Told only as far as the next pay is waited
+    for: with it all is told anew, and one look too many does no harm.
+    """
+    standings = scene.standings
+    paces = [one.stream.pace_days for one in standings]
+    last_day = scene.look_day + max(paces, default=0) + policy.late_days
+    while fall_day <= last_day:
+        standings = [
+            one if one.until_day > fall_day else _Standing(one.stream, *level_then(one.stream, fall_day), "")
+            for one in standings
+        ]
+        then = _Scene(fall_day, scene.look_day, standings)
+        if not all(one.level for one in standings) or not _is_plainly_enough(then, policy.severity.watch):
+            return fall_day
+        fall_day = min([one.until_day for one in standings])
+    return fall_day
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------

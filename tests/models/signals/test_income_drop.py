@@ -14,7 +14,14 @@ from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
 from models.limits import INT64_MAX
 from models.rules import Rules
-from models.signals.income_drop import awaits_pay, judge, lost_fraction, next_deadline_ms, resolution
+from models.signals.income_drop import (
+    awaits_pay,
+    judge,
+    lost_fraction,
+    next_change_ms,
+    next_deadline_ms,
+    resolution,
+)
 from tests.support.events import at, local, rules
 from tests.support.incomes import drive, flow
 
@@ -660,6 +667,17 @@ def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
     record_unlink(evidence, "acct-1", at("2025-09-10"))
     assert record_flow(evidence, living("2025-09-16", "2025-09-16")[0], RULES)
     assert severity_of(evidence, ABSENT) == Severity.SERIOUS
+
+
+def test_a_fall_that_is_surely_no_loss_is_not_looked_at() -> None:
+    """A pay a little below the one before it: that one stands no more, but only the last one's end may be a loss."""
+    evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 98 // 100))
+    change_ms = next_change_ms(evidence, at("2025-08-12"), RULES)
+    assert change_ms is not None
+    assert local(change_ms) == "2025-08-18 00:00"
+    assert due(evidence, "2025-08-12") == f"{ABSENT} 00:00"
+    evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 69 // 100))
+    assert due(evidence, "2025-08-12") == "2025-08-18 00:00"
 
 
 def test_life_counts_where_pay_is_awaited_only() -> None:
