@@ -61,6 +61,9 @@ REVISIONS: Final = 128
 OUTLOOK: Final = "outlook"
 """What `income_drop` keeps beside the first source: it holds until pay or links change, and is dropped then."""
 
+LOSS: Final = "loss"
+"""The same, dropped when life changes too."""
+
 _ALL_WEEKS: Final = (1 << ACTIVE_WEEKS_MAX) - 1
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
 _FIRST: Final = 4
@@ -132,8 +135,11 @@ class RecentPay(Struct, array_like=True, frozen=True, order=True, gc=False):
     """`_source_key`: sixteen bits tell a dozen sources apart."""
 
 
-class IncomeEvidence(Struct, array_like=True):
-    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay."""
+class IncomeEvidence(Struct, array_like=True, dict=True):
+    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay.
+
+    `dict`: what it comes to a month is kept beside it until pay changes (`models.income_level`), and never in the state.
+    """
 
     sources: list[Source] = []
     accounts: list[Account] = []
@@ -294,7 +300,8 @@ def _source_key(source: Source) -> int:
 
 def _note_change(evidence: IncomeEvidence) -> None:
     """Pay or links are about to change."""
-    evidence.revision = (evidence.revision + 1) % REVISIONS
+    _note_life(evidence)
+    vars(evidence).clear()
     if evidence.sources:
         vars(evidence.sources[0]).pop(OUTLOOK, None)
 
@@ -302,6 +309,8 @@ def _note_change(evidence: IncomeEvidence) -> None:
 def _note_life(evidence: IncomeEvidence) -> None:
     """Life on an account is about to change."""
     evidence.revision = (evidence.revision + 1) % REVISIONS
+    if evidence.sources:
+        vars(evidence.sources[0]).pop(LOSS, None)
 
 
 def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:

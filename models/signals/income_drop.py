@@ -35,6 +35,7 @@ from models.events import FUND_FLOWS
 from models.income import (
     EMPLOYER,
     LOOKBACK_DAYS,
+    LOSS,
     OUTLOOK,
     SALARY,
     Account,
@@ -50,7 +51,7 @@ from models.income import (
     weeks_up_to,
 )
 from models.limits import INT64_MAX
-from models.money import format_amount
+from models.money import format_amount, within_int64
 from models.policy import IncomeDropPolicy
 from models.rhythm import (
     WEEK_DAYS,
@@ -247,9 +248,11 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
-    outlook = _known_outlook(evidence, at_ms, rules)
+    outlook = _known_outlook(evidence, at_ms, rules) or _known_outlook(evidence, at_ms, rules, LOSS)
     if outlook is None:
-        return _lost_fraction(evidence, at_ms, rules)
+        lost = _lost_fraction(evidence, at_ms, rules)
+        _remember_loss(evidence, lost, at_ms, rules)
+        return lost
     if not outlook.is_lost_told:
         outlook.lost, outlook.is_lost_told = _lost_fraction(evidence, at_ms, rules), True
     return outlook.lost
@@ -266,6 +269,23 @@ def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float 
 # ---- the outlook -----------------------------------------------------------------------------------------------------
 
 
+class SteadyIncome(NamedTuple):
+    """What all pay that has come brings a month while all of it stands, in the main currency."""
+
+    currency: str
+    amount_minor: int
+    after_day: int
+    """From the midnight on that ends this day ..."""
+    until_day: int
+    """... until before this one it is what `models.income_level` tells; then it may be another."""
+
+
+def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None:
+    """What was learnt of income with the outlook; None where there is none. There must be a source."""
+    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    return None if known is None or known.rules is not rules else known.steady
+
+
 class _Outlook:
     """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about on.
 
@@ -273,19 +293,22 @@ class _Outlook:
     then nothing but time, pay and links changes it, and `models.income` drops it for the last two.
     """
 
-    __slots__ = ("deadline_ms", "from_ms", "is_lost_told", "lost", "rules", "until_ms")
+    __slots__ = ("deadline_ms", "from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
 
     def __init__(self, from_ms: int, until_ms: int, deadline_ms: int, rules: Rules) -> None:
         """`until_ms`: when what stands may change; `deadline_ms`: when that may be a loss."""
         self.from_ms, self.until_ms, self.deadline_ms, self.rules = from_ms, until_ms, deadline_ms, rules
+        self.steady: SteadyIncome | None = None
         self.lost: float | None = None
         self.is_lost_told = False
 
 
-def _known_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | None:
+def _known_outlook(
+    evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUTLOOK
+) -> _Outlook | None:
     if not evidence.sources:
         return None
-    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    known: _Outlook | None = vars(evidence.sources[0]).get(name)
     if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
         return None
     return known
@@ -309,7 +332,8 @@ def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook:
     until_ms = NEVER if change_day == _NO_DAY else midnight_ms(change_day)
     due_ms = NEVER if due_day == _NO_DAY else midnight_ms(due_day)
     outlook = _Outlook(at_ms, until_ms, due_ms, rules)
-    if is_clear and _has_all_come(evidence, at_ms, scene.today):
+    if is_clear and not _is_ahead(evidence, at_ms, scene.today):
+        outlook.steady = _steady(scene, counting_day) if scene.standings else None
         vars(evidence.sources[0])[OUTLOOK] = outlook
     return outlook
 
@@ -321,12 +345,47 @@ def _is_clear(evidence: IncomeEvidence, scene: _Scene) -> bool:
     )
 
 
-def _has_all_come(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
-    """Whether all pay that is known, of some source, had come by then."""
+def _steady(scene: _Scene, counting_day: int) -> SteadyIncome:
+    """What stands, until some does no more, or until the midnight after that from which on more pay counts here."""
+    amount_minor, until_day = 0, counting_day + 1
+    for standing in scene.standings:
+        amount_minor += standing.level
+        until_day = min(until_day, standing.until_day)
+    return SteadyIncome(
+        scene.standings[0].stream.currency, within_int64(amount_minor), scene.today, until_day
+    )
+
+
+def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rules: Rules) -> None:
+    """Keep it to the end of the week, or to when a level may fall: where no pay stands, its account is judged by whole weeks.
+
+    Who has lost income and is past due is looked at daily.
+    """
+    scene = _scene(evidence, at_ms, None, rules)
+    if _is_ahead(evidence, at_ms, scene.today):
+        return
+    for account in evidence.accounts:
+        if account.links and account.links[-1] // 2 > at_ms:
+            return
+    until_day = monday_of(week_of(scene.today) + 1)
+    counting_day = next_counting_day(evidence, scene.today)
+    if counting_day is not None:
+        until_day = min(until_day, counting_day)
+    for standing in scene.standings:
+        if standing.level:
+            until_day = min(until_day, standing.until_day)
+    until_ms = rules.calendar.midnight_ms(until_day)
+    loss = _Outlook(at_ms, until_ms, until_ms, rules)
+    loss.lost, loss.is_lost_told = lost, True
+    vars(evidence.sources[0])[LOSS] = loss
+
+
+def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
+    """Whether pay may be known that had not come by an instant."""
     recent = evidence.recent
     if not evidence.sources or not recent or recent[-1].time_ms > at_ms:
-        return False
-    return max([source.days[-1] for source in evidence.sources]) <= today
+        return True
+    return max([source.days[-1] for source in evidence.sources]) > today
 
 
 def _later(today: int, day: int | None) -> int:

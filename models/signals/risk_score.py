@@ -131,11 +131,11 @@ def is_forgotten(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
 
 def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
     """Whether anything was entered in a loan, or falls due, within `QUIET_DAYS`."""
-    due_day = oldest_unpaid_day(loan, known_ms, rules)
-    if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
-        return True
     after_ms = known_ms - QUIET_DAYS * DAY_MS
     if after_ms < loan.opened_ms <= known_ms:
+        return True
+    due_day = oldest_unpaid_day(loan, known_ms, rules)
+    if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
         return True
     entry_ms = next_entry_ms(loan, after_ms)
     return entry_ms is not None and entry_ms <= known_ms
@@ -191,29 +191,33 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
     next_due_day: int | None = None
     is_alive = False
     for loan in borrower.loans.values():
-        closed_ms = loan.closed_ms
-        is_begun, is_closed = loan.opened_ms <= known_ms, closed_ms is not None and closed_ms <= known_ms
         balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+        due_day: int | None = None
         oldest = oldest_unpaid(balances, tolerance_minor)
-        due_day = None if oldest is None else rules.last_day_to_pay(loan.lines[oldest].due_day)
-        if is_begun:
-            first_opened_ms = min(first_opened_ms, loan.opened_ms)
-            worst_days = max(worst_days, balances.worst_days_past_due)
-        if closed_ms is not None and is_closed:
-            if is_begun and due_day is not None:
-                worst_days = max(worst_days, rules.calendar.day_of(closed_ms) - due_day)
-            continue
-        if due_day is not None:
+        if oldest is not None:
+            due_day = loan.lines[oldest].due_day
+            if rules.moves_due_days:
+                due_day = rules.last_day_to_pay(due_day)
+        closed_ms = loan.closed_ms
+        is_open = closed_ms is None or closed_ms > known_ms
+        if due_day is not None and is_open:
             is_alive = is_alive or -QUIET_DAYS <= due_day - day <= QUIET_DAYS
-            if due_day >= look_day:
-                next_due_day = due_day if next_due_day is None else min(due_day, next_due_day)
-            elif is_begun:
-                days_past_due = max(days_past_due, look_day - due_day)
-        if is_begun:
+            if due_day >= look_day and (next_due_day is None or due_day < next_due_day):
+                next_due_day = due_day
+        opened_ms = loan.opened_ms
+        if opened_ms > known_ms:
+            continue
+        first_opened_ms = min(first_opened_ms, opened_ms)
+        worst_days = max(worst_days, balances.worst_days_past_due)
+        if is_open:
             open_loans += 1
+            if due_day is not None and look_day - due_day > days_past_due:
+                days_past_due = look_day - due_day
             if loan.limits_minor and (limit_minor := credit_limit_minor(loan, known_ms)):
                 used_minor += position(loan, known_ms, known_ms, day, rules).outstanding_minor
                 limits_minor += limit_minor
+        elif due_day is not None and closed_ms is not None:
+            worst_days = max(worst_days, rules.calendar.day_of(closed_ms) - due_day)
     utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
     return _Ahead(first_opened_ms, open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
 
@@ -272,17 +276,13 @@ def _may_have_background(ahead: _Ahead, borrower: Borrower, look_ms: int, rules:
 
     At most looks, which are taken because something is past due, that is all there is to ask: the rest takes longer.
     """
-    lost_fraction = income_drop.lost_fraction(borrower.income, look_ms, rules)
-    lows = Features(
-        income_lost_fraction=lost_fraction or 0.0,
-        income_visible=0.0 if lost_fraction is None else 1.0,
-        relation_days=(look_ms - ahead.first_opened_ms) // DAY_MS,
-        open_loans=ahead.open_loans,
-    )
-    highs = lows._replace(
-        new_institutions=_sightings_in_window(borrower, look_ms - 1, rules),
-        utilisation=UNKNOWN if ahead.utilisation == UNKNOWN else inf,
-    )
+    lost = income_drop.lost_fraction(borrower.income, look_ms, rules)
+    lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
+    days = (look_ms - ahead.first_opened_ms) // DAY_MS
+    most = UNKNOWN if ahead.utilisation == UNKNOWN else inf
+    sightings = _sightings_in_window(borrower, look_ms - 1, rules)
+    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, ahead.open_loans)
+    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most, days, ahead.open_loans)
     return rules.card.ceiling(lows, highs) >= rules.policy.signals.risk_score.background_min
 
 

@@ -214,6 +214,8 @@ def test_what_is_remembered_between_judgements_changes_no_answer(log: list[Entry
             continue
         for at_ms in sorted(now_ms + dice.randint(-30, 60) * DAY_MS // 2 for _ in range(6)):
             restored = msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=IncomeEvidence)
+            if dice.random() < 0.5:  # what is lost is kept for a week
+                lost_fraction(evidence, at_ms - dice.randint(0, 8 * 24) * HOUR_MS, RULES)
             kept = lost_fraction(evidence, at_ms, RULES), next_deadline_ms(evidence, at_ms, None, None, RULES)
             told = lost_fraction(restored, at_ms, RULES), next_deadline_ms(restored, at_ms, None, None, RULES)
             assert kept == told
