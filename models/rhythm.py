@@ -82,6 +82,7 @@ class Stream:
         "festival_days",
         "followed_days",
         "kind",
+        "lag_days",
         "learnt_days",
         "levels",
         "looked",
@@ -113,6 +114,8 @@ class Stream:
             self.pays_per_level, self.levels = before.pays_per_level, grown
             self.best_level = max(before.best_level, grown[-1])
         """How many pays make a level, and the levels, minor units a month."""
+        self.lag_days = (self.pays_per_level - 1) * self.pace_days
+        """How far back the pays of one level reach."""
         self.reach_days = max(reach_days, self.learnt_days)
         self.followed_days = max(followed_days, self.learnt_days)
         """A pay stands through so many days after its own, but only so many once the next pay has come: then the payer has
@@ -125,11 +128,6 @@ class Stream:
         """From a day to before another, the level and the day at whose beginning it may fall: as `level_now` said last."""
         self.looked: tuple[tuple[int, int], list[int], int] | None = None
         """What `income_drop` saw in its past last: when, the levels, and which of them is usual."""
-
-    @property
-    def lag_days(self) -> int:
-        """How far back the pays of one level reach."""
-        return (self.pays_per_level - 1) * self.pace_days
 
 
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:

@@ -172,7 +172,7 @@ def judge(
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
     scene = _scene(evidence, at_ms, opened_at_ms, rules)
-    if opened_at_ms is None and _is_plainly_enough(scene, policy.severity.watch):
+    if opened_at_ms is None and _is_plainly_enough(scene.standings, scene.look_day, policy.severity.watch):
         return None
     picture = _look(scene, policy)
     if picture is None or picture.history_days < policy.history_days_min:
@@ -340,9 +340,12 @@ def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook:
 
 def _is_clear(evidence: IncomeEvidence, scene: _Scene) -> bool:
     """Whether all pay stands, on accounts that were never unlinked: neither life on them nor a link to come matters then."""
-    return all(standing.level for standing in scene.standings) and all(
-        _was_always_seen(account) for account in evidence.accounts
-    )
+    is_clear = True
+    for standing in scene.standings:
+        is_clear = is_clear and standing.level > 0
+    for account in evidence.accounts:
+        is_clear = is_clear and _was_always_seen(account)
+    return is_clear
 
 
 def _steady(scene: _Scene, counting_day: int) -> SteadyIncome:
@@ -413,18 +416,21 @@ def _next_loss_day(scene: _Scene, fall_day: int, policy: IncomeDropPolicy) -> in
     What was followed by the next pay of its size falls by little, every month. Told only as far as the next pay is waited
     for: with it all is told anew, and one look too many does no harm.
     """
-    standings = scene.standings
+    standings, watch = scene.standings, policy.severity.watch
     paces = [one.stream.pace_days for one in standings]
     last_day = scene.look_day + max(paces, default=0) + policy.late_days
     while fall_day <= last_day:
-        standings = [
-            one if one.until_day > fall_day else _Standing(one.stream, *level_then(one.stream, fall_day), "")
-            for one in standings
-        ]
-        then = _Scene(fall_day, scene.look_day, standings)
-        if not all(one.level for one in standings) or not _is_plainly_enough(then, policy.severity.watch):
+        fallen: list[_Standing] = []
+        for one in standings:
+            level, until_day = one.level, one.until_day
+            if until_day <= fall_day:
+                level, until_day = level_then(one.stream, fall_day)
+                if not level:
+                    return fall_day
+            fallen.append(_Standing(one.stream, level, until_day, ""))
+        if not _is_plainly_enough(fallen, scene.look_day, watch):
             return fall_day
-        fall_day = min([one.until_day for one in standings])
+        standings, fall_day = fallen, min([one.until_day for one in fallen])
     return fall_day
 
 
@@ -497,26 +503,28 @@ def _of_main_currency(income: list[Pays]) -> list[Pays]:
     return [pays for pays in income if pays.source.currency == currency]
 
 
-def _is_plainly_enough(scene: _Scene, watch: float) -> bool:
+def _is_plainly_enough(standings: list[_Standing], look_day: int, watch: float) -> bool:
     """Whether no loss can be found, whatever is usual: more than the best levels ever it is not, nor more than without bonuses."""
     best = income = 0
-    for standing in scene.standings:
+    for standing in standings:
         best += standing.stream.best_level
         income += standing.level
     if best - income < watch * best:
         return True
-    last_look = _last_look(scene)
+    if not standings:
+        return False
+    last_look = _last_look(standings, look_day)
     most = 0
-    for standing in scene.standings:
+    for standing in standings:
         levels = standing.stream.levels[: bisect_right(standing.stream.days, last_look)]
         most += _without_bonus(sorted(levels)[len(levels) // 2]) if levels else 0
     return most - income < watch * most
 
 
-def _last_look(scene: _Scene) -> int:
+def _last_look(standings: list[_Standing], look_day: int) -> int:
     """The day of the newest look at past income."""
     # A level of many pays is low only once most of them are: what is usual lies before them.
-    return scene.look_day - max([standing.stream.lag_days for standing in scene.standings], default=0)
+    return look_day - max([standing.stream.lag_days for standing in standings])
 
 
 def _without_bonus(middle: int) -> int:
@@ -531,7 +539,7 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
         return None
     watch = policy.severity.watch
     first_day = min([standing.stream.days[0] for standing in standings])
-    last_look = _last_look(scene)
+    last_look = _last_look(standings, scene.look_day)
     looks = range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS)
     if not looks:
         return None
@@ -635,7 +643,10 @@ def _standing(
 
 def _was_always_seen(account: Account) -> bool:
     """Whether the account was never unlinked: then what stands stands for as long as its rhythm says."""
-    return not account.links or all(link % 2 for link in account.links)
+    links = account.links
+    if len(links) <= 1:  # as nearly always: linked once
+        return not links or links[0] % 2 == 1
+    return all(link % 2 for link in links)
 
 
 def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[int, int | None]:
