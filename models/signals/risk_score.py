@@ -264,26 +264,35 @@ def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         if not (
             _reaches(ahead, borrower, known_ms, rules)
             and (ahead.is_alive or not is_forgotten(borrower, known_ms, rules))
-            and _may_have_background(ahead, borrower, look_ms, rules)
+            and _may_be_found(ahead, borrower, look_ms, rules)
         ):
             return None
     look = _look(borrower, look_ms, rules)
     return look if _can_be_late(look.features, rules) and look.background >= background_min else None
 
 
-def _may_have_background(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
-    """Whether the background at a look may be enough, with as many new institutions as there may be.
+def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
+    """Whether a look may find something, with as many new institutions as there may be; never told from late payments.
 
-    At most looks, which are taken because something is past due, that is all there is to ask: the rest takes longer.
+    At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask.
     """
     lost = income_drop.lost_fraction(borrower.income, look_ms, rules)
     lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
     days = (look_ms - ahead.first_opened_ms) // DAY_MS
-    most = UNKNOWN if ahead.utilisation == UNKNOWN else inf
     sightings = _sightings_in_window(borrower, look_ms - 1, rules)
+    most_used = UNKNOWN if ahead.utilisation == UNKNOWN else inf
     lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, ahead.open_loans)
-    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most, days, ahead.open_loans)
-    return rules.card.ceiling(lows, highs) >= rules.policy.signals.risk_score.background_min
+    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, ahead.open_loans)
+    background = rules.card.ceiling(lows, highs)
+    if background < rules.policy.signals.risk_score.background_min:
+        return False
+    if ahead.days_past_due > 0:
+        return True
+    worst_days = ahead.worst_days
+    if not worst_days:
+        return background >= _least(rules.policy)
+    lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
+    return rules.card.ceiling(lows, highs) >= _least(rules.policy)
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
@@ -310,7 +319,7 @@ def _thresholds_reached(
     background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
     policy = rules.policy.signals.risk_score
     is_enough = background >= policy.background_min
-    return is_enough, is_enough and probability >= min(policy.rise, _begins_at("watch", rules.policy))
+    return is_enough, is_enough and probability >= _least(rules.policy)
 
 
 def _ceilings(
@@ -355,6 +364,11 @@ def _begins_at(severity: str, policy: Policy) -> float:
     tier: Tier = getattr(policy.signals.risk_score.severity, severity)
     begins_at: float = getattr(policy.risk.tiers, tier)
     return begins_at
+
+
+def _least(policy: Policy) -> float:
+    """No lower probability is found, be it for its tier or for its rise."""
+    return min(policy.signals.risk_score.rise, _begins_at("watch", policy))
 
 
 def _crossed(
