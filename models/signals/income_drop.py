@@ -240,9 +240,13 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     """
     day = rules.calendar.day_of(at_ms)
     policy = rules.policy.signals.income_drop
-    awaited = pays_into(evidence, account_id, monday_of(week_of(day)))
-    if len(awaited) > 1 or len(evidence.sources) > 1:  # of one payer they may be taken together
-        return any(day - pays.days[-1] > policy.late_days + WEEK_DAYS for pays in awaited)
+    monday = monday_of(week_of(day))
+    fresh_days = policy.late_days + WEEK_DAYS  # no pay stands for less
+    if all(day - fresh_days <= source.days[-1] < monday for source in evidence.sources):
+        return False
+    awaited = pays_into(evidence, account_id, monday)
+    if len(evidence.sources) > 1:  # of one payer they may be taken together
+        return any(day - pays.days[-1] > fresh_days for pays in awaited)
     return any(not surely_stands(pays, day, policy) for pays in awaited)
 
 
