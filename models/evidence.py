@@ -415,10 +415,11 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
     entered_up_to_ms = -1
     if borrower.waiting and isinstance(event, Repayment):
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
+    still_has_enough = entered_up_to_ms < 0 and _still_has_enough(borrower, loan, event)
     return Noted(
         touched=(
             (MISSED_PAYMENT, event.loan_id),
-            *_touched_by_dues(borrower),
+            *(() if still_has_enough else _touched_by_dues(borrower)),
             *(_OVER_INDEBTEDNESS if borrower.income.sources and _changes_dues(loan, event) else ()),
             *_touched_by_borrowing(borrower, event),
             *(_touched_by_use(borrower) if isinstance(event, LoanClosed) else ()),
@@ -478,6 +479,20 @@ def _changes_dues(loan: ledger.Loan, event: RepaymentsEvent) -> bool:
 def _touched_by_dues(borrower: Borrower) -> Touched:
     """Signals that compare what falls due with what else is known of the borrower, where anything is."""
     return _PAYMENT_AT_RISK if borrower.balances.accounts else ()
+
+
+def _still_has_enough(borrower: Borrower, loan: ledger.Loan, event: RepaymentsEvent) -> bool:
+    """Whether a payment, the last of what is known of its loan, is made by one who had enough before: it leaves less to be paid.
+
+    `payment_at_risk` finds nothing then, and is only to be asked when it looks: that goes with `missed_payment`.
+    """
+    return (
+        borrower.balances.enough_minor > 0
+        and isinstance(event, Repayment)
+        and loan.now.upto_ms <= event.event_time_ms
+        and event.event_time_ms >= borrower.judged_ms[REPAYMENTS]
+        and all(episode.signal != PAYMENT_AT_RISK for episode in borrower.episodes)
+    )
 
 
 def _touched_by_payments(borrower: Borrower, rules: Rules) -> Touched:
