@@ -382,7 +382,9 @@ class PaymentAtRisk:
         return resolution(borrower.loans, borrower.balances, episode.opened_ms, at_ms, rules)
 
 
-def next_look_of(borrower: Borrower, after_ms: int, episode: Episode | None, rules: Rules) -> int:
+def next_look_of(
+    borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+) -> int:
     """`next_look_ms` of a borrower, for who sees to it that what it leaves out is asked for again."""
     severity, _ = open_state(episode)
     due_ms = next_look_ms(borrower.loans, borrower.balances, after_ms, severity, rules)
