@@ -156,7 +156,8 @@ class Publisher:
 
     def probability(self, borrower: Borrower, at_ms: int, *, deadline: bool = False) -> float:
         """The card's probability for a borrower as of an instant."""
-        return self._card.score(observe(borrower, at_ms, self._book.at(at_ms), deadline=deadline))
+        card, rules = self._card, self._book.at(at_ms)
+        return card.score(card.pick(observe(borrower, at_ms, rules, deadline=deadline, kinds=card.kinds)))
 
     def take_risks(self) -> dict[str, BorrowerRisk | None]:
         """Hand over the latest view of each borrower whose alerts moved, None of those erased, and forget it."""

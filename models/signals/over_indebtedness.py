@@ -77,17 +77,9 @@ def judge(
         rules: the policy.
         deadline: `at_ms` is a midnight; what happens at that very instant belongs to the day that begins.
     """
-    if not income.sources:
-        return None
     policy = rules.policy.signals.over_indebtedness
     worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
-    for burden in _burdens(loans, debts, at_ms - 1 if deadline else at_ms, at_ms, rules):
-        if not burden.total_minor:
-            continue
-        known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
-        if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
-            continue
-        ratio = burden.total_minor / known.amount_minor
+    for ratio, burden, known in ratios(loans, debts, income, at_ms, rules, deadline=deadline):
         reached = _severity(ratio, open_severity, policy)
         if reached is not None and (worst is None or ratio > worst[2]):
             worst = (*reached, ratio, burden, known)
@@ -135,6 +127,27 @@ def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules
 
 
 # ---- the comparison --------------------------------------------------------------------------------------------------
+
+
+def ratios(
+    loans: dict[str, Loan],
+    debts: DebtEvidence,
+    income: IncomeEvidence,
+    at_ms: int,
+    rules: Rules,
+    *,
+    deadline: bool = False,
+) -> Iterable[tuple[float, Burden, MonthlyIncome]]:
+    """What falls due within a month by the income a month, one a currency in which both are known."""
+    if not income.sources:
+        return
+    days_min = rules.policy.signals.over_indebtedness.history_days_min
+    for burden in _burdens(loans, debts, at_ms - 1 if deadline else at_ms, at_ms, rules):
+        if not burden.total_minor:
+            continue
+        known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
+        if known is not None and known.history_days >= days_min and known.amount_minor:
+            yield burden.total_minor / known.amount_minor, burden, known
 
 
 def _burdens(

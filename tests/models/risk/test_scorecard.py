@@ -51,7 +51,7 @@ def test_a_value_on_an_edge_belongs_to_the_bin_above(values: tuple[float, float]
 def test_the_number_of_features_must_fit() -> None:
     """Too few or too many values are an error, not a score."""
     for values in ((1.0,), (1.0, 2.0, 3.0)):
-        with pytest.raises(ValueError, match="zip"):
+        with pytest.raises(ValueError, match="weighs 2 features, not"):
             SMALL.score(values)
 
 
