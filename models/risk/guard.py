@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -21,7 +22,7 @@ class GuardLimits(Struct, frozen=True):
     log_loss_margin: float = 0.002
     """So much worse may be chance; one per cent of what a card leaves where five per cent go bad (0.2)."""
     auc_margin: float = 0.01
-    """The same; twice what learning on moves it by."""
+    """At least so much; with few bads chance allows for more, see `_auc_by_chance`."""
     calibration_margin: float = 0.01
     """Half of what is asked of a card at all: 0.02."""
 
@@ -43,11 +44,22 @@ def refusal(candidate: Figures, current: Figures, limits: GuardLimits = DEFAULT_
         return "too_few_examples"
     if _excess(candidate.log_loss, current.log_loss) > limits.log_loss_margin:
         return "worse_log_loss"
-    if _excess(current.auc, candidate.auc) > limits.auc_margin:
+    if _excess(current.auc, candidate.auc) > max(limits.auc_margin, _auc_by_chance(candidate)):
         return "worse_auc"
     if _excess(candidate.calibration_error, current.calibration_error) > limits.calibration_margin:
         return "worse_calibration"
     return None
+
+
+def _auc_by_chance(figures: Figures) -> float:
+    """The standard error of an AUC, at most: root of A (1 - A) by the number of the rarer kind (Birnbaum and Klose 1957).
+
+    Measured: of a learnt and an expert card on 37 bads the AUCs were 0.884 and 0.890, the log-losses 0.050 and 0.069.
+    """
+    if figures.auc is None or not figures.bad_rate:
+        return 0.0
+    rarer = figures.examples * min(figures.bad_rate, 1 - figures.bad_rate)
+    return sqrt(figures.auc * (1 - figures.auc) / rarer) if rarer > 0 else 0.0
 
 
 def _excess(one: float | None, other: float | None) -> float:
