@@ -24,6 +24,11 @@ def format_amount(amount_minor: int, currency: str) -> str:
     return f"{sign}{shown} {currency}"
 
 
+def minor_units(amount: int, currency: str) -> int:
+    """A whole amount of major units in minor ones."""
+    return amount * int(10 ** _EXPONENTS.get(currency, 2))
+
+
 def within_int64(amount_minor: int) -> int:
     """Hold a sum of amounts within 64 bits: absurd amounts saturate, for what is kept must always be writable."""
     return max(-INT64_MAX, min(amount_minor, INT64_MAX))

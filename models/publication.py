@@ -156,7 +156,8 @@ class Publisher:
     def probability(self, borrower: Borrower, at_ms: int, *, deadline: bool = False) -> float:
         """The card's probability for a borrower as of an instant."""
         rules = self._book.at(at_ms)
-        return rules.card.score(observe(borrower, at_ms, rules, deadline=deadline))
+        card = rules.card
+        return card.score(card.pick(observe(borrower, at_ms, rules, deadline=deadline, kinds=card.kinds)))
 
     def take_risks(self) -> dict[str, BorrowerRisk | None]:
         """Hand over the latest view of each borrower whose alerts moved, None of those erased, and forget it."""

@@ -1,27 +1,83 @@
-"""A borrower's features as of an instant, read from the evidence."""
+"""A borrower's features as of an instant, read from the evidence.
+
+What happened later than the instant counts for nothing, whenever it arrives: examples must not know the future. Each kind of
+evidence is read only if it is asked for, so that a card pays for what it uses.
+"""
 
 from __future__ import annotations
 
-from models import institutions
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple
+
+from models import balances, institutions, rollovers, servicing
 from models.borrower import Borrower
 from models.calendars import DAY_MS
-from models.ledger import credit_limit_minor, position
-from models.risk.features import UNKNOWN, Features
+from models.income_level import monthly_income
+from models.ledger import Loan, credit_limit_minor, position, standing
+from models.obligations import is_open
+from models.risk.features import (
+    KINDS,
+    LOOKBACK_DAYS,
+    PAID_DAYS,
+    STATEMENT_PAID_DAYS,
+    TREND_MAX,
+    UNKNOWN,
+    UNREACHED_DAYS,
+    Features,
+    Kind,
+)
+from models.risk.scale import months_of
 from models.rules import Rules
-from models.signals import income_drop
+from models.signals import income_drop, over_indebtedness
 from models.signals.binding import known_of
+from models.signals.unreachable import broken_promises
+
+_STATEMENTS_BACK: Final = 3
+"""Over how many statements the longer change of the balance is taken."""
 
 
-def observe(borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = False) -> Features:
-    """The features of `borrower` on evidence up to `at_ms` (before it, where it is the midnight of a deadline)."""
-    known_ms = known_of(at_ms, deadline=deadline)
-    day = rules.calendar.day_of(at_ms)
+class _Moment(NamedTuple):
+    """As of when: the instant, the last one whose events count, the local day."""
+
+    at_ms: int
+    known_ms: int
+    day: int
+
+
+def observe(
+    borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = False, kinds: Collection[Kind] = KINDS
+) -> Features:
+    """The features of `borrower` on evidence up to `at_ms` (before it, where it is the midnight of a deadline).
+
+    Those of kinds that are not asked for have their defaults.
+    """
+    moment = _Moment(at_ms, known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms))
+    loans = [
+        loan for loan in borrower.loans.values() if loan.opened_ms <= moment.known_ms and not loan.is_voided
+    ]
+    features = _of_loans(loans, moment, rules) if "loans" in kinds else Features()
+    found: dict[str, float] = {}
+    for kind, (has_evidence, read) in _READERS.items():
+        if kind in kinds and has_evidence(borrower):
+            found |= read(borrower, loans, moment, rules)
+    return features._replace(**found) if found else features
+
+
+def has_evidence(borrower: Borrower, kind: Kind) -> bool:
+    """Whether there is anything, ever, that features of a kind are read from; without it they have their defaults."""
+    return bool(borrower.loans) if kind == "loans" else bool(_READERS[kind][0](borrower))
+
+
+# ---- own loans -------------------------------------------------------------------------------------------------------
+
+
+def _of_loans(loans: list[Loan], moment: _Moment, rules: Rules) -> Features:
+    """How own loans stand; in one walk, for this is asked most often."""
+    at_ms, known_ms, day = moment
     days_past_due = worst_days = overdue_minor = outstanding_minor = instalments = open_loans = 0
     used_minor = limits_minor = 0
     first_opened_ms = at_ms
-    for loan in borrower.loans.values():
-        if loan.opened_ms > known_ms:
-            continue
+    for loan in loans:
         now = position(loan, at_ms, known_ms, day, rules)
         worst_days = max(worst_days, now.worst_days_past_due)
         first_opened_ms = min(first_opened_ms, loan.opened_ms)
@@ -36,29 +92,211 @@ def observe(borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = Fa
         if limit_minor:
             used_minor += now.outstanding_minor
             limits_minor += limit_minor
-    lost_fraction = income_drop.lost_fraction(borrower.income, at_ms, rules)
     return Features(
-        days_past_due,
-        worst_days,
-        min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
-        instalments,
-        lost_fraction or 0.0,
-        0.0 if lost_fraction is None else 1.0,
-        _new_institutions(borrower, known_ms, rules),
-        used_minor / limits_minor if limits_minor else UNKNOWN,
-        max(0, (at_ms - first_opened_ms) // DAY_MS),
-        open_loans,
+        days_past_due=days_past_due,
+        worst_days_past_due=worst_days,
+        overdue_share=min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
+        missed_instalments=instalments,
+        utilisation=_bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
+        relation_days=max(0, (at_ms - first_opened_ms) // DAY_MS),
+        open_loans=open_loans,
     )
 
 
-def _new_institutions(borrower: Borrower, known_ms: int, rules: Rules) -> int:
+def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    granted_months, is_told = 0.0, False
+    for loan in loans:
+        if not is_open(loan, moment.known_ms):
+            continue
+        granted_minor = credit_limit_minor(loan, moment.known_ms) or loan.principal_minor
+        months = months_of(granted_minor, loan.currency)
+        if months is None:
+            return {}
+        granted_months, is_told = granted_months + months, True
+    return {"granted_months": granted_months} if is_told else {}
+
+
+def _of_payments(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    """What was paid lately, and when last."""
+    months, last_ms, is_told = 0.0, -1, bool(loans)
+    for loan in loans:
+        paid_minor, loan_last_ms = _paid(loan, PAID_DAYS, moment)
+        last_ms = max(last_ms, loan_last_ms)
+        more = months_of(paid_minor, loan.currency)
+        is_told = is_told and more is not None
+        months += more or 0.0
+    return {
+        "paid_months": months if is_told else UNKNOWN,
+        "days_since_payment": UNKNOWN if last_ms < 0 else (moment.at_ms - last_ms) / DAY_MS,
+    }
+
+
+def _paid(loan: Loan, days: int, moment: _Moment) -> tuple[int, int]:
+    """What the borrower paid within so many days, as it counts by now, and the instant of the last payment, or -1."""
+    since_ms = moment.at_ms - days * DAY_MS
+    lookback_ms = moment.at_ms - LOOKBACK_DAYS * DAY_MS
+    paid_minor, last_ms = 0, -1
+    for payment in reversed(loan.payments):
+        time_ms = payment.time_ms
+        if time_ms <= lookback_ms or (time_ms <= since_ms and last_ms >= 0):
+            break
+        if time_ms > moment.known_ms or payment.is_waiver or payment.compensates:
+            continue
+        if counted_minor := payment.counted_minor(moment.known_ms):
+            last_ms = max(last_ms, time_ms)
+            if time_ms > since_ms:
+                paid_minor += counted_minor
+    return paid_minor, last_ms
+
+
+def _of_statements(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    """The newest statements of open credit lines: how full, how they changed, what was paid on them."""
+    newest_minor = change_minor = change_3_minor = limits_minor = paid_minor = 0
+    for loan in loans:
+        limit_minor = credit_limit_minor(loan, moment.known_ms) if is_open(loan, moment.known_ms) else None
+        statements_minor = _statements_minor(loan, moment) if limit_minor else []
+        if not limit_minor or not statements_minor:
+            continue
+        newest_minor += statements_minor[0]
+        limits_minor += limit_minor
+        paid_minor += _paid(loan, STATEMENT_PAID_DAYS, moment)[0]
+        if len(statements_minor) > 1:
+            change_minor += statements_minor[0] - statements_minor[1]
+        if len(statements_minor) > _STATEMENTS_BACK:
+            change_3_minor += statements_minor[0] - statements_minor[_STATEMENTS_BACK]
+    if not limits_minor:
+        return {}
+    return {
+        "statement_paid_share": _bounded(paid_minor / newest_minor) if newest_minor > 0 else UNKNOWN,
+        "statement_utilisation": _bounded(newest_minor / limits_minor),
+        "statement_change": _clipped(change_minor / limits_minor),
+        "statement_change_3": _clipped(change_3_minor / limits_minor),
+    }
+
+
+def _statements_minor(loan: Loan, moment: _Moment) -> list[int]:
+    """Balances of the newest statements, newest first; lines stand in order of their due days."""
+    lookback_ms = moment.at_ms - LOOKBACK_DAYS * DAY_MS
+    found: list[int] = []
+    for line in reversed(loan.lines):
+        if line.is_bill and lookback_ms < line.since_ms <= moment.known_ms:
+            statement_minor = line.statement_minor
+            if statement_minor is not None:
+                found.append(statement_minor)
+                if len(found) > _STATEMENTS_BACK:
+                    break
+    return found
+
+
+# ---- everything else -------------------------------------------------------------------------------------------------
+
+
+def _of_income(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    lost_fraction = income_drop.lost_fraction(borrower.income, moment.at_ms, rules)
+    return {} if lost_fraction is None else {"income_lost_fraction": lost_fraction, "income_visible": 1.0}
+
+
+def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    """Debts against the income that is recognised."""
+    outstanding_minor: dict[str, int] = {}
+    for loan in loans:
+        if is_open(loan, moment.known_ms):
+            left_minor = position(loan, *moment, rules).outstanding_minor
+            outstanding_minor[loan.currency] = outstanding_minor.get(loan.currency, 0) + left_minor
+    debt_months = UNKNOWN
+    for currency, owed_minor in outstanding_minor.items():
+        known = monthly_income(borrower.income, currency, moment.day, rules)
+        if known is not None and known.amount_minor:
+            debt_months = max(debt_months, 0.0) + owed_minor / known.amount_minor
+    ratios = over_indebtedness.ratios(
+        borrower.loans, borrower.debts, borrower.income, moment.at_ms, moment.known_ms, rules
+    )
+    return {
+        "debt_months": min(TREND_MAX, debt_months),
+        "debt_service_share": min(TREND_MAX, max((ratio for ratio, _, _ in ratios), default=UNKNOWN)),
+    }
+
+
+def _of_institutions(
+    borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules
+) -> dict[str, float]:
     """Institutions that are new within the window; where none was turned to in it, that is all there is to ask."""
+    known_ms = moment.known_ms
     window_days = rules.policy.signals.multi_platform_borrowing.window_days
     since_ms = known_ms - window_days * DAY_MS
     for track in borrower.institutions.tracks:
         if since_ms < track.start_ms <= known_ms:
             break
     else:
-        return 0
+        return {}
     found = institutions.new_institutions(borrower.institutions, borrower.own_platforms(known_ms), rules)
-    return len(institutions.within_window(found, known_ms, window_days))
+    return {"new_institutions": len(institutions.within_window(found, known_ms, window_days))}
+
+
+def _cash_cover(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    """Money in sight against the next instalment; a currency in which an account is out of sight tells nothing."""
+    fresh_days = rules.policy.signals.payment_at_risk.fresh_days
+    covers: list[float] = []
+    for currency, due_minor in _due_next(loans, moment, rules).items():
+        seen = balances.sight(borrower.balances, currency, moment.day, fresh_days, rules)
+        if seen.accounts and not seen.is_blind:
+            covers.append(seen.total_minor / due_minor)
+    return {"cash_cover": min(TREND_MAX, *covers)} if covers else {}
+
+
+def _due_next(loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, int]:
+    """By currency, what falls due on the first day on which anything does."""
+    found: dict[str, tuple[int, int]] = {}
+    is_deadline = moment.known_ms < moment.at_ms
+    for loan in loans:
+        now = standing(loan, moment.at_ms, rules, deadline=is_deadline)
+        if now.next_due_day is not None and now.next_due_minor:
+            day, due_minor = found.get(loan.currency, (now.next_due_day, 0))
+            if now.next_due_day < day:
+                day, due_minor = now.next_due_day, 0
+            if now.next_due_day == day:
+                found[loan.currency] = (day, due_minor + now.next_due_minor)
+    return {currency: due_minor for currency, (_, due_minor) in found.items()}
+
+
+def _of_rollovers(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    start_ms = moment.at_ms - rules.policy.signals.borrowing_to_repay.window_days * DAY_MS
+    found = rollovers.pairs(borrower.rollovers, borrower.loans, moment.known_ms, rules)
+    return {"rollovers": sum(pair.completed_ms > start_ms for pair in found)}
+
+
+def _of_contacts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    since_ms = moment.at_ms - UNREACHED_DAYS * DAY_MS
+    broken = broken_promises(borrower.servicing, borrower.loans, moment.known_ms, moment.at_ms, rules)
+    return {
+        "unreached_attempts": len(servicing.unreached_since(borrower.servicing, since_ms, moment.known_ms)),
+        "broken_promises": len(broken),
+    }
+
+
+_Reader = tuple[
+    Callable[[Borrower], object], Callable[[Borrower, list[Loan], _Moment, Rules], dict[str, float]]
+]
+_READERS: Final[dict[Kind, _Reader]] = {
+    "granted": (lambda borrower: borrower.loans, _granted),
+    "payments": (lambda borrower: borrower.loans, _of_payments),
+    "statements": (
+        lambda borrower: any(loan.limits_minor for loan in borrower.loans.values()),
+        _of_statements,
+    ),
+    "income": (lambda borrower: borrower.income.sources, _of_income),
+    "debts": (lambda borrower: borrower.income.sources, _of_debts),
+    "institutions": (lambda borrower: borrower.institutions.tracks, _of_institutions),
+    "money": (lambda borrower: borrower.balances.accounts, _cash_cover),
+    "rollovers": (lambda borrower: borrower.rollovers.repayments, _of_rollovers),
+    "servicing": (lambda borrower: borrower.servicing.contacts, _of_contacts),
+}
+"""By kind, but the own loans: whether there is anything to read, and the features read from it (the rest have their defaults)."""
+
+
+def _bounded(share: float) -> float:
+    return min(TREND_MAX, max(0.0, share))
+
+
+def _clipped(change: float) -> float:
+    return min(TREND_MAX, max(-TREND_MAX, change))

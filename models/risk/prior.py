@@ -4,6 +4,9 @@ Weights are log-odds added to those of an ordinary good borrower (`BIAS`), and a
 is named; what a source gives is the direction and, where it names a number, the size. They are set so that the sums
 meet these marks for "30+ DPD within 60 days": clean 1-2 %, DPD 1-6 10-15 %, DPD 7-29 30-45 %, five new institutions
 about 10 %, eighty per cent of income lost about 6 %. Learning replaces them; nobody should tune them to four digits.
+
+The card of day one weighs `FIRST_WEIGHED`, which the marks were set by and cost little to look at. The others are where learning
+starts from, and come into use with the first card that has learnt.
 """
 
 from __future__ import annotations
@@ -22,6 +25,20 @@ class Bin(NamedTuple):
 
 BIAS: Final = -4.2
 """Log-odds of 1.5 %: a borrower who pays, whose income comes, who asks nobody else for money. Expert judgement."""
+
+FIRST_WEIGHED: Final = (
+    "days_past_due",
+    "worst_days_past_due",
+    "overdue_share",
+    "missed_instalments",
+    "income_lost_fraction",
+    "income_visible",
+    "new_institutions",
+    "utilisation",
+    "relation_days",
+    "open_loans",
+)
+"""The features of the card of day one."""
 
 _FICO: Final = "myFICO, What's in my FICO Scores"
 
@@ -101,6 +118,132 @@ PRIOR: Final[dict[str, tuple[Bin, ...]]] = {
         Bin(-inf, 0.0, "one loan, or none"),
         Bin(2, 0.1, "expert judgement: several payments to keep up with"),
         Bin(4, 0.4, "expert judgement: loans beside loans"),
+    ),
+    "granted_months": (
+        Bin(-inf, 0.0, "cannot be told"),
+        Bin(0.0, 0.2, "expert judgement: small sums are lent to those of whom little is known or expected"),
+        Bin(0.5, 0.1, "expert judgement"),
+        Bin(1.0, 0.0, "ordinary"),
+        Bin(1.5, 0.0, "not known better than ordinary; finer for learning"),
+        Bin(2.5, 0.0, "not known better than ordinary; finer for learning"),
+        Bin(4.0, -0.1, "expert judgement: a lender trusted this borrower with more"),
+        Bin(6.0, -0.1, "expert judgement"),
+        Bin(10.0, -0.1, "not known better than the bin below; finer for learning"),
+        Bin(16.0, -0.1, "not known better than the bin below; finer for learning"),
+    ),
+    "paid_months": (
+        Bin(-inf, 0.0, "cannot be told"),
+        Bin(0.0, 0.0, "nothing paid: often because nothing was due; days past due tell of the rest"),
+        Bin(0.001, 0.0, "ordinary"),
+        Bin(0.02, 0.0, "not known better than ordinary; finer for learning"),
+        Bin(0.05, 0.0, "not known better than ordinary; finer for learning"),
+        Bin(0.1, 0.0, "not known better than ordinary; finer for learning"),
+        Bin(0.15, 0.0, "not known better than ordinary; finer for learning"),
+        Bin(0.25, -0.1, "expert judgement: whoever pays much has much to pay from"),
+        Bin(0.4, -0.1, "expert judgement"),
+        Bin(0.7, -0.2, "expert judgement"),
+        Bin(1.5, -0.2, "not known better than the bin below; finer for learning"),
+        Bin(4.0, -0.2, "not known better than the bin below; finer for learning"),
+    ),
+    "days_since_payment": (
+        Bin(-inf, 0.0, "no payment seen: often because none was due yet"),
+        Bin(0, 0.0, "paid lately"),
+        Bin(15, 0.0, "not known better; finer for learning"),
+        Bin(20, 0.0, "not known better; finer for learning"),
+        Bin(32, 0.1, "expert judgement: a month was left out, or there is none to pay in"),
+        Bin(45, 0.2, "expert judgement"),
+        Bin(62, 0.2, "not known better than the bin below; finer for learning"),
+        Bin(92, 0.2, "quarterly payers are here, too"),
+    ),
+    "statement_paid_share": (
+        Bin(-inf, 0.0, "no statement, or nothing owed on it"),
+        Bin(0.0, 0.1, "expert judgement: nothing paid on what is owed; days past due tell of the rest"),
+        Bin(0.001, 0.1, "expert judgement: less than any minimum"),
+        Bin(0.01, 0.1, "not known better than the bin below; finer for learning"),
+        Bin(
+            0.02,
+            0.1,
+            "expert judgement: about the minimum of a card, which is paid by those who have no more",
+        ),
+        Bin(0.04, 0.1, "not known better than the bin below; finer for learning"),
+        Bin(0.06, 0.0, "ordinary"),
+        Bin(0.1, 0.0, "not known better; finer for learning"),
+        Bin(0.2, -0.1, "expert judgement"),
+        Bin(0.5, -0.2, "expert judgement"),
+        Bin(0.95, -0.4, "expert judgement: pays in full and borrows nothing from month to month"),
+    ),
+    "statement_utilisation": tuple(
+        Bin(edge, 0.0, "utilisation weighs the same thing as of today; the bins are there to be learnt")
+        for edge in (-inf, 0.0, 0.001, 0.05, 0.15, 0.30, 0.50, 0.75, 0.90, 1.0)
+    ),
+    "statement_change": (
+        Bin(-inf, -0.1, "expert judgement: pays down"),
+        Bin(-0.1, 0.0, "ordinary"),
+        Bin(-0.03, 0.0, "not known better; finer for learning"),
+        Bin(-0.01, 0.0, "not known better; finer for learning"),
+        Bin(0.0, 0.0, "no change, or not known"),
+        Bin(0.001, 0.0, "not known better; finer for learning"),
+        Bin(0.01, 0.0, "not known better; finer for learning"),
+        Bin(0.03, 0.0, "not known better; finer for learning"),
+        Bin(0.1, 0.1, "expert judgement: a tenth of the line within a month"),
+    ),
+    "statement_change_3": (
+        Bin(-inf, -0.1, "expert judgement: pays down"),
+        Bin(-0.3, -0.1, "expert judgement: pays down"),
+        Bin(-0.1, 0.0, "ordinary"),
+        Bin(-0.03, 0.0, "not known better; finer for learning"),
+        Bin(0.0, 0.0, "no change, or not known"),
+        Bin(0.001, 0.0, "not known better; finer for learning"),
+        Bin(0.03, 0.0, "not known better; finer for learning"),
+        Bin(0.1, 0.1, "expert judgement: lives on the line"),
+        Bin(0.3, 0.3, "expert judgement: a third of the line within three months"),
+    ),
+    "debt_months": (
+        Bin(-inf, 0.0, "income or debt not known"),
+        Bin(0.0, -0.1, "expert judgement: could be paid off from a pay or two"),
+        Bin(1.0, 0.0, "ordinary"),
+        Bin(3.0, 0.0, "not known better; finer for learning"),
+        Bin(6.0, 0.0, "not known better; finer for learning"),
+        Bin(12.0, 0.1, "expert judgement: a year's income without security"),
+        Bin(24.0, 0.1, "homes are financed so: what falls due a month says more"),
+    ),
+    "debt_service_share": (
+        Bin(-inf, 0.0, "income or debt not known"),
+        Bin(0.0, -0.1, "expert judgement: little of the income is spoken for"),
+        Bin(0.15, 0.0, "ordinary"),
+        Bin(0.30, 0.0, "ordinary"),
+        Bin(0.50, 0.2, "expert judgement: where over_indebtedness begins to look"),
+        Bin(0.70, 0.5, "expert judgement: what is left has to feed a household"),
+        Bin(1.0, 0.9, "expert judgement: more falls due than comes in"),
+    ),
+    "cash_cover": (
+        Bin(-inf, 0.0, "no money in sight, or nothing falls due"),
+        Bin(
+            0.0, 0.4, "expert judgement: next to nothing is there for the next instalment; pay may still come"
+        ),
+        Bin(0.25, 0.3, "expert judgement"),
+        Bin(0.5, 0.2, "expert judgement"),
+        Bin(1.0, 0.0, "enough for the next instalment"),
+        Bin(2.0, -0.1, "expert judgement"),
+        Bin(5.0, -0.3, "expert judgement: a reserve of several instalments"),
+        Bin(15.0, -0.4, "expert judgement: a reserve of a year"),
+    ),
+    "rollovers": (
+        Bin(-inf, 0.0, "none seen"),
+        Bin(1, 0.3, "expert judgement: once may be a refinancing"),
+        Bin(2, 0.8, "expert judgement: where the warning begins"),
+        Bin(3, 1.2, "expert judgement: lives from lender to lender"),
+    ),
+    "unreached_attempts": (
+        Bin(-inf, 0.0, "nobody tried in vain"),
+        Bin(1, 0.0, "one missed call says nothing"),
+        Bin(3, 0.3, "expert judgement: perhaps does not want to be found"),
+        Bin(6, 0.5, "expert judgement: does not want to be found, or cannot be"),
+    ),
+    "broken_promises": (
+        Bin(-inf, 0.0, "none broken"),
+        Bin(1, 0.4, "expert judgement: wanted to pay and could not"),
+        Bin(2, 0.8, "expert judgement: says what ends the call"),
     ),
 }
 """By feature: bins with ascending edges, the first from below everything."""

@@ -7,15 +7,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache, cached_property
 from itertools import pairwise
-from math import exp, isfinite
+from math import exp, inf, isfinite
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from models.alerts import Tier
-from models.risk.features import FEATURES
-from models.risk.prior import BIAS, PRIOR
+from models.risk.features import FEATURES, Features, Kind
+from models.risk.prior import BIAS, FIRST_WEIGHED, PRIOR
 
 if TYPE_CHECKING:
     from models.rules import Rules
@@ -68,27 +68,54 @@ class Scorecard(Struct, frozen=True, dict=True):
         return hashlib.sha256(content).hexdigest()[:16]
 
     @cached_property
-    def _columns(self) -> tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]:
-        return tuple(zip(self.edges, self.weights, strict=True))
+    def _columns(self) -> list[tuple[float, float, tuple[float, ...], tuple[float, ...]]]:
+        """By feature; most values lie in the first bin, which is tried first."""
+        return [
+            (edges[0] if edges else inf, weights[0], edges, weights)
+            for edges, weights in zip(self.edges, self.weights, strict=True)
+        ]
+
+    @cached_property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of evidence that it depends on: a feature that weighs nothing in any bin need not be computed."""
+        used = {name for name, row in zip(self.features, self.weights, strict=True) if any(row)}
+        return frozenset(feature.kind for feature in FEATURES if feature.name in used)
+
+    @cached_property
+    def _places(self) -> tuple[int, ...]:
+        return tuple(map(Features._fields.index, self.features))
+
+    @cached_property
+    def _takes_the_first(self) -> bool:
+        return self._places == tuple(range(len(self.features)))
+
+    def pick(self, features: Features) -> Sequence[float]:
+        """The features in the card's own order; a name that this release does not know is a `ValueError`."""
+        if self._takes_the_first:
+            return features[: len(self.features)]
+        return tuple(map(features.__getitem__, self._places))
 
     def score(self, features: Sequence[float]) -> float:
         """The probability for features in the card's order; another number of them is a `ValueError`."""
+        if len(features) != len(self.features):
+            raise ValueError(f"the card weighs {len(self.features)} features, not {len(features)}")
         log_odds = self.bias
-        for (edges, weights), value in zip(self._columns, features, strict=True):
-            assert value == value, "a feature is not a number"  # noqa: PLR0124 - the cheapest test for NaN
-            log_odds += weights[bisect_right(edges, value)]
-        return _logistic(log_odds)
+        for (first_edge, first_weight, edges, weights), value in zip(self._columns, features, strict=True):
+            log_odds += first_weight if value < first_edge else weights[bisect_right(edges, value)]
+        total = sum(features)
+        assert total == total, "a feature is not a number"  # noqa: PLR0124 - the cheapest test for NaN
+        return logistic(log_odds)
 
     def ceiling(self, lows: Sequence[float], highs: Sequence[float]) -> float:
         """The highest probability of any features between `lows` and `highs`, both included, in the card's order."""
         log_odds = self.bias
-        for (edges, weights), low, high in zip(self._columns, lows, highs, strict=True):
+        for (_, _, edges, weights), low, high in zip(self._columns, lows, highs, strict=True):
             first = bisect_right(edges, low)
             if low == high:
                 log_odds += weights[first]
             else:
                 log_odds += max(weights[first : bisect_right(edges, high) + 1])
-        return _logistic(log_odds)
+        return logistic(log_odds)
 
     def reasons(self, features: Sequence[float], count: int = 3) -> tuple[Contribution, ...]:
         """The features that raise the probability most, largest first; ties in the card's order."""
@@ -105,7 +132,16 @@ class Scorecard(Struct, frozen=True, dict=True):
 @cache
 def expert_prior() -> Scorecard:
     """The card of day one; `models.risk.prior` says what each weight rests on."""
-    names = tuple(feature.name for feature in FEATURES)
+    return _card_of(FIRST_WEIGHED)
+
+
+@cache
+def broad_prior() -> Scorecard:
+    """All documented features by expert judgement: where learning starts. The weights of day one are among them."""
+    return _card_of(tuple(feature.name for feature in FEATURES))
+
+
+def _card_of(names: tuple[str, ...]) -> Scorecard:
     return Scorecard(
         features=names,
         edges=tuple(tuple(float(bin_.edge) for bin_ in PRIOR[name][1:]) for name in names),
@@ -140,7 +176,8 @@ def _is_weight(value: float) -> bool:
     return abs(value) <= WEIGHT_MAX
 
 
-def _logistic(log_odds: float) -> float:
+def logistic(log_odds: float) -> float:
+    """The probability of log-odds, without overflow."""
     if log_odds >= 0:
         return 1 / (1 + exp(-log_odds))
     odds = exp(log_odds)

@@ -103,13 +103,7 @@ def judge(
         if _out_of_reach_until_day(loans, debts, income, known_ms, day, rules) > day:
             return None
     worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
-    for burden in _burdens(loans, debts, known_ms, at_ms, rules):
-        if not burden.total_minor:
-            continue
-        known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
-        if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
-            continue
-        ratio = burden.total_minor / known.amount_minor
+    for ratio, burden, known in ratios(loans, debts, income, at_ms, known_ms, rules):
         reached = _severity(ratio, open_severity, policy)
         if reached is not None and (worst is None or ratio > worst[2]):
             worst = (*reached, ratio, burden, known)
@@ -202,6 +196,29 @@ def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules
 
 
 # ---- the comparison --------------------------------------------------------------------------------------------------
+
+
+def ratios(
+    loans: dict[str, Loan],
+    debts: DebtEvidence,
+    income: IncomeEvidence,
+    at_ms: int,
+    known_ms: int,
+    rules: Rules,
+) -> Iterable[tuple[float, Burden, MonthlyIncome]]:
+    """What falls due within a month by the income a month, one a currency in which both are known.
+
+    As of `at_ms`, on what is known up to `known_ms`.
+    """
+    if not income.sources:
+        return
+    days_min = rules.policy.signals.over_indebtedness.history_days_min
+    for burden in _burdens(loans, debts, known_ms, at_ms, rules):
+        if not burden.total_minor:
+            continue
+        known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
+        if known is not None and known.history_days >= days_min and known.amount_minor:
+            yield burden.total_minor / known.amount_minor, burden, known
 
 
 def _burdens(

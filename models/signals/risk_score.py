@@ -15,14 +15,16 @@ Who has no open loan here cannot be late with it. Who is at the target already i
 
 **Ends** with the look that finds it no more: as `passed` where the target is reached, or there is no open loan any more.
 
-The watermark is that of `repayments`: what must not be missed is a payment already made. Which card weighs the features is
-not known here: it is that of the rules in force at the instant, as the thresholds are.
+The watermark is that of `repayments`: what must not be missed is a payment already made. Which card weighs the features, and
+which features it weighs, is not known here: it is that of the rules in force at the instant, as the thresholds are. What makes
+looks cheap are bounds on its probability: own loans are told, income and institutions at their worst, and features of any
+other kind may lie anywhere, but where the borrower has no evidence of the kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
@@ -43,8 +45,8 @@ from models.ledger import (
     position,
 )
 from models.policy import Policy
-from models.risk.features import UNKNOWN, Features
-from models.risk.observation import observe
+from models.risk.features import FEATURES, UNKNOWN, Features, Kind
+from models.risk.observation import has_evidence, observe
 from models.risk.scorecard import Contribution, tier_of
 from models.rules import Rules
 from models.signals import income_drop
@@ -62,6 +64,10 @@ _NEVER_LATE: Final = {
     "missed_instalments": 0.0,
 }
 """The features of late payments, of who was never late."""
+_OWN_LOANS: Final = frozenset[Kind](("loans",))
+"""What every look needs: who has no open loan cannot be late, who is at the target is foreseen no more."""
+_BOUNDED: Final = frozenset[Kind](("loans", "income", "institutions"))
+"""Kinds of which the bounds know something; their features come first."""
 FACTORS_TOLD_MAX: Final = 3
 """Largest contributions named in an alert: what a reader can hold against the file."""
 
@@ -205,7 +211,7 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
             if due_day >= look_day and (next_due_day is None or due_day < next_due_day):
                 next_due_day = due_day
         opened_ms = loan.opened_ms
-        if opened_ms > known_ms:
+        if opened_ms > known_ms or loan.is_voided:
             continue
         first_opened_ms = min(first_opened_ms, opened_ms)
         worst_days = max(worst_days, balances.worst_days_past_due)
@@ -227,8 +233,9 @@ def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rules: Rules) -> 
     if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
         return False
     sightings = _sightings_in_window(borrower, known_ms, rules)
+    rest = _unbounded(borrower, rules)
     if_late, at_once = _thresholds_reached(
-        ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, rules
+        ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, rest, rules
     )
     return if_late if ahead.days_past_due > 0 else at_once
 
@@ -283,9 +290,12 @@ def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules)
     days = (look_ms - ahead.first_opened_ms) // DAY_MS
     sightings = _sightings_in_window(borrower, look_ms - 1, rules)
     most_used = UNKNOWN if ahead.utilisation == UNKNOWN else inf
-    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, ahead.open_loans)
-    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, ahead.open_loans)
-    background = rules.card.ceiling(lows, highs)
+    least, most = _rest_between(_unbounded(borrower, rules))
+    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, ahead.open_loans, *least)
+    highs = Features(
+        0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, ahead.open_loans, *most
+    )
+    background = _ceiling(lows, highs, rules)
     if background < rules.policy.signals.risk_score.background_min:
         return False
     if ahead.days_past_due > 0:
@@ -294,14 +304,15 @@ def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules)
     if not worst_days:
         return background >= _least(rules.policy)
     lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
-    return rules.card.ceiling(lows, highs) >= _least(rules.policy)
+    return _ceiling(lows, highs, rules) >= _least(rules.policy)
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
-    features = observe(borrower, look_ms, rules, deadline=True)
-    probability = background = rules.card.score(features)
+    card = rules.card
+    features = observe(borrower, look_ms, rules, deadline=True, kinds=card.kinds | _OWN_LOANS)
+    probability = background = card.score(card.pick(features))
     if features.worst_days_past_due:
-        background = rules.card.score(features._replace(**_NEVER_LATE))
+        background = card.score(card.pick(features._replace(**_NEVER_LATE)))
     return Look(rules.calendar.day_of(look_ms), features, probability, background)
 
 
@@ -312,34 +323,63 @@ def _can_be_late(features: Features, rules: Rules) -> bool:
 
 @lru_cache(maxsize=4096)
 def _thresholds_reached(
-    open_loans: int, worst_days: int, sightings: int, utilisation: float, rules: Rules
+    open_loans: int,
+    worst_days: int,
+    sightings: int,
+    utilisation: float,
+    rest: frozenset[Kind],
+    rules: Rules,
 ) -> tuple[bool, bool]:
     """Whether the worst there may be is enough: once something is past due, and as long as nothing is.
 
     Most borrowers ask for the same few.
     """
-    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
+    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rest, rules)
     policy = rules.policy.signals.risk_score
     is_enough = background >= policy.background_min
     return is_enough, is_enough and probability >= _least(rules.policy)
 
 
 def _ceilings(
-    open_loans: int, worst_days: int, sightings: int, utilisation: float, rules: Rules
+    open_loans: int,
+    worst_days: int,
+    sightings: int,
+    utilisation: float,
+    rest: frozenset[Kind],
+    rules: Rules,
 ) -> tuple[float, float]:
-    """The highest background and, with nothing past due, the highest probability."""
-    lows = Features(open_loans=open_loans, utilisation=utilisation)
-    highs = lows._replace(
-        income_lost_fraction=1.0,
-        income_visible=1.0,
-        new_institutions=sightings,
-        relation_days=inf,
-    )
-    background = rules.card.ceiling(lows, highs)
+    """The highest background and, with nothing past due, the highest probability; of the kinds of `rest` nothing is known."""
+    least, most = _rest_between(rest)
+    lows = Features(0, 0, 0, 0, 0.0, 0.0, 0, utilisation, 0, open_loans, *least)
+    highs = Features(0, 0, 0, 0, 1.0, 1.0, sightings, utilisation, inf, open_loans, *most)
+    background = _ceiling(lows, highs, rules)
     if not worst_days:
         return background, background
     lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
-    return background, rules.card.ceiling(lows, highs)
+    return background, _ceiling(lows, highs, rules)
+
+
+def _ceiling(lows: Features, highs: Features, rules: Rules) -> float:
+    """The most that the card gives to anything between the two."""
+    return rules.card.ceiling(rules.card.pick(lows), rules.card.pick(highs))
+
+
+def _unbounded(borrower: Borrower, rules: Rules) -> frozenset[Kind]:
+    """The kinds that the card weighs, of which the borrower has evidence, and of which the bounds know nothing."""
+    weighed = rules.card.kinds
+    if weighed <= _BOUNDED:
+        return frozenset()
+    return frozenset(kind for kind in weighed - _BOUNDED if has_evidence(borrower, kind))
+
+
+@cache
+def _rest_between(kinds: frozenset[Kind]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The lowest and highest values of the features that the bounds know nothing of: anything for those of `kinds`."""
+    nothing_known = zip(FEATURES, Features(), strict=True)
+    rest = [(feature, default) for feature, default in nothing_known if feature.kind not in _BOUNDED]
+    lows = tuple(-inf if feature.kind in kinds else default for feature, default in rest)
+    highs = tuple(inf if feature.kind in kinds else default for feature, default in rest)
+    return lows, highs
 
 
 def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int:
@@ -458,7 +498,9 @@ def _jump_reason(look: Look, before: Look, rise: float, rules: Rules) -> Reason:
 
 
 def _factor_reasons(features: Features, rules: Rules) -> list[Reason]:
-    return [_factor_reason(factor) for factor in rules.card.reasons(features, FACTORS_TOLD_MAX)]
+    return [
+        _factor_reason(factor) for factor in rules.card.reasons(rules.card.pick(features), FACTORS_TOLD_MAX)
+    ]
 
 
 def _factor_reason(factor: Contribution) -> Reason:
@@ -489,6 +531,19 @@ _FEATURES_ZH: Final = {
     "utilisation": "额度使用率",
     "relation_days": "合作天数",
     "open_loans": "未结清贷款数",
+    "granted_months": "授信额（月工资数）",
+    "paid_months": "近期还款额（月工资数）",
+    "days_since_payment": "距上次还款天数",
+    "statement_paid_share": "账单还款比例",
+    "statement_utilisation": "账单额度使用率",
+    "statement_change": "账单余额变化",
+    "statement_change_3": "三期账单余额变化",
+    "debt_months": "负债收入比（月收入倍数）",
+    "debt_service_share": "月还款收入比",
+    "cash_cover": "可见余额对下期还款的覆盖率",
+    "rollovers": "以贷还贷次数",
+    "unreached_attempts": "联系未果次数",
+    "broken_promises": "未履行还款承诺次数",
 }
 """By feature; another card's own feature is called by its name."""
 

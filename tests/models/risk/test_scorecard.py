@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 
 from models.policy import default_policy, parse_policy
 from models.risk.features import FEATURES, Features
-from models.risk.prior import PRIOR
-from models.risk.scorecard import WEIGHT_MAX, Contribution, Scorecard, expert_prior, priority, tier_of
+from models.risk.prior import FIRST_WEIGHED, PRIOR
+from models.risk.scorecard import (
+    WEIGHT_MAX,
+    Contribution,
+    Scorecard,
+    broad_prior,
+    expert_prior,
+    priority,
+    tier_of,
+)
 from models.rules import Rules
+from tests.support.cards import cards
 
 RULES = Rules(default_policy())
 SMALL = Scorecard(
@@ -26,6 +35,11 @@ CLEAN = Features(income_visible=1, utilisation=0.5, relation_days=500, open_loan
 def logistic(log_odds: float) -> float:
     """Turn log-odds into a probability by the textbook formula."""
     return 1 / (1 + math.exp(-log_odds))
+
+
+def first_score(features: Features) -> float:
+    """What the card of day one says."""
+    return expert_prior().score(expert_prior().pick(features))
 
 
 # ---- the table ---------------------------------------------------------------------------------------------------
@@ -51,7 +65,7 @@ def test_a_value_on_an_edge_belongs_to_the_bin_above(values: tuple[float, float]
 def test_the_number_of_features_must_fit() -> None:
     """Too few or too many values are an error, not a score."""
     for values in ((1.0,), (1.0, 2.0, 3.0)):
-        with pytest.raises(ValueError, match="zip"):
+        with pytest.raises(ValueError, match="weighs 2 features, not"):
             SMALL.score(values)
 
 
@@ -110,6 +124,40 @@ def test_the_version_is_the_content() -> None:
     assert len({SMALL.version, *(card.version for card in others)}) == 5
 
 
+@given(st.permutations(range(len(Features._fields))), st.integers(0, len(Features._fields)))
+def test_a_card_picks_its_own_features(order: list[int], count: int) -> None:
+    """Any of them in any order, by name."""
+    names = tuple(Features._fields[place] for place in order[:count])
+    card = Scorecard(names, ((),) * count, ((0.0,),) * count, 0.0)
+    assert tuple(card.pick(Features(*range(len(Features._fields))))) == tuple(order[:count])
+
+
+def test_a_card_of_a_feature_that_nobody_knows_picks_nothing() -> None:
+    """It cannot be used in this release, and says so."""
+    with pytest.raises(ValueError, match="not in"):
+        SMALL.pick(Features())
+
+
+@given(st.data())
+def test_nothing_between_two_bounds_is_above_the_ceiling(data: st.DataObject) -> None:
+    """The ceiling is reached by no feature between the bounds, and it is the most that their bins can add."""
+    card = data.draw(cards())
+    values = st.floats(-5, 105)
+    pairs = [sorted((data.draw(values), data.draw(values))) for _ in card.features]
+    lows, highs = [low for low, _ in pairs], [high for _, high in pairs]
+    ceiling = card.ceiling(lows, highs)
+    assert card.score([data.draw(st.floats(low, high)) for low, high in pairs]) <= ceiling
+    best = [
+        max((low, *(edge for edge in edges if low <= edge <= high)), key=lambda v: weights[_place(edges, v)])
+        for edges, weights, low, high in zip(card.edges, card.weights, lows, highs, strict=True)
+    ]
+    assert card.score(best) == ceiling
+
+
+def _place(edges: tuple[float, ...], value: float) -> int:
+    return sum(edge <= value for edge in edges)
+
+
 def test_reasons_are_what_raises_the_probability_most() -> None:
     """Largest first, only what raises, at most as many as asked for."""
     days, share = Contribution("days", 9, 2.5), Contribution("share", 0.6, 0.25)
@@ -139,7 +187,7 @@ def test_reasons_are_what_raises_the_probability_most() -> None:
 )
 def test_the_prior_meets_its_marks(changes: dict[str, float], low: float, high: float) -> None:
     """The probabilities by which the weights were set hold."""
-    assert low <= expert_prior().score(CLEAN._replace(**changes)) <= high
+    assert low <= first_score(CLEAN._replace(**changes)) <= high
 
 
 def test_the_prior_has_a_reason_for_each_weight_of_each_feature() -> None:
@@ -167,22 +215,27 @@ _RISING = (
 def test_more_trouble_is_never_less_risk(name: str, one: float, other: float) -> None:
     """In every feature that means trouble the probability never falls as it grows."""
     low, high = sorted((one, other))
-    card = expert_prior()
-    assert card.score(CLEAN._replace(**{name: low})) <= card.score(CLEAN._replace(**{name: high}))
+    assert first_score(CLEAN._replace(**{name: low})) <= first_score(CLEAN._replace(**{name: high}))
 
 
 def test_a_longer_relation_is_never_more_risk() -> None:
     """The probability never rises with the age of the relation."""
-    scores = [
-        expert_prior().score(CLEAN._replace(relation_days=days)) for days in (0, 89, 90, 364, 365, 1095, 9000)
-    ]
+    scores = [first_score(CLEAN._replace(relation_days=days)) for days in (0, 89, 90, 364, 365, 1095, 9000)]
     assert scores == sorted(scores, reverse=True)
 
 
 def test_the_prior_is_one_card() -> None:
     """It is built once, and names the features in their order."""
     assert expert_prior() is expert_prior()
-    assert expert_prior().features == Features._fields
+    assert expert_prior().features == Features._fields[: len(FIRST_WEIGHED)]
+
+
+def test_learning_starts_from_all_features_and_the_weights_of_day_one() -> None:
+    """Every documented feature is there to be learnt; those of the card of day one weigh the same in both."""
+    first, broad = expert_prior(), broad_prior()
+    assert broad.features == Features._fields
+    assert (broad.bias, broad.edges[: len(first.edges)]) == (first.bias, first.edges)
+    assert broad.weights[: len(first.weights)] == first.weights
 
 
 # ---- tier and priority -------------------------------------------------------------------------------------------

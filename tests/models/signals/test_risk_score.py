@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from math import inf, nextafter
 
@@ -17,9 +18,9 @@ from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.engine import RiskEngine
 from models.events import TOPICS, BorrowerEvent, CreditQuery, Event, Origin
-from models.risk.features import UNKNOWN
+from models.risk.features import UNKNOWN, Features
 from models.risk.observation import observe
-from models.risk.scorecard import expert_prior
+from models.risk.scorecard import Scorecard, broad_prior, expert_prior
 from models.rules import Rules
 from models.signal_table import RISK_SCORE
 from models.signals.risk_score import (
@@ -33,6 +34,7 @@ from models.signals.risk_score import (
     resolution,
     stands,
 )
+from tests.support.cards import cards
 from tests.support.events import (
     at,
     end_of,
@@ -48,7 +50,9 @@ from tests.support.events import (
     run,
     story,
 )
+from tests.support.lives import lives
 from tests.support.logs import logs_in_order
+from tests.support.servicing import contact
 
 OPENED, DUE = "2025-01-02", "2025-04-10"
 CROWD_DAY = "2025-03-03"
@@ -80,7 +84,12 @@ def borrower_of(*events: Event) -> Borrower:
 def probability(borrower: Borrower, day: str, by: Rules | None = None) -> float:
     """What the card says at the midnight that begins a day."""
     by = by or rules()
-    return by.card.score(observe(borrower, at(day, "00:00"), by, deadline=True))
+    return weighed(observe(borrower, at(day, "00:00"), by, deadline=True), by)
+
+
+def weighed(features: Features, by: Rules) -> float:
+    """What the card says of features."""
+    return by.card.score(by.card.pick(features))
 
 
 def found(
@@ -176,7 +185,7 @@ def test_a_jump_from_next_to_nothing_opens_at_its_very_size_too() -> None:
     )
     weights = (*card.weights[:place], sure, *card.weights[place + 1 :])
     steep = msgspec.structs.replace(card, bias=card.bias - 45.0, weights=weights)
-    most = rules().with_card(steep).card.score(observe(CROWDED, at(LOOK, "00:00"), rules(), deadline=True))
+    most = probability(CROWDED, LOOK, rules().with_card(steep))
 
     assert judge(CROWDED, at(LOOK, "00:00"), None, rules(jumping(most)).with_card(steep)) is not None
 
@@ -210,7 +219,7 @@ def test_a_miss_counts_only_with_enough_of_a_background() -> None:
     """The probability had nothing ever been late must be as high as the policy asks, and no less."""
     by = rules()
     now = observe(MISSED, at(PAST_DUE, "00:00"), by, deadline=True)
-    background = by.card.score(now._replace(**NEVER_LATE))
+    background = weighed(now._replace(**NEVER_LATE), by)
 
     assert now.days_past_due == 8
     assert found(MISSED, f"{NO_JUMP}background_min = {background!r}", PAST_DUE)
@@ -221,7 +230,7 @@ def test_the_background_of_an_open_alert_may_ease_too() -> None:
     """By the same ratio as everything else."""
     by = rules()
     now = observe(MISSED, at(PAST_DUE, "00:00"), by, deadline=True)
-    twice = 2 * by.card.score(now._replace(**NEVER_LATE))
+    twice = 2 * weighed(now._replace(**NEVER_LATE), by)
     easing = f"{NO_JUMP}ease_ratio = 0.5\nbackground_min = "
 
     assert found(MISSED, f"{easing}{twice!r}", PAST_DUE, Severity.WATCH)
@@ -344,7 +353,7 @@ def test_a_due_date_on_the_day_of_the_next_look_is_still_to_come() -> None:
 def test_out_of_reach_is_below_the_very_thresholds() -> None:
     """The highest probability there may be is enough for either of them, a hair less is not."""
     known_ms = at(LOOK, "00:00") - 1
-    _, most = _ceilings(open_loans=1, worst_days=0, sightings=8, utilisation=UNKNOWN, rules=rules())
+    _, most = _ceilings(1, 0, 8, UNKNOWN, frozenset(), rules())
 
     for enough, in_reach in ((most, True), (above(most), False)):
         assert (
@@ -422,27 +431,41 @@ def _whole_judgement(
     look_ms = by.calendar.midnight_ms(day)
     now = observe(borrower, look_ms, by, deadline=True)
     before = observe(borrower, by.calendar.midnight_ms(day - policy.rise_days), by, deadline=True)
-    probability = by.card.score(now)
+    probability = weighed(now, by)
     if now.open_loans == 0 or now.days_past_due >= by.policy.risk.target_days_late:
         return None
-    if by.card.score(now._replace(**NEVER_LATE)) < policy.background_min * ease:
+    if weighed(now._replace(**NEVER_LATE), by) < policy.background_min * ease:
         return None
     severe = ticks.severe * (ease if open_severity is Severity.WARNING else 1)
     if probability >= severe:
         return Severity.WARNING
-    has_jumped = probability - by.card.score(before) >= policy.rise * ease
+    has_jumped = probability - weighed(before, by) >= policy.rise * ease
     return Severity.WATCH if probability >= ticks.high * ease or has_jumped else None
 
 
-@settings(deadline=None, max_examples=80)
-@given(logs_in_order(borrowers_max=1), st.sampled_from((None, Severity.WATCH, Severity.WARNING)))
-def test_the_bounds_spare_no_finding(events: list[BorrowerEvent], open_severity: Severity | None) -> None:
-    """Whatever is told from a part of the features, all of them together say the same."""
-    by = rules(tiers(0.02, 0.05, 0.15, background_min=0.025, rise=0.04))
+WITHIN_REACH = tiers(0.02, 0.05, 0.15, background_min=0.025, rise=0.04)
+
+
+def _after(events: Sequence[BorrowerEvent]) -> Borrower | None:
+    """What is remembered of a borrower after a whole log."""
     risk_engine = engine()
     for offset, event in enumerate(events):
         risk_engine.process(event, feed_of(event), offset)
-    known = risk_engine.borrower("b-0")
+    return risk_engine.borrower("b-0")
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    logs_in_order(borrowers_max=1) | lives(),
+    st.sampled_from((None, Severity.WATCH, Severity.WARNING)),
+    st.none() | cards(),
+)
+def test_the_bounds_spare_no_finding(
+    events: list[BorrowerEvent], open_severity: Severity | None, card: Scorecard | None
+) -> None:
+    """Whatever is told from a part of the features, all of them together say the same, by any card."""
+    by = rules(WITHIN_REACH).with_card(card or expert_prior())
+    known = _after(events)
     if known is None:
         return
     for days in range(0, 230, 7):
@@ -453,6 +476,55 @@ def test_the_bounds_spare_no_finding(events: list[BorrowerEvent], open_severity:
             assert finding is not None
             assert finding.severity == open_severity
             assert finding.actionable
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    logs_in_order(borrowers_max=1) | lives(),
+    cards() | st.sampled_from((expert_prior(), broad_prior())),
+    st.integers(0, 3),
+)
+def test_what_is_just_enough_is_found_and_looked_at_in_time(
+    events: list[BorrowerEvent], card: Scorecard, first_look: int
+) -> None:
+    """By any card: where the thresholds are what all features together give, no bound is below, and no deadline too late."""
+    known = _after(events)
+    if known is None:
+        return
+    first_ms, last_ms = events[0].event_time_ms, events[-1].event_time_ms
+    for look in range(first_look, 80, 4):
+        day = (rules().calendar.day_of(first_ms) // LOOK_DAYS + look) * LOOK_DAYS
+        look_ms = rules().calendar.midnight_ms(day)
+        by = _just_enough(known, look_ms, card)
+        if by is None:
+            continue
+        assert judge(known, look_ms, None, by) is not None
+        if look_ms > last_ms:
+            assert next_deadline_ms(known, last_ms, None, by) <= look_ms
+
+
+def _just_enough(borrower: Borrower, look_ms: int, card: Scorecard) -> Rules | None:
+    """Rules whose thresholds are what the card says of all features; None where it may not be found or is too sure of it."""
+    by = rules().with_card(card)
+    now = observe(borrower, look_ms, by, deadline=True)
+    most, background = weighed(now, by), weighed(now._replace(**NEVER_LATE), by)
+    if now.open_loans == 0 or now.days_past_due >= by.policy.risk.target_days_late or not 1e-6 < most < 0.999:
+        return None
+    return rules(tiers(most / 2, most, (1 + most) / 2, background_min=background)).with_card(card)
+
+
+def test_a_card_that_weighs_more_looks_at_who_has_such_evidence() -> None:
+    """Attempts in vain weigh so much that they alone are found; before there were any nobody was in reach."""
+    fearful = Scorecard(("unreached_attempts",), ((2.0,),), ((-3.0, 1.0),), 0.0)
+    by = rules(NO_JUMP).with_card(fearful)
+    known_ms = at(LOOK, "00:00") - 1
+    hunted = borrower_of(contact("2025-03-02"), contact("2025-03-03"))
+
+    assert not is_in_reach(borrower_of(), known_ms, by)
+    assert is_in_reach(hunted, known_ms, by)
+    finding = judge(hunted, at(LOOK, "00:00"), None, by)
+    assert finding is not None
+    assert finding.reasons[1].evidence == {"feature": "unreached_attempts", "value": 2, "log_odds": 1.0}
 
 
 def test_an_open_alert_stands_by_its_tier_alone() -> None:

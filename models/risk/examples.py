@@ -1,0 +1,113 @@
+"""What the model learns from: an observation, pending in a borrower's picture until it matures into an example."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from models.borrower import Borrower
+from models.risk.features import Features
+from models.risk.labels import (
+    Outcome,
+    OutcomeReason,
+    can_be_observed,
+    contacts_between,
+    label,
+    matures_ms,
+)
+from models.risk.observation import observe
+from models.risk.scorecard import Scorecard
+from models.rules import Rules
+
+PENDING_OBSERVATIONS_MAX: Final = 12
+"""Observations of one borrower that wait to mature: a year's, where the policy's horizon is a year. Beyond, none is made."""
+EXAMPLE_SCHEMA: Final = "forewarn.training-example.v1"
+
+
+class Observation(Struct, array_like=True, frozen=True, gc=False):
+    """Features frozen at a midnight, with what was thought of them then."""
+
+    observed_ms: int
+    matures_ms: int
+    values: tuple[float, ...]
+    """In the order of `Features`; one of an earlier release holds the first so many."""
+    probability: float
+    card_version: str
+    segment: str | None = None
+
+
+class Example(Struct, frozen=True, kw_only=True):
+    """A matured observation, as it stands on `training-examples`; what is censored is told, and not learnt from."""
+
+    schema: Literal["forewarn.training-example.v1"] = EXAMPLE_SCHEMA
+    borrower: str
+    """A hash: the model need not know whom it learns from."""
+    observed_ms: int
+    matured_ms: int
+    features: dict[str, float]
+    outcome: Outcome
+    reason: OutcomeReason
+    decided_ms: int
+    contacts: int
+    """Attempts at the borrower between observation and maturity: beside the features, never among them."""
+    segment: str | None
+    probability: float
+    """By the card in use at the observation."""
+    card_version: str
+
+    def values(self, names: tuple[str, ...]) -> tuple[float, ...]:
+        """The features in a card's order; one that this example's release did not know has its default.
+
+        A name that no release knows is a `KeyError`.
+        """
+        nothing: dict[str, float] = Features()._asdict()
+        return tuple(self.features[name] if name in self.features else nothing[name] for name in names)
+
+
+def make_observation(borrower: Borrower, at_ms: int, rules: Rules, card: Scorecard) -> Observation | None:
+    """Observe a borrower at the midnight `at_ms`; None where there is nothing to foretell."""
+    if not can_be_observed(borrower.loans, borrower.servicing, at_ms, rules):
+        return None
+    features = observe(borrower, at_ms, rules, deadline=True)
+    return Observation(
+        observed_ms=at_ms,
+        matures_ms=matures_ms(borrower.loans, at_ms, rules),
+        values=tuple(map(float, features)),
+        probability=card.score(card.pick(features)),
+        card_version=card.version,
+        segment=_segment(borrower, at_ms),
+    )
+
+
+def mature(borrower_id: str, borrower: Borrower, observation: Observation, rules: Rules) -> Example:
+    """What became of it; to be asked once the watermark of `repayments` has passed `matures_ms`."""
+    observed_ms, matured_ms = observation.observed_ms, observation.matures_ms
+    found = label(borrower.loans, borrower.servicing, observed_ms, matured_ms, rules)
+    return Example(
+        borrower=hashlib.sha256(borrower_id.encode()).hexdigest()[:16],
+        observed_ms=observed_ms,
+        matured_ms=matured_ms,
+        features=dict(zip(Features._fields, observation.values, strict=False)),
+        outcome=found.outcome,
+        reason=found.reason,
+        decided_ms=found.decided_ms,
+        contacts=contacts_between(borrower.servicing, observed_ms, matured_ms),
+        segment=observation.segment,
+        probability=observation.probability,
+        card_version=observation.card_version,
+    )
+
+
+def _segment(borrower: Borrower, at_ms: int) -> str | None:
+    """The segment, else the product, of the newest loan open at that midnight."""
+    newest = max(
+        (
+            (loan.opened_ms, loan.segment or loan.product or "")
+            for loan in borrower.loans.values()
+            if loan.opened_ms < at_ms and (loan.closed_ms is None or loan.closed_ms >= at_ms)
+        ),
+        default=(0, ""),
+    )
+    return newest[1] or None

@@ -1,0 +1,215 @@
+"""What became of an observed borrower: when to look, for how long, and what counts as bad, good, or neither.
+
+**When.** A borrower is observed every `OBSERVATION_DAYS` days, at the local midnight of a day drawn from the hash of the id, so
+that the examples of a book are spread over the month; not while a loan is at the target already, nor during a dispute,
+nor without an open loan. The features are frozen there.
+
+**For how long.** Until the midnight `horizon_days` later; where all open loans are short ones, after their own horizon. Only then
+does the example mature, bad ones too: were the bad ones learnt from as soon as they are known, the newest examples would
+be nearly all bad.
+
+**What counts** is the first of these to happen, over all own loans, those opened meanwhile included:
+
+| bad | a loan reaches its target; it is written off, sold, or made good by others while past due; it is settled for less than was \
+past due; it gets a new schedule while past due |
+|---|---|
+| neither: censored | the borrower disputes a debt or dies; a loan is refinanced by us, or ends for a reason that nobody named; it turns \
+out that the target had been reached before the observation |
+| good | none of them until maturity |
+
+A refinanced loan is censored even where it was past due: nobody knows what would have become of it. What was learnt by maturity counts,
+also of payments that bounced and corrections since. Everything here is a function of the picture and of instants: the
+engine keeps what is pending, and asks when it matures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal, NamedTuple
+
+from models.events import ClosingReason
+from models.ledger import Loan, may_have_spells, spells, standing
+from models.obligations import is_open
+from models.rules import Rules
+from models.servicing import ServicingEvidence, hold_as_of
+
+OBSERVATION_DAYS: Final = 30
+"""One example a borrower in so many days: horizons of two of them overlap, not those of sixty."""
+SHORT_TERM_DAYS: Final = 30
+"""A loan whose last instalment falls due so soon after its opening is a short one: it would be over before the target."""
+SHORT_TARGET_DAYS_LATE: Final = 7
+SHORT_HORIZON_DAYS: Final = 45
+"""Its own target (blueprint, section 6): a month to run, a week late, a week to hear of it."""
+
+Outcome = Literal["bad", "good", "censored"]
+OutcomeReason = Literal[
+    "days_late",
+    "compensated",
+    "written_off",
+    "sold",
+    "restructured",
+    "disputed",
+    "deceased",
+    "refinanced",
+    "closed",
+    "at_target_before",
+    "paid_as_agreed",
+]
+
+
+class Target(NamedTuple):
+    """What a loan is watched for: so many days past due, within so many days."""
+
+    days_late: int
+    horizon_days: int
+
+
+class Label(NamedTuple):
+    """What became of a borrower, why, and when that was decided; a good one is decided by maturity."""
+
+    outcome: Outcome
+    reason: OutcomeReason
+    decided_ms: int
+
+
+_ENDINGS: Final[dict[ClosingReason, tuple[Outcome, OutcomeReason]]] = {
+    "compensated": ("bad", "compensated"),
+    "written_off": ("bad", "written_off"),
+    "sold": ("bad", "sold"),
+    "deceased": ("censored", "deceased"),
+    "refinanced": ("censored", "refinanced"),
+    "other": ("censored", "closed"),
+}
+"""What the end of a loan decides; one settled or cancelled decides nothing."""
+_PAST_DUE_DAYS: Final = 1
+
+
+# ---- when to look ----------------------------------------------------------------------------------------------------
+
+
+def next_observation_ms(borrower_id: str, after_ms: int, rules: Rules) -> int:
+    """The first midnight later than `after_ms` at which a borrower is to be observed."""
+    phase = int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % OBSERVATION_DAYS
+    day = rules.calendar.day_of(after_ms) + 1
+    return rules.calendar.midnight_ms(day + (phase - day) % OBSERVATION_DAYS)
+
+
+def can_be_observed(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int, rules: Rules) -> bool:
+    """Whether there is something to foretell at the midnight `at_ms`: an open loan, none at its target, no dispute."""
+    still_open = list(_open_loans(loans, at_ms))
+    if not still_open or hold_as_of(servicing, at_ms - 1, at_ms) == "dispute":
+        return False
+    return all(
+        standing(loan, at_ms, rules, deadline=True).days_past_due < target_of(loan, at_ms, rules).days_late
+        for loan in still_open
+    )
+
+
+def matures_ms(loans: dict[str, Loan], observed_ms: int, rules: Rules) -> int:
+    """The midnight at which an observation of that midnight matures: the longest horizon of the loans open then."""
+    days = max(target_of(loan, observed_ms, rules).horizon_days for loan in _open_loans(loans, observed_ms))
+    return _days_later(observed_ms, days, rules)
+
+
+def target_of(loan: Loan, at_ms: int, rules: Rules) -> Target:
+    """What a loan is watched for, by its schedule as of the midnight `at_ms`."""
+    due_days = [line.due_day for line in loan.lines if line.since_ms < at_ms and not line.is_bill]
+    if due_days and max(due_days) - rules.calendar.day_of(loan.opened_ms) <= SHORT_TERM_DAYS:
+        return Target(SHORT_TARGET_DAYS_LATE, SHORT_HORIZON_DAYS)
+    return Target(rules.policy.risk.target_days_late, rules.policy.risk.horizon_days)
+
+
+# ---- what became of it -----------------------------------------------------------------------------------------------
+
+
+def label(
+    loans: dict[str, Loan], servicing: ServicingEvidence, observed_ms: int, matured_ms: int, rules: Rules
+) -> Label:
+    """What became of a borrower from the midnight `observed_ms` to the midnight `matured_ms`, on what was known by then.
+
+    Of what happens at one instant, a bad thing counts before one that censors.
+    """
+    found = [
+        decided
+        for loan in loans.values()
+        if loan.opened_ms < matured_ms and not loan.is_voided
+        for decided in _decided_by_loan(loan, observed_ms, matured_ms, rules)
+    ]
+    found += _disputes(servicing, observed_ms, matured_ms)
+    good = Label("good", "paid_as_agreed", matured_ms)
+    return min(found, key=lambda decided: (decided.decided_ms, decided.outcome != "bad"), default=good)
+
+
+def contacts_between(servicing: ServicingEvidence, observed_ms: int, matured_ms: int) -> int:
+    """Attempts at the borrower meanwhile: what was done against the risk, to be told beside the features, never in them."""
+    return sum(
+        observed_ms <= contact.time_ms < matured_ms and contact.may_be_at_borrower
+        for contact in servicing.contacts
+    )
+
+
+def _decided_by_loan(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules) -> Iterator[Label]:
+    """Everything about one loan that decides, within its own horizon."""
+    begun_ms = max(observed_ms, loan.opened_ms)
+    target = target_of(loan, begun_ms + 1, rules)
+    end_ms = min(matured_ms, _days_later(observed_ms, target.horizon_days, rules))
+    closed_ms = loan.closed_ms
+    if closed_ms is not None and closed_ms < observed_ms:
+        return
+    if closed_ms is not None and closed_ms < end_ms and loan.closing_reason in _ENDINGS:
+        yield Label(*_ENDINGS[loan.closing_reason], closed_ms)
+    if not may_have_spells(loan, _PAST_DUE_DAYS, rules) and not _is_past_due(loan, end_ms, rules):
+        return
+    for spell in spells(loan, end_ms, end_ms - 1, target.days_late, rules):
+        if observed_ms < spell.from_ms <= end_ms:
+            yield Label("bad", "days_late", spell.from_ms)
+        elif spell.from_ms <= observed_ms and (spell.until_ms is None or spell.until_ms > observed_ms):
+            yield _found_out(loan, observed_ms, target, rules)
+    for spell in spells(loan, end_ms, end_ms - 1, _PAST_DUE_DAYS, rules):
+        until_ms = spell.until_ms
+        if until_ms is None or not observed_ms <= until_ms < end_ms:
+            continue
+        if spell.ended == "compensated":
+            yield Label("bad", "compensated", until_ms)
+        elif spell.ended == "rescheduled" and until_ms != closed_ms:
+            yield Label("bad", "restructured", until_ms)
+
+
+def _found_out(loan: Loan, observed_ms: int, target: Target, rules: Rules) -> Label:
+    """The loan was at its target when it was observed, on what is known since: bad where a payment bounced after that."""
+    then = standing(loan, observed_ms, rules, deadline=True)
+    if then.days_past_due >= target.days_late:
+        return Label("censored", "at_target_before", observed_ms)
+    bounced_ms = min(
+        (
+            part.time_ms
+            for payment in loan.payments
+            for part in payment.reversals
+            if part.time_ms >= observed_ms
+        ),
+        default=observed_ms,
+    )
+    return Label("bad", "days_late", bounced_ms)
+
+
+def _is_past_due(loan: Loan, at_ms: int, rules: Rules) -> bool:
+    return standing(loan, at_ms, rules, deadline=True).days_past_due >= _PAST_DUE_DAYS
+
+
+def _disputes(servicing: ServicingEvidence, observed_ms: int, matured_ms: int) -> Iterable[Label]:
+    """Each dispute that begins meanwhile."""
+    return [
+        Label("censored", "disputed", entry.time_ms)
+        for entry in servicing.holds
+        if entry.reason == "dispute" and not entry.is_release and observed_ms <= entry.time_ms < matured_ms
+    ]
+
+
+def _open_loans(loans: dict[str, Loan], at_ms: int) -> Iterator[Loan]:
+    """Those open at a midnight."""
+    return (loan for loan in loans.values() if not loan.is_voided and is_open(loan, at_ms - 1))
+
+
+def _days_later(midnight_ms: int, days: int, rules: Rules) -> int:
+    return rules.calendar.midnight_ms(rules.calendar.day_of(midnight_ms) + days)
