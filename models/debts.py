@@ -21,6 +21,7 @@ from xxhash import xxh3_64_intdigest
 from models.balances import short_id
 from models.events import CreditSummary, FundFlow
 from models.money import within_int64
+from models.obligations import NO_DAY
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
@@ -238,15 +239,24 @@ def most_elsewhere_minor(evidence: DebtEvidence, from_day: int, summary_days: in
     return max(most_minor, told_minor)
 
 
-def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int | None:
-    """The first day after `today` at whose beginning time alone may change an answer."""
-    days: list[int] = []
+def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int:
+    """The first day after `today` at whose beginning time alone may change an answer; `NO_DAY` if none."""
+    next_day = NO_DAY
     for lender in evidence.lenders:
-        for day in lender.paid[::2]:
-            days += (day + 1, day + LAPSE_DAYS + 1)
+        paid = lender.paid
+        for index in range(len(paid) - 2, -1, -2):
+            day = paid[index]
+            # What counts is the last payment before a day: that one may lapse, those before it cannot any more.
+            change_day = day + 1 if day >= today else day + LAPSE_DAYS + 1
+            if today < change_day < next_day:
+                next_day = change_day
+            if day < today:
+                break
     for summary in evidence.summaries:
-        days += (summary.day + 1, summary.day + summary_days + 1)
-    return min((day for day in days if day > today), default=None)
+        for change_day in (summary.day + 1, summary.day + summary_days + 1):
+            if today < change_day < next_day:
+                next_day = change_day
+    return next_day
 
 
 def _most_in_a_month_minor(paid: list[int]) -> int:
@@ -263,14 +273,17 @@ def _most_in_a_month_minor(paid: list[int]) -> int:
 
 def _monthly_minor(paid: list[int], day: int) -> int:
     """What a lender is paid a month, by the two months up to its last payment before `day`."""
-    days = [paid_day for paid_day in paid[::2] if paid_day < day]
-    if not days or day - days[-1] > LAPSE_DAYS:
+    index = len(paid) - 2
+    while index >= 0 and paid[index] >= day:
+        index -= 2
+    if index < 0 or day - paid[index] > LAPSE_DAYS:
         return 0
-    last_day = days[-1]
+    month_day, before_day = paid[index] - _MONTH_DAYS, paid[index] - _BEFORE_DAYS
     month_minor = before_minor = 0
-    for paid_day, amount_minor in zip(days, paid[1::2], strict=False):
-        if paid_day > last_day - _MONTH_DAYS:
-            month_minor += amount_minor
-        elif paid_day > last_day - _BEFORE_DAYS:
-            before_minor += amount_minor
+    while index >= 0 and paid[index] > month_day:
+        month_minor += paid[index + 1]
+        index -= 2
+    while index >= 0 and paid[index] > before_day:
+        before_minor += paid[index + 1]
+        index -= 2
     return min(month_minor, before_minor)

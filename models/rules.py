@@ -27,6 +27,7 @@ class Rules:
         self.card: Scorecard = expert_prior()
         """What turns features into a probability; who judges asks for no other, wherever it comes from (`with_card`)."""
         self.policy_version = policy_version or policy.version
+        self.is_of_segment = policy_version is not None
         self.segments = tuple(
             (
                 accepted_by(policy.segments[name].match),

@@ -49,6 +49,7 @@ from models.income import (
     week_of,
     weeks_up_to,
 )
+from models.income_level import REMEMBERED_DAYS, pay_counts_day
 from models.limits import INT64_MAX
 from models.money import format_amount, within_int64
 from models.policy import IncomeDropPolicy
@@ -203,8 +204,7 @@ def next_deadline_ms(
         return outlook.until_ms if outlook.until_ms < NEVER else None
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
     today, standings = scene.today, scene.standings
-    counting_day = next_counting_day(evidence, today)
-    days = [counting_day or 0]
+    days = [next_counting_day(evidence, today) or 0]
     if opened_at_ms is not None:
         days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
     if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
@@ -218,8 +218,7 @@ def next_deadline_ms(
     later = [day for day in days if day > today]
     due_ms = calendar.midnight_ms(min(later)) if later else None
     if opened_at_ms is None:
-        until_ms = NEVER if due_ms is None else due_ms
-        _remember_outlook(evidence, scene, counting_day, after_ms, until_ms, rules)
+        _remember_outlook(evidence, scene, after_ms, NEVER if due_ms is None else due_ms, rules)
     return due_ms
 
 
@@ -311,12 +310,7 @@ def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | N
 
 
 def _remember_outlook(
-    evidence: IncomeEvidence,
-    scene: _Scene,
-    counting_day: int | None,
-    from_ms: int,
-    until_ms: int,
-    rules: Rules,
+    evidence: IncomeEvidence, scene: _Scene, from_ms: int, until_ms: int, rules: Rules
 ) -> None:
     """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
     recent = evidence.recent
@@ -331,19 +325,21 @@ def _remember_outlook(
     for account in evidence.accounts:
         if not _was_always_seen(account):
             return
-    steady = _steady(scene, counting_day) if scene.standings else None
+    steady = _steady(evidence, scene) if scene.standings else None
     vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules, steady)
 
 
-def _steady(scene: _Scene, counting_day: int | None) -> SteadyIncome:
-    """What stands, until some does no more, or until the midnight after that from which on more pay counts here."""
-    amount_minor, until_day = 0, INT64_MAX if counting_day is None else counting_day + 1
+def _steady(evidence: IncomeEvidence, scene: _Scene) -> SteadyIncome:
+    """What stands, until some does no more or more pay counts: the very answer of `models.income_level` from tomorrow on."""
+    amount_minor = last_day = 0
+    until_day = pay_counts_day(evidence, scene.today + 1)
     for standing in scene.standings:
         amount_minor += standing.level
         until_day = min(until_day, standing.until_day)
-    return SteadyIncome(
-        scene.standings[0].stream.currency, within_int64(amount_minor), scene.today, until_day
-    )
+        last_day = max(last_day, standing.stream.days[-1])
+    until_day = min(until_day, last_day + REMEMBERED_DAYS + 1)
+    currency = scene.standings[0].stream.currency
+    return SteadyIncome(currency, within_int64(amount_minor), scene.today, until_day)
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------

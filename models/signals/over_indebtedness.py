@@ -34,19 +34,11 @@ from models.debts import (
 from models.episodes import Episode
 from models.events import FUND_FLOWS
 from models.income import IncomeEvidence
-from models.income_level import NO_DAY, MonthlyIncome, income_from, monthly_income, next_pay_counts_day
+from models.income_level import MonthlyIncome, income_from, monthly_income
 from models.ledger import Loan
 from models.limits import INT64_MAX
 from models.money import format_amount, within_int64
-from models.obligations import (
-    BILL_STANDS_DAYS,
-    due_within,
-    enters_month_day,
-    is_open,
-    last_bill,
-    month_later,
-    most_in_a_month_minor,
-)
+from models.obligations import NO_DAY, due_within, dues_of, is_open, month_later
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
 from models.signals import income_drop
@@ -127,34 +119,21 @@ def next_deadline_ms(
         return None
     policy = rules.policy.signals.over_indebtedness
     today = rules.calendar.day_of(after_ms)
-    by_currency: dict[str, list[Loan]] = {}
-    for loan in loans.values():
-        if is_open(loan, after_ms):
-            by_currency.setdefault(loan.currency, []).append(loan)
-    days: list[int | None] = []
-    loss_ms = NEVER
-    for currency, own in by_currency.items():
-        known = monthly_income(income, currency, today, rules)
+    next_day = NO_DAY
+    elsewhere_minor = most_elsewhere_minor(debts, today, policy.summary_days)
+    for currency, own_minor in _most_by_currency(loans, after_ms, today).items():
+        known, until_day = income_from(income, currency, today, rules)
+        next_day = min(next_day, until_day)
         if known is None or known.history_days < policy.history_days_min:
-            if today >= min(source.days[0] for source in income.sources) + policy.history_days_min:
-                days.append(next_pay_counts_day(income, today))  # before more pay nothing is found
-            continue
-        days.append(known.until_day)
-        enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
-        if _most_minor(own, debts, today, policy.summary_days) < enough_minor:
-            # Neither a schedule nor a payment can make it found: only a loss of income. Pay that stands is lost no sooner
-            # than `income_drop` looks, however little comes beside it.
-            if not known.is_standing:
-                days.append(next_pay_counts_day(income, today))
-            loss_ms = min(loss_ms, income_drop.next_deadline_ms(income, after_ms, None, None, rules) or NEVER)
-            continue
-        days += (day for loan in own for day in _own_change_days(loan, today))
-        days.append(next_change_day(debts, today, policy.summary_days))
-        days.append(next_pay_counts_day(income, today))
-    next_day = min((day for day in days if day is not None and day > today), default=None)
-    next_ms = NEVER if next_day is None else rules.calendar.midnight_ms(next_day)
-    due_ms = min(next_ms, loss_ms)
-    return None if due_ms == NEVER else due_ms
+            continue  # before more pay nothing is found
+        most_minor = own_minor + elsewhere_minor
+        if most_minor < known.amount_minor * (policy.severity.watch - policy.ease_margin):
+            continue  # neither a schedule nor a payment can make it found
+        next_day = min(next_day, next_change_day(debts, today, policy.summary_days))
+        for loan in loans.values():
+            if loan.currency == currency and is_open(loan, after_ms):
+                next_day = min(next_day, dues_of(loan).next_change_day(today))
+    return None if next_day == NO_DAY else rules.calendar.midnight_ms(next_day)
 
 
 def next_finding_ms(
@@ -191,6 +170,19 @@ def next_finding_ms(
     if until_day <= today + 1:
         return next_deadline_ms(loans, debts, income, after_ms, rules)
     return None if until_day == NO_DAY else rules.calendar.midnight_ms(until_day)
+
+
+def is_out_of_reach(borrower: Borrower, at_ms: int, due_ms: int, rules: Rules) -> bool:
+    """Whether nothing is found from `at_ms` to `due_ms`, whatever falls due when: told cheaply, and in doubt not.
+
+    It is asked of a borrower without alerts, about debts that are known by `at_ms`. The answer rests on the evidence alone.
+    """
+    if not borrower.income.sources:
+        return True
+    calendar = rules.calendar
+    day = calendar.day_of(at_ms)
+    until_day = _out_of_reach_until_day(borrower.loans, borrower.debts, borrower.income, at_ms, day, rules)
+    return until_day > day and (until_day == NO_DAY or due_ms <= calendar.midnight_ms(until_day))
 
 
 def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules: Rules) -> Resolution | None:
@@ -246,10 +238,7 @@ def _out_of_reach_until_day(
 ) -> int:
     """Before which day nothing is found from `first_day` on, however much falls due in a month; `first_day` where it may be."""
     policy = rules.policy.signals.over_indebtedness
-    own_minor: dict[str, int] = {}
-    for loan in loans.values():
-        if is_open(loan, known_ms):
-            own_minor[loan.currency] = own_minor.get(loan.currency, 0) + most_in_a_month_minor(loan)
+    own_minor = _most_by_currency(loans, known_ms, first_day)
     elsewhere_minor = most_elsewhere_minor(debts, first_day, policy.summary_days)
     until_day = NO_DAY
     for currency, most_minor in own_minor.items():
@@ -258,6 +247,15 @@ def _out_of_reach_until_day(
             return first_day
         until_day = min(until_day, enough_until_day)
     return until_day
+
+
+def _most_by_currency(loans: dict[str, Loan], known_ms: int, first_day: int) -> dict[str, int]:
+    """What the open own loans come to at most within any month from `first_day` on."""
+    most_minor: dict[str, int] = {}
+    for loan in loans.values():
+        if is_open(loan, known_ms):
+            most_minor[loan.currency] = most_minor.get(loan.currency, 0) + dues_of(loan).most_from(first_day)
+    return most_minor
 
 
 def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, day: int, rules: Rules) -> int:
@@ -276,41 +274,6 @@ def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, da
     if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
         return until_day
     return day if most_minor / known.amount_minor >= watch else until_day
-
-
-def _most_minor(own: list[Loan], debts: DebtEvidence, today: int, summary_days: int) -> int:
-    """More than can fall due within a month, on what is known."""
-    most_minor = most_elsewhere_minor(debts, today, summary_days)
-    for loan in own:
-        dues = [(line.due_day, line.due_minor) for line in loan.lines if line.due_day >= today]
-        bill = last_bill(loan)
-        stands_minor = 0 if bill is None else bill.due_minor  # where nothing falls due
-        most_minor += max(stands_minor, *(_month_from(dues, place) for place in range(len(dues))), 0)
-    return most_minor
-
-
-def _month_from(dues: list[tuple[int, int]], place: int) -> int:
-    """What falls due (day and amount, in order) in the month that begins with one of them."""
-    end_day = month_later(dues[place][0])
-    due_minor = 0
-    for due_day, amount_minor in dues[place:]:
-        if due_day >= end_day:
-            break
-        due_minor += amount_minor
-    return due_minor
-
-
-def _own_change_days(loan: Loan, today: int) -> list[int | None]:
-    """When the next instalment leaves the month, when the next one enters it, and when a bill stands for no other any more."""
-    end_day = month_later(today)
-    days = [line.due_day for line in loan.lines if line.due_day >= today]  # in order
-    later = next((day for day in days if day >= end_day), None)
-    bill = last_bill(loan)
-    return [
-        days[0] + 1 if days and days[0] < end_day else None,
-        None if later is None else enters_month_day(later),
-        None if bill is None else bill.due_day + BILL_STANDS_DAYS + 1,
-    ]
 
 
 def _severity(
