@@ -87,16 +87,16 @@ def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: R
 class Dues:
     """What the lines of a loan ask for by the month, paid or not: told once for the same lines."""
 
-    __slots__ = ("bill", "days", "lines", "most_minor")
+    __slots__ = ("days", "lines", "most_minor", "stands_days")
 
     def __init__(self, loan: Loan) -> None:
         """Lines are in order of their due days."""
         self.lines = lines = loan.lines[:]
         self.days = [line.due_day for line in lines]
-        self.bill = last_bill(loan)
-        """Stands where nothing falls due."""
-        self.most_minor = [0 if self.bill is None else self.bill.due_minor]
-        """By line, from the last to the first: no month from its due day on holds more, nor does one that begins later."""
+        self.stands_days = 0 if last_bill(loan) is None else BILL_STANDS_DAYS
+        """After its due date, a line may stand for another for so long."""
+        self.most_minor = [0]
+        """By line, from behind the last to the first: no month from its due day on holds more, nor does one that begins later."""
         month_minor, end = 0, len(lines)
         for index in range(len(lines) - 1, -1, -1):
             month_minor += lines[index].due_minor
@@ -107,21 +107,23 @@ class Dues:
             self.most_minor.append(max(self.most_minor[-1], month_minor))
 
     def most_from(self, day: int) -> int:
-        """No month that begins on `day` or later holds more."""
-        return self.most_minor[len(self.days) - bisect_left(self.days, day)]
+        """No month that begins on `day` or later holds more, nor does more stand for what it holds."""
+        return self.most_minor[len(self.days) - bisect_left(self.days, day - self.stands_days)]
 
     def next_change_day(self, today: int) -> int:
         """When the next line leaves the month or enters it, or a bill stands for no other any more; `NO_DAY` if none does."""
-        next_day = NO_DAY
-        first = bisect_left(self.days, today)
+        days, next_day = self.days, NO_DAY
+        first = bisect_left(days, today)
         end_day = month_later(today)
-        if first < len(self.days) and self.days[first] < end_day:
-            next_day = self.days[first] + 1
-        later = bisect_left(self.days, end_day, first)
-        if later < len(self.days):
-            next_day = min(next_day, enters_month_day(self.days[later]))
-        if self.bill is not None and today <= self.bill.due_day + BILL_STANDS_DAYS:
-            next_day = min(next_day, self.bill.due_day + BILL_STANDS_DAYS + 1)
+        if first < len(days) and days[first] < end_day:
+            next_day = days[first] + 1
+        later = bisect_left(days, end_day, first)
+        if later < len(days):
+            next_day = min(next_day, enters_month_day(days[later]))
+        if self.stands_days:
+            for line in self.lines[bisect_left(days, today - self.stands_days) : first]:
+                if line.is_bill:
+                    next_day = min(next_day, line.due_day + self.stands_days + 1)
         return next_day
 
 
