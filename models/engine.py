@@ -455,6 +455,8 @@ class RiskEngine:
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
     ) -> None:
         """What was touched may confirm other alerts that are open, or are about to be."""
+        if not borrower.episodes and min(borrower.deadlines_ms) > event_time_ms:
+            return
         rules = self._book.at(event_time_ms)
         confirmed = {
             number for signal, _ in noted.touched for number in combinations.confirmed_by(signal, rules)
@@ -745,7 +747,7 @@ class RiskEngine:
             self._reviews.take_in(borrower_id)
         elif known.first_event_ms == NEVER:
             known.first_event_ms = event_time_ms
-        if self._reviews:
+        if self._reviews.minutes:
             self._schedule.await_review(borrower_id, known)
         return known
 

@@ -148,14 +148,8 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
     rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
     if not rewrites_a_look and (MULTI_PLATFORM_BORROWING, None) not in noted.touched:
         return False
-    judged_ms = borrower.judged_ms[REPAYMENTS]
-    rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
-    matters = False
-    for signal, _ in noted.touched:
-        if signal == RISK_SCORE:
-            return False
-        matters = matters or signal == MULTI_PLATFORM_BORROWING or (rewrites_a_look and signal in _FEATURED)
-    if not matters:
+    touched = {signal for signal, _ in noted.touched}
+    if RISK_SCORE in touched or touched.isdisjoint(_FEATURED):
         return False
     since_ms = noted.rewrites_from_ms if noted.rewrites_past else at_ms
     if rewrites_a_look and any(

@@ -62,6 +62,9 @@ REVISIONS: Final = 128
 OUTLOOK: Final = "outlook"
 """What `income_drop` keeps beside the first source: it holds until pay or links change, and is dropped then."""
 
+LOSS: Final = "loss"
+"""The same, dropped when life changes too."""
+
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week."""
@@ -295,7 +298,7 @@ def _source_key(source: Source) -> int:
 
 def _note_change(evidence: IncomeEvidence) -> None:
     """Pay or links are about to change."""
-    evidence.revision = (evidence.revision + 1) % REVISIONS
+    _note_life(evidence)
     vars(evidence).clear()
     if evidence.sources:
         vars(evidence.sources[0]).pop(OUTLOOK, None)
@@ -304,6 +307,8 @@ def _note_change(evidence: IncomeEvidence) -> None:
 def _note_life(evidence: IncomeEvidence) -> None:
     """Life on an account is about to change."""
     evidence.revision = (evidence.revision + 1) % REVISIONS
+    if evidence.sources:
+        vars(evidence.sources[0]).pop(LOSS, None)
 
 
 def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:

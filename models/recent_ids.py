@@ -7,6 +7,7 @@ floor: an event that is not newer than anything forgotten cannot be told from a 
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 import xxhash
@@ -14,6 +15,10 @@ from msgspec import Struct
 
 _HASH_BYTES: Final = 8
 """64 bits: with 64 ids remembered, two different ids meet once in 10**17 events."""
+
+
+_LATEST_MAX: Final = 8
+"""Hashes kept at hand: each kind of evidence asks for that of the event at hand."""
 
 
 class Acquaintance(Enum):
@@ -34,6 +39,7 @@ class RecentIds(Struct, array_like=True, gc=False):
     floor_ms: int = -1
 
 
+@lru_cache(maxsize=_LATEST_MAX)
 def fingerprint_of(event_id: str) -> bytes:
     """The 64-bit hash under which an event id is remembered."""
     return xxhash.xxh3_64_digest(event_id.encode())

@@ -19,14 +19,14 @@ class Reviews:
 
     def __init__(self, clocks: int) -> None:
         """No review on any clock."""
-        self._minutes: dict[int, list[list[str]]] = {}
+        self.minutes: dict[int, list[list[str]]] = {}
         """By the start of the policy: the borrowers of each minute."""
         self._passed_ms = [-1] * clocks
         """The last minute whose borrowers were judged, by clock."""
 
     def __bool__(self) -> bool:
         """Whether there are any, or soon will be."""
-        return bool(self._minutes)
+        return bool(self.minutes)
 
     def plan(self, from_ms: int, borrower_ids: Iterable[str], watermarks_ms: Sequence[int]) -> bool:
         """Have all borrowers judged once more after a policy takes effect; False where every clock is past it."""
@@ -35,17 +35,17 @@ class Reviews:
         minutes: list[list[str]] = [[] for _ in range(REVIEW_MINUTES)]
         for borrower_id in borrower_ids:
             minutes[review_minute(borrower_id)].append(borrower_id)
-        self._minutes[from_ms] = minutes
+        self.minutes[from_ms] = minutes
         return True
 
     def call_off(self, starts_ms: Sequence[int]) -> None:
         """Let go of reviews after policies that will not take effect: all but those that start then."""
-        for start_ms in self._minutes.keys() - set(starts_ms):
-            del self._minutes[start_ms]
+        for start_ms in self.minutes.keys() - set(starts_ms):
+            del self.minutes[start_ms]
 
     def take_in(self, borrower_id: str) -> None:
         """A borrower is new: it has its turns like all others."""
-        for minutes in self._minutes.values():
+        for minutes in self.minutes.values():
             minutes[review_minute(borrower_id)].append(borrower_id)
 
     def next_ms(self, clock: int, watermark_ms: int) -> int:
@@ -55,7 +55,7 @@ class Reviews:
     def after_ms(self, after_ms: int) -> int:
         """The first minute of any review after an instant, or `NEVER`."""
         due_ms = NEVER
-        for from_ms in self._minutes:
+        for from_ms in self.minutes:
             minute = max(0, (after_ms - from_ms) // MINUTE_MS + 1)
             if minute < REVIEW_MINUTES:
                 due_ms = min(due_ms, from_ms + minute * MINUTE_MS)
@@ -71,7 +71,7 @@ class Reviews:
     def whose_turn(self, due_ms: int) -> set[str]:
         """The borrowers of a minute."""
         found: set[str] = set()
-        for from_ms, minutes in self._minutes.items():
+        for from_ms, minutes in self.minutes.items():
             minute, rest_ms = divmod(due_ms - from_ms, MINUTE_MS)
             if rest_ms == 0 and 0 <= minute < REVIEW_MINUTES:
                 found.update(minutes[minute])
@@ -80,10 +80,10 @@ class Reviews:
     def end(self, watermarks_ms: Sequence[int]) -> None:
         """Let go of the reviews that every clock has passed."""
         reached_ms = min(max(pair) for pair in zip(watermarks_ms, self._passed_ms, strict=True))
-        for from_ms in list(self._minutes):
+        for from_ms in list(self.minutes):
             if from_ms + _LAST_MINUTE_MS <= reached_ms:
-                del self._minutes[from_ms]
+                del self.minutes[from_ms]
 
     def follow(self, others: Reviews) -> None:
         """Take over the turns of another engine's, to go ahead of it with a borrower of its."""
-        self._minutes = others._minutes.copy()
+        self.minutes = others.minutes.copy()

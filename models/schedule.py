@@ -58,7 +58,7 @@ class Schedule:
         due_ms = no_later_than_ms
         for signal in signals:
             deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
-        if self._reviews:
+        if self._reviews.minutes:
             review_ms = self.review_ms(borrower_id, clock)
             due_ms = min(due_ms, review_ms)
             for signal in signals:
@@ -132,11 +132,12 @@ def moved_by(borrower: Borrower, clock: int, touched: Iterable[tuple[int, str | 
     """
     moved: set[int] = set()
     for signal, _ in touched:
-        moved.update(MOVED_WITH[signal])
+        if SIGNALS[signal].clock == clock:
+            moved.update(MOVED_WITH[signal])
     for episode in borrower.episodes:
-        if episode.closed_ms is None:
+        if episode.closed_ms is None and SIGNALS[episode.signal].clock == clock:
             moved.add(episode.signal)
-    return moved.intersection(SIGNALS_BY_CLOCK[clock])
+    return moved
 
 
 def bring_forward(borrower: Borrower, clock: int, review_ms: int) -> bool:

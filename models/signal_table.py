@@ -68,4 +68,4 @@ MOVED_WITH: Final[tuple[tuple[int, ...], ...]] = tuple(
     for number in range(len(SIGNALS))
 )
 """By signal: itself, and those that rest on the same evidence, so that what touches it may bring their deadlines nearer though
-they are not touched. `missed_payment` stands for the loans, `income_drop` for income."""
+they are not touched. `missed_payment` stands for the loans, `income_drop` for income. All of one clock."""

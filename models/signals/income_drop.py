@@ -35,6 +35,7 @@ from models.events import FUND_FLOWS
 from models.income import (
     EMPLOYER,
     LOOKBACK_DAYS,
+    LOSS,
     OUTLOOK,
     SALARY,
     Account,
@@ -247,9 +248,11 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
-    outlook = _outlook(evidence, at_ms, rules)
+    outlook = _outlook(evidence, at_ms, rules) or _outlook(evidence, at_ms, rules, LOSS)
     if outlook is None:
-        return _lost_fraction(evidence, at_ms, rules)
+        lost = _lost_fraction(evidence, at_ms, rules)
+        _remember_loss(evidence, lost, at_ms, rules)
+        return lost
     if not outlook.is_lost_told:
         outlook.lost, outlook.is_lost_told = _lost_fraction(evidence, at_ms, rules), True
     return outlook.lost
@@ -299,11 +302,11 @@ class _Outlook:
         self.is_lost_told = False
 
 
-def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook | None:
+def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUTLOOK) -> _Outlook | None:
     """What is known already, as of an instant; None where it is to be told anew."""
     if not evidence.sources:
         return None
-    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    known: _Outlook | None = vars(evidence.sources[0]).get(name)
     if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
         return None
     return known
@@ -313,12 +316,8 @@ def _remember_outlook(
     evidence: IncomeEvidence, scene: _Scene, from_ms: int, until_ms: int, rules: Rules
 ) -> None:
     """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
-    recent = evidence.recent
-    if not recent or recent[-1].time_ms > from_ms:
+    if _is_ahead(evidence, from_ms, scene.today):
         return
-    for source in evidence.sources:
-        if source.days[-1] > scene.today:
-            return
     for standing in scene.standings:
         if not standing.level:
             return
@@ -340,6 +339,37 @@ def _steady(evidence: IncomeEvidence, scene: _Scene) -> SteadyIncome:
     until_day = min(until_day, last_day + REMEMBERED_DAYS + 1)
     currency = scene.standings[0].stream.currency
     return SteadyIncome(currency, within_int64(amount_minor), scene.today, until_day)
+
+
+def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rules: Rules) -> None:
+    """Keep it to the end of the week, or to when a level may fall: where no pay stands, its account is judged by whole weeks.
+
+    Who has lost income and is past due is looked at daily.
+    """
+    scene = _scene(evidence, at_ms, None, rules)
+    if _is_ahead(evidence, at_ms, scene.today):
+        return
+    for account in evidence.accounts:
+        if account.links and account.links[-1] // 2 > at_ms:
+            return
+    until_day = monday_of(week_of(scene.today) + 1)
+    counting_day = next_counting_day(evidence, scene.today)
+    if counting_day is not None:
+        until_day = min(until_day, counting_day)
+    for standing in scene.standings:
+        if standing.level:
+            until_day = min(until_day, standing.until_day)
+    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules, None)
+    loss.lost, loss.is_lost_told = lost, True
+    vars(evidence.sources[0])[LOSS] = loss
+
+
+def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
+    """Whether pay may be known that had not come by an instant."""
+    recent = evidence.recent
+    if not recent or recent[-1].time_ms > at_ms:
+        return True
+    return any(source.days[-1] > today for source in evidence.sources)
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------

@@ -131,11 +131,11 @@ def is_forgotten(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
 
 def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
     """Whether anything was entered in a loan, or falls due, within `QUIET_DAYS`."""
-    due_day = oldest_unpaid_day(loan, known_ms, rules)
-    if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
-        return True
     after_ms = known_ms - QUIET_DAYS * DAY_MS
     if after_ms < loan.opened_ms <= known_ms:
+        return True
+    due_day = oldest_unpaid_day(loan, known_ms, rules)
+    if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
         return True
     entry_ms = next_entry_ms(loan, after_ms)
     return entry_ms is not None and entry_ms <= known_ms
@@ -191,29 +191,33 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
     next_due_day: int | None = None
     is_alive = False
     for loan in borrower.loans.values():
-        closed_ms = loan.closed_ms
-        is_begun, is_closed = loan.opened_ms <= known_ms, closed_ms is not None and closed_ms <= known_ms
         balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+        due_day: int | None = None
         oldest = oldest_unpaid(balances, tolerance_minor)
-        due_day = None if oldest is None else rules.last_day_to_pay(loan.lines[oldest].due_day)
-        if is_begun:
-            first_opened_ms = min(first_opened_ms, loan.opened_ms)
-            worst_days = max(worst_days, balances.worst_days_past_due)
-        if closed_ms is not None and is_closed:
-            if is_begun and due_day is not None:
-                worst_days = max(worst_days, rules.calendar.day_of(closed_ms) - due_day)
-            continue
-        if due_day is not None:
+        if oldest is not None:
+            due_day = loan.lines[oldest].due_day
+            if rules.moves_due_days:
+                due_day = rules.last_day_to_pay(due_day)
+        closed_ms = loan.closed_ms
+        is_open = closed_ms is None or closed_ms > known_ms
+        if due_day is not None and is_open:
             is_alive = is_alive or -QUIET_DAYS <= due_day - day <= QUIET_DAYS
-            if due_day >= look_day:
-                next_due_day = due_day if next_due_day is None else min(due_day, next_due_day)
-            elif is_begun:
-                days_past_due = max(days_past_due, look_day - due_day)
-        if is_begun:
+            if due_day >= look_day and (next_due_day is None or due_day < next_due_day):
+                next_due_day = due_day
+        opened_ms = loan.opened_ms
+        if opened_ms > known_ms:
+            continue
+        first_opened_ms = min(first_opened_ms, opened_ms)
+        worst_days = max(worst_days, balances.worst_days_past_due)
+        if is_open:
             open_loans += 1
+            if due_day is not None and look_day - due_day > days_past_due:
+                days_past_due = look_day - due_day
             if loan.limits_minor and (limit_minor := credit_limit_minor(loan, known_ms)):
                 used_minor += position(loan, known_ms, known_ms, day, rules).outstanding_minor
                 limits_minor += limit_minor
+        elif due_day is not None and closed_ms is not None:
+            worst_days = max(worst_days, rules.calendar.day_of(closed_ms) - due_day)
     utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
     return _Ahead(first_opened_ms, open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
 
@@ -260,30 +264,35 @@ def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         if not (
             _reaches(ahead, borrower, known_ms, rules)
             and (ahead.is_alive or not is_forgotten(borrower, known_ms, rules))
-            and _may_have_background(ahead, borrower, look_ms, rules)
+            and _may_be_found(ahead, borrower, look_ms, rules)
         ):
             return None
     look = _look(borrower, look_ms, rules)
     return look if _can_be_late(look.features, rules) and look.background >= background_min else None
 
 
-def _may_have_background(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
-    """Whether the background at a look may be enough, with as many new institutions as there may be.
+def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
+    """Whether a look may find something, with as many new institutions as there may be; never told from late payments.
 
-    At most looks, which are taken because something is past due, that is all there is to ask: the rest takes longer.
+    At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask.
     """
-    lost_fraction = income_drop.lost_fraction(borrower.income, look_ms, rules)
-    lows = Features(
-        income_lost_fraction=lost_fraction or 0.0,
-        income_visible=0.0 if lost_fraction is None else 1.0,
-        relation_days=(look_ms - ahead.first_opened_ms) // DAY_MS,
-        open_loans=ahead.open_loans,
-    )
-    highs = lows._replace(
-        new_institutions=_sightings_in_window(borrower, look_ms - 1, rules),
-        utilisation=UNKNOWN if ahead.utilisation == UNKNOWN else inf,
-    )
-    return rules.card.ceiling(lows, highs) >= rules.policy.signals.risk_score.background_min
+    lost = income_drop.lost_fraction(borrower.income, look_ms, rules)
+    lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
+    days = (look_ms - ahead.first_opened_ms) // DAY_MS
+    sightings = _sightings_in_window(borrower, look_ms - 1, rules)
+    most_used = UNKNOWN if ahead.utilisation == UNKNOWN else inf
+    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, ahead.open_loans)
+    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, ahead.open_loans)
+    background = rules.card.ceiling(lows, highs)
+    if background < rules.policy.signals.risk_score.background_min:
+        return False
+    if ahead.days_past_due > 0:
+        return True
+    worst_days = ahead.worst_days
+    if not worst_days:
+        return background >= _least(rules.policy)
+    lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
+    return rules.card.ceiling(lows, highs) >= _least(rules.policy)
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
@@ -310,7 +319,7 @@ def _thresholds_reached(
     background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
     policy = rules.policy.signals.risk_score
     is_enough = background >= policy.background_min
-    return is_enough, is_enough and probability >= min(policy.rise, _begins_at("watch", rules.policy))
+    return is_enough, is_enough and probability >= _least(rules.policy)
 
 
 def _ceilings(
@@ -355,6 +364,11 @@ def _begins_at(severity: str, policy: Policy) -> float:
     tier: Tier = getattr(policy.signals.risk_score.severity, severity)
     begins_at: float = getattr(policy.risk.tiers, tier)
     return begins_at
+
+
+def _least(policy: Policy) -> float:
+    """No lower probability is found, be it for its tier or for its rise."""
+    return min(policy.signals.risk_score.rise, _begins_at("watch", policy))
 
 
 def _crossed(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.alerts import Alert
 from models.engine import RiskEngine
 from models.events import BorrowerEvent
-from models.signal_table import SIGNALS
+from models.signal_table import MOVED_WITH, SIGNALS
 from tests.support.events import end_of, engine, feed_of
 from tests.support.every_kind import DRAWN, months_with
 from tests.support.servicing_logs import served_logs
@@ -81,3 +81,9 @@ def test_no_signal_is_missed_in_its_own_story(name: str) -> None:
             expected = live(in_time(events), story.until)
 
         assert live(in_time(events), story.until) == expected
+
+
+def test_what_moves_together_is_judged_on_one_clock() -> None:
+    """A touched signal has the deadlines of its own clock found anew, and those of no other."""
+    for signal, moved in enumerate(MOVED_WITH):
+        assert {SIGNALS[other].clock for other in moved} == {SIGNALS[signal].clock}

@@ -215,6 +215,8 @@ def test_what_is_remembered_between_judgements_changes_no_answer(log: list[Entry
         for _ in range(3):
             restored = msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=IncomeEvidence)
             at_ms = dice.randint(now_ms - 40 * DAY_MS, after_ms + dice.choice((0, 0, 90)) * DAY_MS)
+            if dice.random() < 0.5:  # what is lost is kept for a week
+                lost_fraction(evidence, at_ms - dice.randint(0, 8 * 24) * HOUR_MS, RULES)
             kept = lost_fraction(evidence, at_ms, RULES), next_deadline_ms(evidence, at_ms, None, None, RULES)
             told = lost_fraction(restored, at_ms, RULES), next_deadline_ms(restored, at_ms, None, None, RULES)
             assert kept == told
