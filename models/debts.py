@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -35,6 +36,8 @@ SUMMARIES_MAX: Final = 8
 """Summaries kept of all sources together: the oldest goes first."""
 RECENT_MAX: Final = 12
 """Repayments kept one by one, the newest: what a void may name. The void of an older one is counted, and changes nothing."""
+_CACHED_OWN_MAX: Final = 256
+"""Sets of own platforms, by policy, whose names are remembered: a lender has few."""
 _MONTH_DAYS: Final = 25
 """Back from a payment, these days hold a month's payments and not those of the month before."""
 _BEFORE_DAYS: Final = 55
@@ -212,7 +215,9 @@ def regular_repayments(
         own: platform ids of the borrower's own loans, as reported.
         rules: with aliases and the lender's own institutions.
     """
-    ours = {short_id(name) for name in rules.own_institutions.union(map(rules.institution, own))}
+    if not evidence.lenders:
+        return 0, 0
+    ours = _ours(frozenset(own), rules)
     total_minor = lenders = 0
     for lender in evidence.lenders:
         if lender.currency == currency and lender.counterparty_id not in ours:
@@ -220,6 +225,12 @@ def regular_repayments(
             total_minor += monthly_minor
             lenders += monthly_minor > 0
     return within_int64(total_minor), lenders
+
+
+@lru_cache(maxsize=_CACHED_OWN_MAX)
+def _ours(own: frozenset[str], rules: Rules) -> frozenset[str]:
+    """What own institutions are called in the evidence."""
+    return frozenset(short_id(name) for name in rules.own_institutions.union(map(rules.institution, own)))
 
 
 def most_elsewhere_minor(evidence: DebtEvidence, from_day: int, summary_days: int) -> int:

@@ -42,7 +42,7 @@ from models.obligations import NO_DAY, due_within, dues_of, is_open, month_later
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
 from models.signals import income_drop
-from models.signals.binding import BORROWER_LEVEL, open_state
+from models.signals.binding import BORROWER_LEVEL, known_of, open_state
 
 _WEEK_AHEAD_DAYS: Final = 9
 """Within so many days all pay counts that has come: the week is over, and one day of the next."""
@@ -86,29 +86,31 @@ def judge(
         rules: the policy.
         deadline: `at_ms` is a midnight; what happens at that very instant belongs to the day that begins.
     """
-    if not income.sources:
-        return None
-    policy = rules.policy.signals.over_indebtedness
-    known_ms = at_ms - 1 if deadline else at_ms
-    if open_severity is None:
+    known_ms = known_of(at_ms, deadline=deadline)
+    if open_severity is None and income.sources:
         day = rules.calendar.day_of(at_ms)
         if _out_of_reach_until_day(loans, debts, income, known_ms, day, rules) > day:
             return None
-    worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
-    for burden in _burdens(loans, debts, known_ms, at_ms, rules):
-        if not burden.total_minor:
-            continue
-        known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
-        if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
-            continue
-        ratio = burden.total_minor / known.amount_minor
-        reached = _severity(ratio, open_severity, policy)
-        if reached is not None and (worst is None or ratio > worst[2]):
-            worst = (*reached, ratio, burden, known)
+    worst = _worst(loans, debts, income, known_ms, at_ms, open_severity, rules)
     if worst is None:
         return None
     severity, threshold, ratio, burden, known = worst
     return Finding(severity, (_reason(ratio, threshold, burden, known),))
+
+
+def stands(borrower: Borrower, at_ms: int, known_ms: int, open_severity: Severity, rules: Rules) -> bool:
+    """Whether `judge` finds the severity of the open alert again: most looks do, and nobody reads their reasons.
+
+    Args:
+        borrower: with an open alert.
+        at_ms: of the look.
+        known_ms: the last instant whose events count.
+        open_severity: of the alert.
+        rules: the policy.
+    """
+    loans, debts, income = borrower.loans, borrower.debts, borrower.income
+    worst = _worst(loans, debts, income, known_ms, at_ms, open_severity, rules)
+    return worst is not None and worst[0] == open_severity
 
 
 def next_deadline_ms(
@@ -196,11 +198,38 @@ def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules
 # ---- the comparison --------------------------------------------------------------------------------------------------
 
 
+def _worst(
+    loans: dict[str, Loan],
+    debts: DebtEvidence,
+    income: IncomeEvidence,
+    known_ms: int,
+    at_ms: int,
+    open_severity: Severity | None,
+    rules: Rules,
+) -> tuple[Severity, float, float, Burden, MonthlyIncome] | None:
+    """Severity, the ratio from which on it holds, the ratio, and what was compared, in the currency where that is worst."""
+    if not income.sources:
+        return None
+    policy = rules.policy.signals.over_indebtedness
+    day = rules.calendar.day_of(at_ms)
+    worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
+    for burden in _burdens(loans, debts, known_ms, day, rules):
+        if not burden.total_minor:
+            continue
+        known = monthly_income(income, burden.currency, day, rules)
+        if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
+            continue
+        ratio = burden.total_minor / known.amount_minor
+        reached = _severity(ratio, open_severity, policy)
+        if reached is not None and (worst is None or ratio > worst[2]):
+            worst = (*reached, ratio, burden, known)
+    return worst
+
+
 def _burdens(
-    loans: dict[str, Loan], debts: DebtEvidence, known_ms: int, at_ms: int, rules: Rules
+    loans: dict[str, Loan], debts: DebtEvidence, known_ms: int, day: int, rules: Rules
 ) -> Iterable[Burden]:
     """One a currency of the open own loans."""
-    day = rules.calendar.day_of(at_ms)
     own_minor: dict[str, int] = {}
     for loan in loans.values():
         if is_open(loan, known_ms):

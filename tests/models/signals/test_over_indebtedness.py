@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models import debts, evidence
 from models.alerts import Finding, Severity
 from models.balances import short_id
+from models.borrower import new_borrower
 from models.calendars import HOUR_MS
 from models.debts import (
     LAPSE_DAYS,
@@ -33,7 +34,7 @@ from models.obligations import BILL_STANDS_DAYS, dues_of, enters_month_day, mont
 from models.rules import Rules
 from models.signal_table import OVER_INDEBTEDNESS
 from models.signals import income_drop
-from models.signals.over_indebtedness import judge, next_deadline_ms, next_finding_ms, resolution
+from models.signals.over_indebtedness import judge, next_deadline_ms, next_finding_ms, resolution, stands
 from tests.support.events import (
     at,
     billed,
@@ -784,6 +785,25 @@ def test_nothing_is_found_before_the_next_look(
         at_ms = RULES.calendar.midnight_ms(later)
         anew = judge(loans, debts_seen, without_memory(income), at_ms, None, RULES, deadline=True)
         assert severity_of(anew) == severity_of(now), later
+
+
+@given(FLOWS, SUMMARIES, PAYS, st.integers(0, 200), st.sampled_from(Severity), st.booleans())
+def test_an_alert_stands_where_its_severity_is_found_again(
+    flows: list[FundFlow],
+    summaries: list[CreditSummary],
+    pays: list[FundFlow],
+    day: int,
+    opened: Severity,
+    deadline: bool,
+) -> None:
+    """Without the reasons, the same as the whole judgement."""
+    borrower = new_borrower(0)
+    borrower.loans, borrower.debts = loans_of(*up_to_date(400_000)), debts_of(*flows, *summaries)
+    borrower.income = paid_by(pays)
+    at_ms = RULES.calendar.midnight_ms(BEGIN + day)
+    finding = judge(borrower.loans, borrower.debts, borrower.income, at_ms, opened, RULES, deadline=deadline)
+    is_found = severity_of(finding) == opened
+    assert stands(borrower, at_ms, at_ms - deadline, opened, RULES) == is_found
 
 
 @given(FLOWS, SUMMARIES, st.integers(0, 240))
