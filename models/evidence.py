@@ -238,9 +238,7 @@ def _touched_by_debts(borrower: Borrower, at_ms: int, rules: Rules) -> Touched:
     deadlines_ms = borrower.signal_deadlines_ms
     if (
         len(deadlines_ms) > OVER_INDEBTEDNESS
-        and not (
-            rules.segments or rules.is_of_segment
-        )  # whose thresholds may be others for the borrower as a whole
+        and rules.are_for_all
         and not borrower.episodes
         and not borrower.pending
         and borrower.judged_ms[FUND_FLOWS] <= at_ms < borrower.deadlines_ms[FUND_FLOWS]

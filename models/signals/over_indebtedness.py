@@ -399,9 +399,8 @@ class OverIndebtedness:
         """The next local midnight at which debts or income change by time."""
         loans, debts, income = borrower.loans, borrower.debts, borrower.income
         if episode is None:
-            may_be_found = bool(
-                borrower.episodes
-            )  # in a cooldown, or where it confirms an alert of another signal
+            # Without an alert of its own, only what it confirms shows that nothing is found any more.
+            may_be_found = bool(borrower.episodes and rules.policy.combinations)
             due_ms = next_finding_ms(loans, debts, income, after_ms, rules, may_be_found=may_be_found)
         else:
             due_ms = next_deadline_ms(loans, debts, income, after_ms, rules)
