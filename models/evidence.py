@@ -21,7 +21,7 @@ from models import (
     rollovers,
     servicing,
 )
-from models.borrower import AwaitedVoid, Borrower, WaitingEvent
+from models.borrower import HIGHEST, AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.contacts import what_alerts_show
 from models.episodes import open_episode
@@ -78,7 +78,15 @@ from models.signal_table import (
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import asset_flight, income_drop, over_indebtedness, payment_at_risk, relapse, risk_score
+from models.signals import (
+    asset_flight,
+    borrowing_to_repay,
+    income_drop,
+    over_indebtedness,
+    payment_at_risk,
+    relapse,
+    risk_score,
+)
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -191,7 +199,9 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         )
     if _record_debt(borrower, event, rules, touches_income=touches_income):
         touched += _OVER_INDEBTEDNESS
-    if rollovers.record_flow(borrower.rollovers, event, borrower.loans, rules):
+    if rollovers.record_flow(borrower.rollovers, event, borrower.loans, rules) and (
+        not _is_judged_at_sight(borrower, event, rules)
+    ):
         touched += _BORROWING_TO_REPAY
     if fund_use.record_flow(borrower.fund_use, event, borrower.loans, rules):
         touched += _touched_by_use(borrower)
@@ -212,6 +222,20 @@ def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> boo
         or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
         or income_drop.awaits_pay(borrower.income, event.account_id, at_ms, rules)
     )
+
+
+def _is_judged_at_sight(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
+    """Whether `borrowing_to_repay` finds nothing for sure, as it does at most repayments; then it counts as judged."""
+    at_ms = event.event_time_ms
+    if (
+        borrower.pending
+        or borrower.deadlines_ms[HIGHEST] <= at_ms
+        or any(episode.signal == BORROWING_TO_REPAY for episode in borrower.episodes)
+        or borrowing_to_repay.is_in_reach(borrower.rollovers, borrower.loans, at_ms, rules)
+    ):
+        return False
+    borrower.judged_ms[HIGHEST] = max(borrower.judged_ms[HIGHEST], at_ms)
+    return True
 
 
 def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
