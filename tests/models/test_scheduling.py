@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from models.alerts import Alert
 from models.engine import RiskEngine
 from models.events import BorrowerEvent
-from models.signal_table import MOVED_WITH, SIGNALS
+from models.signal_table import MOVED_WITH, SIGNALS, SIGNALS_BY_CLOCK
 from tests.support.events import end_of, engine, feed_of
 from tests.support.every_kind import DRAWN, months_with
 from tests.support.servicing_logs import served_logs
 from tests.support.signal_stories import STORIES, in_time, live
 
-EVERYTHING = tuple(tuple(range(len(SIGNALS))) for _ in SIGNALS)
+EVERYTHING = tuple(SIGNALS_BY_CLOCK[signal.clock] for signal in SIGNALS)
 PLAIN = ""
 COMBINED = """
 combinations = [
