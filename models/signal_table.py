@@ -64,7 +64,7 @@ MOVED_WITH: Final[tuple[tuple[int, ...], ...]] = tuple(
     (
         number,
         *{
-            MISSED_PAYMENT: (ASSET_FLIGHT, RELAPSE, RISK_SCORE),
+            MISSED_PAYMENT: (PAYMENT_AT_RISK, ASSET_FLIGHT, RELAPSE, RISK_SCORE),
             INCOME_DROP: (OVER_INDEBTEDNESS,),
         }.get(number, ()),
     )

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from models.alerts import Alert
 from models.engine import RiskEngine
 from models.events import BorrowerEvent
-from models.signal_table import MOVED_WITH, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import MOVED_WITH, SIGNALS
 from tests.support.events import end_of, engine, feed_of
 from tests.support.every_kind import DRAWN, months_with
 from tests.support.servicing_logs import served_logs
 from tests.support.signal_stories import STORIES, in_time, live
 
-EVERYTHING = tuple(SIGNALS_BY_CLOCK[signal.clock] for signal in SIGNALS)
+EVERYTHING = tuple(
+    tuple(number for number, other in enumerate(SIGNALS) if other.clock == signal.clock) for signal in SIGNALS
+)
+"""By signal: all of its clock."""
 PLAIN = ""
 COMBINED = """
 combinations = [
