@@ -433,15 +433,14 @@ def _jump_reason(look: Look, before: Look, rise: float, rules: Rules) -> Reason:
     days = rules.policy.signals.risk_score.rise_days
     date, date_before = iso_date(look.day), iso_date(before.day)
     risen = look.probability - before.probability
-    shown, shown_before, shown_risen, asked = map(
-        _percent, (look.probability, before.probability, risen, rise)
-    )
+    shown, shown_before = _percent(look.probability), _percent(before.probability)
+    points, asked = (_percent(part).removesuffix(" %") for part in (risen, rise))
     return Reason(
         code="RS-JUMP",
         text=Text(
-            en=f"The probability has risen by {shown_risen} within {days} days (threshold {asked}): from {shown_before} on "
+            en=f"The probability has risen by {points} points within {days} days (threshold {asked}): from {shown_before} on "
             f"{date_before} to {shown} on {date}.",
-            zh=f"{days} 天内概率上升 {shown_risen}（阈值 {asked}）：由 {date_before} 的 {shown_before} 升至 {date} 的 {shown}。",
+            zh=f"{days} 天内概率上升 {points} 个百分点（阈值 {asked}）：由 {date_before} 的 {shown_before} 升至 {date} 的 {shown}。",
         ),
         evidence={
             "rise": plain_number(risen),
