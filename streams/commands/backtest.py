@@ -39,6 +39,20 @@ if TYPE_CHECKING:
 )
 @click.option("--scores", is_flag=True, help="Also write scores.jsonl: the probability after every event.")
 @click.option("--until", type=IsoDate(), help="Let every feed be complete up to the end of this day.")
+@click.option(
+    "--capacity",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Borrowers that a team calls a day: the report tells how many of them it calls for good reason.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1, max=1024),
+    metavar="N",
+    help="Among how many the borrowers are parted; changes no byte. [default: all cores, fewer for a small folder]",
+)
 @json_option
 def backtest(
     folder: Path,
@@ -48,6 +62,8 @@ def backtest(
     switches: tuple[tuple[str, str], ...],
     scores: bool,
     until: date | None,
+    capacity: int,
+    processes: int | None,
     as_json: bool,
 ) -> None:
     """Run the engine over the event files in DIR, in the order in which the lender learnt of them.
@@ -55,7 +71,7 @@ def backtest(
     Writes alerts.jsonl (every revision, in order), rejected.jsonl (lines that are no events, and why) and report.json
     (counts, and how good the alerts were, where DIR has outcomes.jsonl) to OUT.
     """
-    from streams.backtest import run
+    from streams.backtest import BacktestError, run
     from streams.clock import SystemClock
     from streams.event_files import EventFilesError
 
@@ -64,7 +80,7 @@ def backtest(
     for instant, file in switches:
         changed = policy_from(Path(file))
         following.append((instant_from(instant, changed.time_zone, "--then"), changed))
-    with expected(EventFilesError, OSError), progress_bar("backtest", "lines") as progress:
+    with expected(EventFilesError, BacktestError, OSError), progress_bar("backtest", "lines") as progress:
         summary = run(
             folder,
             out,
@@ -73,6 +89,8 @@ def backtest(
             scores=scores,
             until=until,
             switches=following,
+            processes=processes,
+            capacity_per_day=capacity,
             progress=progress,
         )
     if as_json:
