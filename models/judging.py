@@ -13,6 +13,7 @@ learnt better. It still cost somebody a look, so it counts in the volume, and re
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from statistics import median
@@ -22,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from models.calendars import DAY_MS
-from models.report import Capacity, PastDueAlerts, Report, SignalReport, WorstPayers
+from models.report import Capacity, MonthVolume, PastDueAlerts, Report, SignalReport, WorstPayers
 
 OutcomeWord = Literal["bad", "good"]
 
@@ -30,6 +31,8 @@ HIT_DAYS_MIN: Final = 1
 """An alert on the very day of the default leaves no time to act (blueprint, section 6)."""
 HIT_DAYS_MAX: Final = 180
 """What opened longer before had another reason (blueprint, section 6)."""
+LEAD_BUCKET_DAYS: Final = 15
+_LEAD_BUCKETS: Final = HIT_DAYS_MAX // LEAD_BUCKET_DAYS
 MONTH_DAYS: Final = 365.25 / 12
 """A mean month, for rates a month."""
 SNAPSHOT_DAYS: Final = 30
@@ -105,7 +108,7 @@ class _Episode(Struct):
         return self.days_past_due + max(0, until_ms - self.opened_ms) // DAY_MS
 
 
-class _Fate(Struct, frozen=True):
+class Fate(Struct, frozen=True):
     """What became of one borrower."""
 
     bad_ms: int | None
@@ -151,7 +154,7 @@ class Judge:
         """
         if capacity_per_day < 1:
             raise ValueError("capacity_per_day must be at least 1")
-        self._fates = _fates(outcomes)
+        self._fates = fates_of(outcomes)
         self._truths = None if truths is None else list(truths)
         self._observed_from_ms = observed_from_ms
         self._capacity_per_day = capacity_per_day
@@ -201,6 +204,7 @@ class Judge:
             precision_matured=_ratio(warnings.hit, warnings.warned - warnings.unmatured),
             recall=_ratio(warnings.hit, bad),
             lead_days_median=_median(warnings.lead_days),
+            lead_days_histogram=_lead_days_histogram(warnings.lead_days),
             past_due=_past_due_alerts(self._fates, judged, bad),
             bad_warned_too_early=unhit["too early"],
             bad_warned_late=unhit["late"],
@@ -211,6 +215,7 @@ class Judge:
             worst_payers=worst_payers,
             capacity=self._judge_capacity(judged),
             signals=self._judge_signals(judged, bad),
+            volume=self._volume(judged),
             not_computed={},
         )
         return replace(report, not_computed=_reasons(report, truth_known=self._truths is not None))
@@ -221,6 +226,26 @@ class Judge:
             return None
         observed_ms = sum(max(0, fate.observed_until_ms - begin_ms) for fate in self._fates.values())
         return round(observed_ms / DAY_MS / MONTH_DAYS, _DECIMALS)
+
+    def _volume(self, judged: _ByBorrower) -> tuple[MonthVolume, ...]:
+        begin_ms = self._observed_from_ms
+        if begin_ms is None or not self._fates:
+            return ()
+        step_ms = SNAPSHOT_DAYS * DAY_MS
+        opened: dict[int, Counter[str]] = defaultdict(Counter)
+        for episodes in judged.values():
+            for episode in episodes:
+                opened[(episode.opened_ms - begin_ms) // step_ms][episode.signal] += 1
+        ends = sorted(fate.observed_until_ms for fate in self._fates.values())
+        months = range(max(0, -(-(ends[-1] - begin_ms) // step_ms)))
+        return tuple(
+            MonthVolume(
+                from_ms=begin_ms + month * step_ms,
+                borrowers=len(ends) - bisect_right(ends, begin_ms + month * step_ms),
+                alerts=dict(sorted(opened[month].items())),
+            )
+            for month in months
+        )
 
     def _compare_with_worst_payers(self, judged: _ByBorrower) -> WorstPayers | None:
         begin_ms = self._observed_from_ms
@@ -267,7 +292,7 @@ class Judge:
 class _Warnings:
     """Which borrowers were warned of (early, or when past due already), which went bad in time, how long after."""
 
-    def __init__(self, fates: dict[str, _Fate], judged: _ByBorrower, *, early: bool = True) -> None:
+    def __init__(self, fates: dict[str, Fate], judged: _ByBorrower, *, early: bool = True) -> None:
         self.warned = self.hit = self.unmatured = 0
         self.lead_days: list[float] = []
         self.borrowers_hit: set[str] = set()
@@ -286,7 +311,12 @@ class _Warnings:
                 self.lead_days.append((fate.bad_ms - min(hits_ms)) / DAY_MS)
 
 
-def _ways_to_miss(fates: dict[str, _Fate], judged: _ByBorrower, warnings: _Warnings) -> Counter[str]:
+def _lead_days_histogram(lead_days: list[float]) -> tuple[int, ...]:
+    counts = Counter(min(int(days // LEAD_BUCKET_DAYS), _LEAD_BUCKETS - 1) for days in lead_days)
+    return tuple(counts[bucket] for bucket in range(_LEAD_BUCKETS))
+
+
+def _ways_to_miss(fates: dict[str, Fate], judged: _ByBorrower, warnings: _Warnings) -> Counter[str]:
     """Bad borrowers without a hit, by why there is none: "too early", "late", "silent"."""
     ways: Counter[str] = Counter()
     for borrower_id, fate in fates.items():
@@ -310,7 +340,7 @@ def _ways_to_miss(fates: dict[str, _Fate], judged: _ByBorrower, warnings: _Warni
 class _Snapshot:
     """The borrowers at one instant who are observed, not bad and not past due: the warned among them, the worst payers."""
 
-    def __init__(self, fates: dict[str, _Fate], judged: _ByBorrower, instant_ms: int) -> None:
+    def __init__(self, fates: dict[str, Fate], judged: _ByBorrower, instant_ms: int) -> None:
         self.warned = self.warned_bad = 0
         self._by_worst: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         """Worst days past due so far: borrowers with it, and the bad among them."""
@@ -339,7 +369,7 @@ class _Snapshot:
         return expected
 
 
-def _call(fates: dict[str, _Fate], judged: _ByBorrower, per_day: int) -> list[_Episode]:
+def _call(fates: dict[str, Fate], judged: _ByBorrower, per_day: int) -> list[_Episode]:
     """The alerts for which a team of that capacity calls, day by day (UTC), each borrower once."""
     early = [e for own in judged.values() for e in own if fates[e.borrower_id].is_early(e)]
     early.sort(key=lambda episode: (episode.opened_ms, episode.alert_id), reverse=True)
@@ -395,7 +425,7 @@ class _Telling:
         self.borrowers_false = {episode.borrower_id for episode in false}
 
 
-def _past_due_alerts(fates: dict[str, _Fate], judged: _ByBorrower, bad: int) -> PastDueAlerts:
+def _past_due_alerts(fates: dict[str, Fate], judged: _ByBorrower, bad: int) -> PastDueAlerts:
     late = _Warnings(fates, judged, early=False)
     return PastDueAlerts(
         borrowers_alerted=late.warned,
@@ -407,7 +437,7 @@ def _past_due_alerts(fates: dict[str, _Fate], judged: _ByBorrower, bad: int) -> 
 
 
 def _signal_report(
-    fates: dict[str, _Fate], episodes: _ByBorrower, bad: int, told: _Telling | None
+    fates: dict[str, Fate], episodes: _ByBorrower, bad: int, told: _Telling | None
 ) -> SignalReport:
     warnings = _Warnings(fates, episodes)
     return SignalReport(
@@ -430,7 +460,8 @@ def _signal_report(
     )
 
 
-def _fates(outcomes: Iterable[Outcome]) -> dict[str, _Fate]:
+def fates_of(outcomes: Iterable[Outcome]) -> dict[str, Fate]:
+    """What became of each borrower: bad from the first bad outcome on, whatever the others say."""
     bad_ms: dict[str, int] = {}
     good_ms: dict[str, int] = {}
     for outcome in outcomes:
@@ -440,8 +471,8 @@ def _fates(outcomes: Iterable[Outcome]) -> dict[str, _Fate]:
             )
         else:
             good_ms[outcome.borrower_id] = max(outcome.time_ms, good_ms.get(outcome.borrower_id, 0))
-    fates = {borrower_id: _Fate(None, until_ms) for borrower_id, until_ms in good_ms.items()}
-    return fates | {borrower_id: _Fate(time_ms, time_ms) for borrower_id, time_ms in bad_ms.items()}
+    fates = {borrower_id: Fate(None, until_ms) for borrower_id, until_ms in good_ms.items()}
+    return fates | {borrower_id: Fate(time_ms, time_ms) for borrower_id, time_ms in bad_ms.items()}
 
 
 def _by_borrower(episodes: Iterable[_Episode]) -> _ByBorrower:

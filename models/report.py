@@ -41,6 +41,57 @@ class Capacity(Struct, frozen=True, kw_only=True):
     """`bad / called`."""
 
 
+class MonthVolume(Struct, frozen=True, kw_only=True):
+    """Thirty days of the book."""
+
+    from_ms: int
+    borrowers: int
+    """Of those with an outcome, observed at its beginning and not bad by then."""
+    alerts: dict[str, int]
+    """Alerts opened for borrowers with an outcome, by signal, retracted ones included."""
+
+
+class CalibrationDecile(Struct, frozen=True, kw_only=True):
+    """A tenth of the observations, by probability."""
+
+    observations: int
+    mean_probability: float
+    bad_rate: float
+
+
+class ScorePeriod(Struct, frozen=True, kw_only=True):
+    """Thirty days: what was foretold in them, before anything later was known."""
+
+    from_ms: int
+    observations: int
+    observations_bad: int
+    auc: float | None
+    ks: float | None
+    log_loss: float | None
+
+
+class ScoreReport(Struct, frozen=True, kw_only=True):
+    """How good the probabilities were (`models.score_judging`): each borrower looked at every 30 days, until bad."""
+
+    horizon_days: int
+    """Bad is who goes bad within so many days."""
+    observations: int
+    observations_bad: int
+    auc: float | None
+    auc_not_past_due: float | None
+    """Among observations with nothing past due: there is nothing to see yet, so this is foresight."""
+    ks: float | None
+    log_loss: float | None
+    log_loss_of_the_rate: float | None
+    """Of who says the mean rate of all: what has a higher loss tells less than that."""
+    calibration_error: float | None
+    """Mean over the observations of |mean probability - bad rate| of their decile."""
+    calibration: tuple[CalibrationDecile, ...]
+    roc: tuple[tuple[float, float], ...]
+    """Share of goods and of bads with at least some probability, from (0, 0) to (1, 1)."""
+    periods: tuple[ScorePeriod, ...]
+
+
 class PastDueAlerts(Struct, frozen=True, kw_only=True):
     """Alerts that opened while something was past due: no foresight, so in none of the other rates."""
 
@@ -120,6 +171,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """`borrowers_hit / borrowers_bad`."""
     lead_days_median: float | None
     """Days from a hit borrower's first hit to `bad`."""
+    lead_days_histogram: tuple[int, ...]
+    """Hit borrowers by these days: below 15, below 30, and so on to 180."""
     past_due: PastDueAlerts
     """Alerts that opened while something was past due, reported apart."""
     bad_warned_too_early: int
@@ -134,5 +187,7 @@ class Report(Struct, frozen=True, kw_only=True):
     capacity: Capacity
     signals: dict[str, SignalReport]
     """By signal, those with an alert or an episode of the truth."""
+    volume: tuple[MonthVolume, ...]
+    """By thirty days from the beginning of the observation on; empty where that is unknown."""
     not_computed: dict[str, str]
     """Why a field is null, by the field's name; within `signals` the description of the field says it."""

@@ -83,6 +83,10 @@ class Totals(Struct, array_like=True, frozen=True):
     first_event: tuple[int, int] | None
     """Row and time of the first event accepted."""
     model_version: str
+    horizon_days: int
+    """Of those counts."""
+    score_counts: dict[int, int]
+    """Of `models.score_judging.ScoreCounter`."""
 
 
 class Look(Struct, array_like=True, frozen=True, tag="look"):

@@ -18,8 +18,9 @@ from models.alerts import ChainHead, link_encoded
 from models.calendars import DAY_MS, Calendar, day_of_date
 from models.judging import CAPACITY_PER_DAY, Judge, JudgedAlert
 from models.policy import Policy
-from models.report import Report
+from models.report import Report, ScoreReport
 from models.rulebook import SINCE_EVER_MS
+from models.score_judging import score_report
 from streams.backtest.messages import (
     Advance,
     Ahead,
@@ -33,6 +34,7 @@ from streams.backtest.messages import (
     Told,
     Totals,
 )
+from streams.backtest.page import page
 from streams.backtest.processes import LINES_PER_PROCESS_MIN, Crew, cores, crew, index, shard_of
 from streams.backtest.shard import judged_alert
 from streams.event_files import EventFolder, read_outcomes, read_truth, require_event_files
@@ -42,6 +44,7 @@ __all__ = ["ALERTS_FILE", "BacktestSummary", "judged_alert", "run"]
 ALERTS_FILE: Final = "alerts.jsonl"
 REJECTED_FILE: Final = "rejected.jsonl"
 REPORT_FILE: Final = "report.json"
+PAGE_FILE: Final = "report.html"
 SCORES_FILE: Final = "scores.jsonl"
 
 _ROWS_PER_STEP_MAX: Final = 16_384
@@ -78,6 +81,8 @@ class BacktestSummary(Struct, frozen=True, kw_only=True):
     model_version: str
     judgement: Report | None
     """How good the alerts were, where the folder has `outcomes.jsonl`."""
+    score: ScoreReport | None = None
+    """How good the probabilities were, where the folder has it."""
 
 
 def run(
@@ -149,6 +154,8 @@ def run(
         judgement = judge.report()
     summary = _summary(len(lines), writer, totals, policies[-1][1], judgement)
     (out / REPORT_FILE).write_bytes(msgspec.json.format(_encode(summary), indent=2) + b"\n")
+    if summary.judgement is not None and summary.score is not None:
+        (out / PAGE_FILE).write_text(page(summary.judgement, summary.score), encoding="utf-8")
     return summary
 
 
@@ -313,4 +320,7 @@ def _summary(
         policy_version=policy.version,
         model_version=totals[0].model_version,
         judgement=judgement,
+        score=score_report((total.score_counts for total in totals), totals[0].horizon_days)
+        if judgement is not None
+        else None,
     )

@@ -12,11 +12,14 @@ import numpy as np
 from msgspec import Struct
 
 from models.alerts import Alert, unchained
+from models.calendars import DAY_MS
 from models.engine import Passed, RiskEngine
 from models.events import TOPICS, Event, Heartbeat
-from models.judging import JudgedAlert
+from models.exposure import exposure_of
+from models.judging import Fate, JudgedAlert, fates_of
 from models.risk.scorecard import expert_prior, tier_of
 from models.rules import Rules
+from models.score_judging import OBSERVED_EVERY_DAYS, ScoreCounter, observed_slot
 from streams.backtest.messages import (
     HEARING,
     PASSING,
@@ -35,7 +38,8 @@ from streams.backtest.messages import (
 )
 from streams.backtest.watermarks import Stretch, Watermarks
 from streams.codec import Reject
-from streams.event_files import EventFolder, Line
+from streams.event_files import EventFolder, Line, read_outcomes
+from streams.partitioner import partition_of
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -84,6 +88,8 @@ class Shard:
         """The rows decoded ahead, and what they hold."""
         self._events = 0
         self._first_event: tuple[int, int] | None = None
+        self._observed = _Observed(folder.folder, setting)
+        self._day = int(folder.columns.places[0] // DAY_MS) if len(folder) else 0
         self._begin_output()
 
     # ---- what is asked for ---------------------------------------------------------------------------------------
@@ -118,6 +124,8 @@ class Shard:
             noticed=dict(noticed),
             first_event=self._first_event,
             model_version=self._card.version,
+            horizon_days=self._setting.policies[0][1].risk.horizon_days,
+            score_counts=dict(self._observed.counter.counts),
         )
 
     def _begin_output(self) -> None:
@@ -139,6 +147,8 @@ class Shard:
 
     def _step(self, ahead: Ahead) -> None:
         begin, self._taken = self._taken, self._looked_at
+        if begin < self._taken:
+            self._observe_until(int(self._folder.columns.places[begin] // DAY_MS))
         stretch = self._watermarks.over(begin, self._taken, ahead.rejected, ahead.nameless)
         others = _highest_of_others(stretch, self._own)
         following = begin
@@ -149,6 +159,12 @@ class Shard:
             following = row + 1
         if following < self._taken:
             self._follow(stretch, following, self._taken, others[-1])
+
+    def _observe_until(self, day: int) -> None:
+        """Note what the score says of whose day it is, at each beginning of a day, on what was delivered before."""
+        for passed in range(max(self._day, day - OBSERVED_EVERY_DAYS) + 1, day + 1):
+            self._observed.observe(self._engine, passed)
+        self._day = day
 
     def _follow(self, stretch: Stretch, begin: int, end: int, highest_ms: int) -> None:
         """Let others' rows move the time."""
@@ -236,6 +252,33 @@ class Shard:
             self._card.version,
         )
         self._output.scores.append((row, _encode(score)))
+
+
+class _Observed:
+    """The borrowers of a shard whose fate is known, and what the score said of them."""
+
+    def __init__(self, folder: Path, setting: Setting) -> None:
+        """Read the outcomes; nothing is ever observed where there are none."""
+        self.counter = ScoreCounter(setting.policies[0][1].risk.horizon_days)
+        self._by_slot: list[list[tuple[str, Fate]]] = [[] for _ in range(OBSERVED_EVERY_DAYS)]
+        for borrower_id, fate in fates_of(read_outcomes(folder) or ()).items():
+            if setting.shards == 1 or partition_of(borrower_id.encode(), setting.shards) == setting.shard:
+                self._by_slot[observed_slot(borrower_id)].append((borrower_id, fate))
+
+    def observe(self, engine: RiskEngine, day: int) -> None:
+        """Look at those whose day it is, as of its beginning (UTC); who is at the model's target already is left out."""
+        at_ms = day * DAY_MS
+        rules = engine.rules_at(at_ms)
+        for borrower_id, fate in self._by_slot[day % OBSERVED_EVERY_DAYS]:
+            if fate.observed_until_ms <= at_ms:
+                continue
+            borrower = engine.borrower(borrower_id)
+            if borrower is None or borrower.first_event_ms > at_ms:
+                continue
+            days_past_due = exposure_of(borrower, None, at_ms, rules).days_past_due
+            if days_past_due < rules.policy.risk.target_days_late:
+                probability = engine.probability(borrower_id, at_ms)
+                self.counter.add(fate, at_ms, probability, is_past_due=days_past_due > 0)
 
 
 def _highest_of_others(stretch: Stretch, own: Sequence[int]) -> list[int]:
