@@ -188,7 +188,7 @@ def _roc(cells: _Cells) -> tuple[tuple[float, float], ...]:
         return ()
     points = [(0.0, 0.0)]
     above_good = above_bad = 0
-    for good, bad in reversed(cells.values()):
+    for good, bad in reversed(list(cells.values())):
         above_good += good
         above_bad += bad
         points.append((_rounded(above_good / goods), _rounded(above_bad / bads)))

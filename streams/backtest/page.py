@@ -108,7 +108,7 @@ def _plots_of_score(score: ScoreReport) -> list[str]:
     shares = {0.0: "0", 0.5: "0.5", 1.0: "1"}
     periods = score.periods
     every = -(-len(periods) // 8) or 1
-    days = {place: _day(period.from_ms) for place, period in enumerate(periods) if place % every == 0}
+    days = {float(place): _day(period.from_ms) for place, period in enumerate(periods) if place % every == 0}
     last = max(1, len(periods) - 1)
     ranks = {"AUC": _curve(p.auc for p in periods), "KS": _curve(p.ks for p in periods)}
     losses = _curve(period.log_loss for period in periods)

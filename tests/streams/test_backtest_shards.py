@@ -88,7 +88,7 @@ def write(folder: Path, story: list[Any]) -> Path:
 def topic_of(line: Any) -> Topic:
     """Where a line of a story belongs."""
     if isinstance(line, bytes | Heartbeat):
-        return REPAYMENTS
+        return TOPICS[REPAYMENTS]
     return TOPICS[FEEDS_BY_TYPE[type(line)]]
 
 
