@@ -21,8 +21,7 @@ from streams.wording import columns
 def lag(*, bootstrap: str | None, prefix: str | None, group: str | None, as_json: bool) -> None:
     """Show how far the workers are behind, by topic and partition: the inputs, and what linked borrowers tell each other.
 
-    After a replay, up to one heartbeat a topic and partition waits for what comes next, and behind the last message of
-    linked borrowers stands the mark of its transaction; that is all right.
+    After a replay, up to one heartbeat a topic and partition waits for what comes next; that is all right.
     """
     from streams.kafka.inspection import InspectionError, Inspector
     from streams.topics import TopicNames
@@ -30,7 +29,7 @@ def lag(*, bootstrap: str | None, prefix: str | None, group: str | None, as_json
     settings = settings_from(broker=bootstrap, topic_prefix=prefix, group_id=group)
     names = TopicNames(settings.topic_prefix)
     with expected(InspectionError), Inspector(settings) as inspector:
-        lags = inspector.lags(names.consumed, settings.group_id)
+        lags = inspector.lags(names.consumed, settings.group_id, transactional=[names.linked_risk])
     total = sum(one.lag for one in lags)
     if as_json:
         partitions = [one._asdict() for one in lags]

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from models.alerts import Alert
+from models.events import LINKED_RISK
 from streams.cli import main
 from streams.kafka.local import Broker
 from streams.partitioner import partition_of
@@ -164,13 +165,18 @@ def test_dead_letters_are_filtered_and_limited(installation: Installation) -> No
     assert "3 more than --limit 1 are not shown" in limited.stderr
 
 
+def _inputs(told: Any) -> list[dict[str, Any]]:
+    """The partitions of the input topics, where every offset is a record; marks of transactions stand in the others."""
+    return [one for one in told["partitions"] if not one["topic"].endswith(LINKED_RISK)]
+
+
 def test_no_lag_is_left_when_the_input_is_consumed(installation: Installation) -> None:
     """`lag` knows every partition of the inputs and of the messages, and that all of it is committed."""
     told = installation.json("lag")
 
     assert told["lag"] == 0
     assert len(told["partitions"]) == 5 * PARTITIONS
-    assert all(one["committed"] == one["end"] for one in told["partitions"])
+    assert all(one["committed"] == one["end"] for one in _inputs(told))
     assert installation.run("lag").stdout.count("repayments") == PARTITIONS
 
 
@@ -178,7 +184,8 @@ def test_lag_of_a_group_that_never_worked_is_everything(installation: Installati
     """Without committed offsets the lag is all there is."""
     told = installation.json("lag", "--group", unique("nobody"))
 
-    assert told["lag"] == sum(one["end"] for one in told["partitions"])
+    assert all(one["lag"] == one["end"] for one in _inputs(told))
+    assert told["lag"] >= sum(one["end"] for one in _inputs(told))
     assert all(one["committed"] is None for one in told["partitions"])
 
 
