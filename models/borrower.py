@@ -88,6 +88,16 @@ class Borrower(Struct, array_like=True):
     links: LinkEvidence | None = None
     """Few borrowers have any."""
     recent_flows: RecentFlows = msgspec.field(default_factory=RecentFlows)
+    signal_deadlines_ms: list[int] = []
+    """The same as `deadlines_ms` by signal, so that only what is due is judged; too short where it was never asked.
+
+    Remembered, though it could be found anew: a restart amid a change of policy would judge what was not due yet.
+    """
+
+    def signal_deadline_ms(self, signal: int, clock: int) -> int:
+        """No earlier instant lets time alone change what a signal finds, which is judged on `clock`."""
+        deadlines_ms = self.signal_deadlines_ms
+        return deadlines_ms[signal] if signal < len(deadlines_ms) else self.deadlines_ms[clock]
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""

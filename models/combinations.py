@@ -9,6 +9,7 @@ What was raised stays raised while the other signal is found at all, at whatever
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -22,6 +23,8 @@ from models.rules import Rules
 from models.signal_table import SIGNALS
 
 _CODE: Final = "COMBINED"
+_CACHED_ANSWERS_MAX: Final = 256
+"""Signals times policies (and their segments) of which it is remembered what they confirm: it is asked with every event."""
 _SEVERITIES: Final[dict[SeverityName, Severity]] = {severity.word: severity for severity in Severity}
 _SEVERITIES_ZH: Final[dict[SeverityName, str]] = {
     "watch": "关注",
@@ -84,6 +87,7 @@ def next_confirmation_ms(borrower: Borrower, episode: Episode, after_ms: int, ru
     return due_ms
 
 
+@lru_cache(maxsize=_CACHED_ANSWERS_MAX)
 def confirmed_by(signal: int, rules: Rules) -> frozenset[int]:
     """The numbers of the signals that `signal` may confirm."""
     name = SIGNALS[signal].name

@@ -221,6 +221,12 @@ def regular_repayments(
     return within_int64(total_minor), lenders
 
 
+def most_elsewhere_minor(evidence: DebtEvidence) -> int:
+    """More than debts elsewhere can come to on any day, on what is known."""
+    told_minor = max((summary.monthly_due_minor for summary in evidence.summaries), default=0)
+    return max(told_minor, sum(_most_in_a_month_minor(lender.paid) for lender in evidence.lenders))
+
+
 def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int | None:
     """The first day after `today` at whose beginning time alone may change an answer."""
     days: list[int] = []
@@ -230,6 +236,18 @@ def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> in
     for summary in evidence.summaries:
         days += (summary.day + 1, summary.day + summary_days + 1)
     return min((day for day in days if day > today), default=None)
+
+
+def _most_in_a_month_minor(paid: list[int]) -> int:
+    """The most that a lender was paid within days that count as one month."""
+    most_minor = month_minor = first = 0
+    for index in range(0, len(paid), 2):
+        month_minor += paid[index + 1]
+        while paid[first] <= paid[index] - _MONTH_DAYS:
+            month_minor -= paid[first + 1]
+            first += 2
+        most_minor = max(most_minor, month_minor)
+    return most_minor
 
 
 def _monthly_minor(paid: list[int], day: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -94,6 +94,14 @@ class EngineOutput(Struct, frozen=True):
 
 Passed = tuple[int, int, str, str]
 """A deadline's place among those passed with it: when, on which clock, whose; for a review whose turn it was."""
+
+
+class _Moment(NamedTuple):
+    """As of when an event lets the signals of a clock be judged."""
+
+    at_ms: int
+    is_behind: bool
+    """A deadline before it has not passed yet: the judgement waits for it."""
 
 
 def _anyone(borrower_id: str) -> bool:
@@ -450,7 +458,7 @@ class RiskEngine:
         for borrower_id in sorted(self._whose_turn(due_ms)):
             borrower = self._known(borrower_id)
             if borrower is not None:
-                self._judge_all(clock, due_ms, borrower_id, borrower)
+                self._judge_due(clock, due_ms, SIGNALS_BY_CLOCK[clock], borrower_id, borrower)
                 yield borrower_id
         if clock == HIGHEST:
             self._follow_rules()
@@ -477,8 +485,7 @@ class RiskEngine:
         """Let a borrower's deadlines show the review, now that somebody asks for them."""
         for clock in range(CLOCKS):
             due_ms = self._book.review_ms(borrower_id, self._watermarks_ms[clock])
-            if due_ms < borrower.deadlines_ms[clock]:
-                borrower.deadlines_ms[clock] = due_ms
+            if _bring_forward(borrower, clock, due_ms):
                 self._push_deadline(clock, due_ms, borrower_id)
 
     # ---- one event -----------------------------------------------------------------------------------------------
@@ -505,8 +512,8 @@ class RiskEngine:
         remember(ids, fingerprint, event.event_time_ms, _IDS_PER_GENERATION[feed])
         if noted.noticed is not None:
             self.counts[noted.noticed] += 1
-        for touched in noted.touched:
-            self._react(borrower_id, borrower, touched, event.event_time_ms, origin, noted)
+        if noted.touched:
+            self._react(borrower_id, borrower, noted.touched, event.event_time_ms, origin, noted)
         if noted.touched and self._has_combinations:
             self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
         if self._has_segments and isinstance(event, LoanOpened | LoanClosed | EventVoided):
@@ -525,9 +532,12 @@ class RiskEngine:
         }
         if not confirmed:
             return
-        for subject in evidence.unsettled(borrower, event_time_ms):
-            if subject[0] in confirmed and subject not in noted.touched:
-                self._react(borrower_id, borrower, subject, event_time_ms, origin)
+        touched = [
+            subject
+            for subject in evidence.unsettled(borrower, event_time_ms)
+            if subject[0] in confirmed and subject not in noted.touched
+        ]
+        self._react(borrower_id, borrower, touched, event_time_ms, origin)
 
     def _rules_of_event(self, borrower: Borrower, event: BorrowerEvent) -> Rules:
         """The rules by which an event is written down: those of its time, and of its loan."""
@@ -544,10 +554,13 @@ class RiskEngine:
         """Which loans are open says which segment the borrower as a whole belongs to, and so what is to be found."""
         if not self._book.at(max(event_time_ms, self._watermarks_ms[HIGHEST])).segments:
             return  # segments of a policy to come
-        for signal, kind in enumerate(SIGNALS):
-            for subject in kind.subjects(borrower):
-                if subject is None and (signal, subject) not in noted.touched:
-                    self._react(borrower_id, borrower, (signal, subject), event_time_ms, origin)
+        touched = [
+            (signal, subject)
+            for signal, kind in enumerate(SIGNALS)
+            for subject in kind.subjects(borrower)
+            if subject is None and (signal, subject) not in noted.touched
+        ]
+        self._react(borrower_id, borrower, touched, event_time_ms, origin)
 
     def _refuse(
         self,
@@ -585,8 +598,7 @@ class RiskEngine:
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin
     ) -> None:
         """A hold began or ended: open alerts say so, and those that a deadline not passed yet will open."""
-        for touched in evidence.unsettled(borrower, event_time_ms):
-            self._react(borrower_id, borrower, touched, event_time_ms, origin)
+        self._react(borrower_id, borrower, evidence.unsettled(borrower, event_time_ms), event_time_ms, origin)
 
     # ---- judging -------------------------------------------------------------------------------------------------
 
@@ -594,55 +606,76 @@ class RiskEngine:
         self,
         borrower_id: str,
         borrower: Borrower,
-        touched: tuple[int, str | None],
+        touched: Sequence[tuple[int, str | None]],
         event_time_ms: int,
         origin: Origin,
         noted: Noted = NOTHING,
     ) -> None:
-        """Judge a signal that an event touched; behind a deadline that has not passed yet, the judgement waits."""
-        signal, subject = touched
-        if signal == LINKED_DISTRESS:
-            self._judge_linked(
-                borrower_id, borrower, event_time_ms, origin, is_correction=noted.rewrites_past
+        """Judge the signals that an event touched; behind a deadline that has not passed yet, the judgement waits."""
+        moments: dict[int, _Moment] = {}
+        for signal, subject in touched:
+            if signal == LINKED_DISTRESS:
+                is_correction = noted.rewrites_past
+                self._judge_linked(borrower_id, borrower, event_time_ms, origin, is_correction=is_correction)
+                continue
+            clock = SIGNALS[signal].clock
+            moment = moments.get(clock)
+            if moment is None:
+                earliest_ms = max(event_time_ms, noted.entered_up_to_ms)
+                moment = moments[clock] = self._moment(borrower, clock, earliest_ms)
+            at_ms = moment.at_ms
+            occasion = Occasion(at_ms, event_time_ms, origin)
+            if noted.rewrites_past or event_time_ms < at_ms:
+                since_ms = noted.rewrites_from_ms if noted.rewrites_past else event_time_ms
+                self._lifecycle.retract_disproved(borrower_id, borrower, signal, subject, since_ms, occasion)
+            if moment.is_behind:
+                self._await(borrower, PendingJudgement(signal, subject, at_ms, event_time_ms, origin))
+            else:
+                self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
+        for clock, moment in moments.items():
+            deadline_ms = NEVER
+            if moment.is_behind:
+                deadline_ms = borrower.deadlines_ms[clock]
+            else:
+                borrower.judged_ms[clock] = moment.at_ms
+            self._schedule(
+                borrower_id, borrower, clock, SIGNALS_BY_CLOCK[clock], no_later_than_ms=deadline_ms
             )
-            return
-        clock = SIGNALS[signal].clock
-        at_ms = max(
-            event_time_ms, noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]
-        )
+
+    def _moment(self, borrower: Borrower, clock: int, earliest_ms: int) -> _Moment:
+        """As of when signals of a clock can be judged first."""
+        at_ms = max(earliest_ms, self._watermarks_ms[clock], borrower.judged_ms[clock])
         is_behind = False
         for waiting in borrower.pending:
             if SIGNALS[waiting.signal].clock == clock:
                 at_ms, is_behind = max(at_ms, waiting.at_ms), True
-        occasion = Occasion(at_ms, event_time_ms, origin)
-        if noted.rewrites_past or event_time_ms < at_ms:
-            since_ms = noted.rewrites_from_ms if noted.rewrites_past else event_time_ms
-            self._lifecycle.retract_disproved(borrower_id, borrower, signal, subject, since_ms, occasion)
-        deadline_ms = borrower.deadlines_ms[clock]
-        if deadline_ms > at_ms and not is_behind:
-            self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
-            borrower.judged_ms[clock] = at_ms
-            self._schedule(borrower_id, borrower, clock)
-            return
+        return _Moment(at_ms, is_behind or borrower.deadlines_ms[clock] <= at_ms)
+
+    def _await(self, borrower: Borrower, judgement: PendingJudgement) -> None:
         if len(borrower.pending) >= PENDING_JUDGEMENTS_MAX:
             self.counts["pending_judgements_merged"] += 1
             borrower.pending.pop()
-        borrower.pending.append(PendingJudgement(signal, subject, at_ms, event_time_ms, origin))
-        self._schedule(borrower_id, borrower, clock, no_later_than_ms=deadline_ms)
-        self._judge_pending(borrower_id, borrower, clock)
+        borrower.pending.append(judgement)
 
     def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
-        """A deadline has passed: judge the state as of it, then what waited for it."""
+        """A deadline has passed: judge what is due as of it, then what waited for it."""
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
-        self._judge_all(clock, due_ms, borrower_id, borrower)
+        due = [
+            signal
+            for signal in SIGNALS_BY_CLOCK[clock]
+            if SIGNALS[signal].looks_often or borrower.signal_deadline_ms(signal, clock) <= due_ms
+        ]
+        self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
-    def _judge_all(self, clock: int, due_ms: int, borrower_id: str, borrower: Borrower) -> None:
-        """Judge all signals of a clock as of a deadline."""
+    def _judge_due(
+        self, clock: int, due_ms: int, signals: Sequence[int], borrower_id: str, borrower: Borrower
+    ) -> None:
+        """Judge signals of a clock as of a deadline."""
         self._changed.add(borrower_id)
-        for signal in SIGNALS_BY_CLOCK[clock]:
+        for signal in signals:
             if signal == LINKED_DISTRESS and borrower.links is not None and due_ms < borrower.links.judged_ms:
                 continue
             feed = SIGNALS[signal].feed
@@ -652,50 +685,67 @@ class RiskEngine:
         if borrower.links is not None:
             self._announcer.announce(borrower_id, borrower, due_ms, due_ms)
         borrower.judged_ms[clock] = max(borrower.judged_ms[clock], due_ms)
-        self._schedule(borrower_id, borrower, clock)
-        self._judge_pending(borrower_id, borrower, clock)
+        self._schedule(borrower_id, borrower, clock, signals)
+        if borrower.pending:
+            self._judge_pending(borrower_id, borrower, clock)
 
     def _judge_pending(self, borrower_id: str, borrower: Borrower, clock: int) -> None:
-        """Judge what waited, up to the next deadline that has not passed."""
-        for waiting in list(borrower.pending):
-            if SIGNALS[waiting.signal].clock != clock:
-                continue
-            if waiting.at_ms >= borrower.deadlines_ms[clock]:
+        """Judge what waited, up to the next deadline that has not passed; what waited for one instant together."""
+        while waiting := [one for one in borrower.pending if SIGNALS[one.signal].clock == clock]:
+            at_ms = waiting[0].at_ms
+            if at_ms >= borrower.deadlines_ms[clock]:
                 return
-            borrower.pending.remove(waiting)
-            occasion = Occasion(waiting.at_ms, waiting.event_time_ms, waiting.origin)
-            self._lifecycle.judge(borrower_id, borrower, waiting.signal, waiting.loan_id, occasion)
-            borrower.judged_ms[clock] = max(borrower.judged_ms[clock], waiting.at_ms)
-            self._schedule(borrower_id, borrower, clock)
+            for one in waiting:
+                if one.at_ms != at_ms:
+                    break
+                borrower.pending.remove(one)
+                occasion = Occasion(at_ms, one.event_time_ms, one.origin)
+                self._lifecycle.judge(borrower_id, borrower, one.signal, one.loan_id, occasion)
+            borrower.judged_ms[clock] = max(borrower.judged_ms[clock], at_ms)
+            self._schedule(borrower_id, borrower, clock, SIGNALS_BY_CLOCK[clock])
 
     def _schedule(
-        self, borrower_id: str, borrower: Borrower, clock: int, no_later_than_ms: int = NEVER
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        clock: int,
+        signals: Sequence[int],
+        no_later_than_ms: int = NEVER,
     ) -> None:
-        """Find the borrower's next deadline on a clock, after all that was judged."""
+        """Find the next deadlines of signals of a clock, after all that was judged, and with them the clock's."""
         after_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
-        due_ms = no_later_than_ms
-        for signal in SIGNALS_BY_CLOCK[clock]:
-            kind = SIGNALS[signal]
-            for subject in kind.subjects(borrower):
-                episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
-                rules = self._book.of(borrower, subject, after_ms)
-                due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, rules))
-                if episode is not None:
-                    change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
-                    due_ms = min(due_ms, change_ms)
-                elif borrower.episodes:
-                    end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
-                    due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
+        deadlines_ms = borrower.signal_deadlines_ms
+        for signal in range(len(deadlines_ms), len(SIGNALS)):
+            deadlines_ms.append(borrower.deadlines_ms[SIGNALS[signal].clock])
+        review_ms = self._review_of(borrower_id, clock)
+        for signal in signals:
+            deadlines_ms[signal] = min(review_ms, self._next_deadline_ms(borrower, signal, after_ms))
+        due_ms = min(no_later_than_ms, review_ms)
         if borrower.links is not None:
-            due_ms = min(
-                due_ms, levels.next_fall_ms(borrower, after_ms, self._book.of(borrower, None, after_ms))
-            )
-        if self._reviews:
-            due_ms = min(due_ms, self._book.review_ms(borrower_id, self._watermarks_ms[clock]))
+            rules = self._book.of(borrower, None, after_ms)
+            due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
+        for signal in SIGNALS_BY_CLOCK[clock]:
+            due_ms = min(due_ms, deadlines_ms[signal])
         if due_ms != borrower.deadlines_ms[clock]:
             borrower.deadlines_ms[clock] = due_ms
             if due_ms != NEVER:
                 self._push_deadline(clock, due_ms, borrower_id)
+
+    def _next_deadline_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
+        """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
+        kind = SIGNALS[signal]
+        due_ms = NEVER
+        for subject in kind.subjects(borrower):
+            episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
+            rules = self._book.of(borrower, subject, after_ms)
+            due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, rules))
+            if episode is not None:
+                change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
+                due_ms = min(due_ms, change_ms)
+            elif borrower.episodes:
+                end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
+                due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
+        return due_ms
 
     def _push_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
         self._deadlines.push(clock, due_ms, borrower_id)
@@ -722,7 +772,7 @@ class RiskEngine:
         elif watch.on:
             at_ms = max(self._watermarks_ms[HIGHEST], 0)
             self._announcer.answer(borrower_id, borrower, watch, at_ms)
-            self._schedule(borrower_id, borrower, HIGHEST, no_later_than_ms=borrower.deadlines_ms[HIGHEST])
+            self._schedule(borrower_id, borrower, HIGHEST, (), borrower.deadlines_ms[HIGHEST])
         elif borrower.first_event_ms == NEVER and not borrower.links.watchers:
             self._borrowers.pop(borrower_id)
 
@@ -763,7 +813,7 @@ class RiskEngine:
             self._lifecycle.retract(borrower_id, borrower, episode, occasion)
         else:
             self._lifecycle.judge(borrower_id, borrower, LINKED_DISTRESS, None, occasion)
-        self._schedule(borrower_id, borrower, HIGHEST, no_later_than_ms=borrower.deadlines_ms[HIGHEST])
+        self._schedule(borrower_id, borrower, HIGHEST, (LINKED_DISTRESS,), borrower.deadlines_ms[HIGHEST])
 
     # ---- ahead ---------------------------------------------------------------------------------------------------
 
@@ -774,7 +824,8 @@ class RiskEngine:
         events in order that tells what will be.
         """
         ahead_ms = occasion.known_ms
-        if min(self._due_ms(borrower_id, borrower, clock) for clock in range(CLOCKS)) > ahead_ms:
+        reviews_ms = (self._review_of(borrower_id, clock) for clock in range(CLOCKS))
+        if min(*borrower.deadlines_ms, *reviews_ms) > ahead_ms:
             return borrower.episodes
         ahead = RiskEngine(self._book, self._book.at(ahead_ms).card)
         copied = decode_borrower(borrower_id, encode_borrower(borrower))
@@ -782,17 +833,14 @@ class RiskEngine:
         ahead._watermarks_ms = list(self._watermarks_ms)
         ahead._reviews = dict(self._reviews)
         for clock in range(CLOCKS):
-            copied.deadlines_ms[clock] = self._due_ms(borrower_id, borrower, clock)
+            _bring_forward(copied, clock, self._review_of(borrower_id, clock))
             ahead._push_deadline(clock, copied.deadlines_ms[clock], borrower_id)
         ahead.advance_together(dict.fromkeys(range(CLOCKS), ahead_ms))
         return copied.episodes
 
-    def _due_ms(self, borrower_id: str, borrower: Borrower, clock: int) -> int:
-        """A borrower's next deadline on a clock, reviews of which it knows nothing yet included."""
-        if not self._reviews:
-            return borrower.deadlines_ms[clock]
-        review_ms = self._book.review_ms(borrower_id, self._watermarks_ms[clock])
-        return min(borrower.deadlines_ms[clock], review_ms)
+    def _review_of(self, borrower_id: str, clock: int) -> int:
+        """A borrower's next review on a clock, of which its deadlines may not know yet."""
+        return self._book.review_ms(borrower_id, self._watermarks_ms[clock]) if self._reviews else NEVER
 
     # ---- borrowers -----------------------------------------------------------------------------------------------
 
@@ -824,6 +872,17 @@ def _completed_by(event: BorrowerEvent, feed: int) -> str:
     if isinstance(event, EventVoided) and feed in _FAIL_CLOSED_TOPICS:
         return event.target_event_id
     return event.event_id
+
+
+def _bring_forward(borrower: Borrower, clock: int, review_ms: int) -> bool:
+    """Have all signals of a clock judged no later than at a review; whether that is before every deadline."""
+    deadlines_ms = borrower.signal_deadlines_ms
+    for signal in SIGNALS_BY_CLOCK[clock]:
+        if signal < len(deadlines_ms):
+            deadlines_ms[signal] = min(deadlines_ms[signal], review_ms)
+    is_first = review_ms < borrower.deadlines_ms[clock]
+    borrower.deadlines_ms[clock] = min(borrower.deadlines_ms[clock], review_ms)
+    return is_first
 
 
 def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:

@@ -23,6 +23,7 @@ from models import (
 )
 from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
+from models.contacts import are_attempts_used_up
 from models.episodes import open_episode
 from models.events import (
     FUND_FLOWS,
@@ -167,6 +168,7 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
     )
     touches_income = income.record_flow(borrower.income, event, rules)
     touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
+    newest_day = borrower.balances.newest_day
     touches_balances = _record_balance(borrower, event, rules, touches_income=touches_income)
     if touches_income:
         noted = _BOTH if touches_institutions else _INCOME
@@ -181,7 +183,7 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _BORROWING_TO_REPAY
     if fund_use.record_flow(borrower.fund_use, event, borrower.loans, rules):
         touched += _touched_by_use(borrower)
-    if _record_outflow(borrower, event, rules):
+    if _record_outflow(borrower, event, rules, is_new_day=borrower.balances.newest_day > newest_day):
         touched += _ASSET_FLIGHT
     return noted if touched is noted.touched else Noted(touched=touched)
 
@@ -217,12 +219,17 @@ def _record_balance(borrower: Borrower, event: FundFlow, rules: Rules, *, touche
     return (is_told or touches_income) and _rewrites_a_look(borrower, event.event_time_ms, rules)
 
 
-def _record_outflow(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
+def _record_outflow(borrower: Borrower, event: FundFlow, rules: Rules, *, is_new_day: bool) -> bool:
     """Remember a large transfer; return whether `asset_flight` is to be judged: while past due, or for the past."""
-    outflows.record_flow(borrower.outflows, event, rules)
+    was_transfer = outflows.record_flow(borrower.outflows, event, rules)
     at_ms = event.event_time_ms
-    if borrower.episodes and at_ms < borrower.judged_ms[REPAYMENTS] and _watches(borrower):
+    is_late = at_ms < borrower.judged_ms[REPAYMENTS]
+    if is_late and borrower.episodes and _watches(borrower):
         return True
+    if not (was_transfer or is_new_day or is_late):
+        return (
+            False  # balances count from the next midnight on, which is looked at since the day's first flow
+        )
     if event.direction != "out" or not borrower.balances.accounts:
         return False
     return asset_flight.is_watched(borrower.loans, max(at_ms, borrower.judged_ms[REPAYMENTS]), rules)
@@ -281,8 +288,18 @@ def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: O
 
 
 def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin, rules: Rules) -> Noted:
+    at_ms = event.event_time_ms
+    were_used_up = are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
     servicing.record_contact(borrower.servicing, event)
-    touched = unsettled(borrower, event.event_time_ms)
+    is_shown = (
+        event.outcome != "unreached"
+        or at_ms < max(borrower.judged_ms)
+        or were_used_up != are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
+        or bool(rules.segments)
+    )
+    if not is_shown:
+        return Noted(touched=_UNREACHABLE)  # nobody answered, and it was not the last attempt of the day
+    touched = unsettled(borrower, at_ms)
     return Noted(touched=touched if _UNREACHABLE[0] in touched else touched + _UNREACHABLE)
 
 

@@ -85,8 +85,11 @@ _DECLARED_KINDS: Final[dict[str | None, int]] = {
 _NEVER_CANDIDATES: Final = frozenset({"self", "linked", "lender", "aggregator"})
 
 
-class Source(Struct, array_like=True):
-    """What one counterparty pays into one account."""
+class Source(Struct, array_like=True, dict=True):
+    """What one counterparty pays into one account.
+
+    `dict`: its rhythm is kept beside it (`models.rhythm`), and never in the state.
+    """
 
     account: int
     """Index into the accounts; -1 for one beyond `ACCOUNTS_MAX`."""

@@ -32,6 +32,8 @@ class MonthlyIncome(NamedTuple):
     last_pay_day: int
     until_day: int
     """At its beginning the amount may change by time alone."""
+    is_standing: bool
+    """Whether pay of that level stands; else it is what is remembered, and any pay takes its place."""
 
 
 class AwaitedPay(NamedTuple):
@@ -99,11 +101,13 @@ def _monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Ru
     standing = [level_now(stream, day) for stream in streams]
     amount_minor = sum(level for level, _ in standing)
     until_day = min((until for level, until in standing if level), default=0)
-    if not amount_minor:
+    is_standing = amount_minor > 0
+    if not is_standing:
         amount_minor = sum(stream.levels[-1] for stream in streams)
         until_day = last_pay_day + REMEMBERED_DAYS + 1
     first_day = min(pays.days[0] for pays in income)
-    return MonthlyIncome(within_int64(amount_minor), last_pay_day - first_day, last_pay_day, until_day)
+    history_days = last_pay_day - first_day
+    return MonthlyIncome(within_int64(amount_minor), history_days, last_pay_day, until_day, is_standing)
 
 
 def awaited_pays(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from models.calendars import date_of_day, day_of_date
-from models.ledger import Line, Loan, balances_at
+from models.ledger import Line, Loan, balances_at, oldest_unpaid
 from models.money import within_int64
 from models.rules import Rules
 
@@ -16,6 +17,8 @@ BILL_STANDS_DAYS: Final = 31
 """Days after its due date for which a bill stands for the next one: bills come by the month."""
 _LAST_DAY: Final = day_of_date(date.max) - 31
 """From here on the calendar ends: absurd dates stop nobody."""
+_CACHED_DAYS_MAX: Final = 16_384
+"""Days whose next month is remembered: 44 years, some megabytes."""
 
 
 def is_open(loan: Loan, known_ms: int) -> bool:
@@ -35,7 +38,11 @@ def unpaid(loan: Loan, known_ms: int, rules: Rules) -> Iterator[tuple[int, int]]
 
 def next_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     """The due day of the oldest unpaid line, due already or not."""
-    return next((due_day for due_day, _ in unpaid(loan, known_ms, rules)), None)
+    if not is_open(loan, known_ms):
+        return None
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
+    index = oldest_unpaid(balances_at(loan, known_ms, rules), tolerance_minor)
+    return None if index is None else loan.lines[index].due_day
 
 
 def oldest_past_due_day(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> int | None:
@@ -78,6 +85,7 @@ def last_bill(loan: Loan) -> Line | None:
     return next((line for line in reversed(loan.lines) if line.is_bill), None)
 
 
+@lru_cache(maxsize=_CACHED_DAYS_MAX)
 def month_later(day: int) -> int:
     """The same day of the next month, or its last day where it has no such day."""
     if day >= _LAST_DAY:

@@ -50,6 +50,8 @@ _STEADY_LEVELS: Final = 16
 """Newest levels that tell steadiness."""
 _LEARNT_GAP_FACTOR: Final = 1.25
 """Own gaps up to so many reaches are the payer's habit and are learnt; longer ones were losses."""
+_KNOWN_RHYTHMS: Final = 2
+"""Rhythms kept of a source: as of its newest pay, and as of the one before."""
 _JITTER_DAYS: Final = 3
 """Of a pay day: on top of the longest learnt gap, and of two paces over a festival."""
 
@@ -85,11 +87,34 @@ class Stream(NamedTuple):
         return (self.pays_per_level - 1) * self.pace_days
 
 
+class _Known(NamedTuple):
+    """A rhythm told before, of which pays and by which policy."""
+
+    days: list[int]
+    amounts: list[int]
+    policy: IncomeDropPolicy
+    rhythm: tuple[int, int, int, int, int, list[int]]
+
+
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
-    """Tell the rhythm of a source from its pays."""
+    """Tell the rhythm of a source from its pays.
+
+    Between two pays the same is asked again and again: as of another day, by another signal. So what was told last is kept
+    beside the source, with and without its newest pay.
+    """
+    known: list[_Known] = vars(pays.source).setdefault("rhythms", [])
+    for one in known:
+        if one.days == pays.days and one.amounts == pays.amounts and one.policy is policy:
+            return Stream(pays, *one.rhythm)
+    rhythm = _rhythm_of(pays, policy)
+    known.append(_Known(pays.days, pays.amounts, policy, rhythm))
+    del known[:-_KNOWN_RHYTHMS]
+    return Stream(pays, *rhythm)
+
+
+def _rhythm_of(pays: Pays, policy: IncomeDropPolicy) -> tuple[int, int, int, int, int, list[int]]:
     pace_days = pace_of(pays.days)
-    return Stream(
-        pays,
+    return (
         pace_days,
         *_reach_days(pays, pace_days, policy),
         policy.spring_festival_days,

@@ -235,11 +235,18 @@ def test_every_variable_that_is_named_means_something(readme: str) -> None:
     assert [name for name in sorted(set(_VARIABLE.findall(readme)) - settings) if name not in rest] == []
 
 
+def _row_of(readme: str, signal: str) -> str:
+    """Of the table of signals, which comes first; the other says how good they are."""
+    line, judged = [line for line in readme.splitlines() if line.startswith(f"| `{signal}` |")]
+    assert "%" in judged
+    return line
+
+
 def test_the_thresholds_that_are_told_are_those_of_the_policy(readme: str) -> None:
     """The line of a signal in the table holds its severities, or else its thresholds, as the packaged policy has them."""
     signals = default_policy().signals
     for signal in get_args(SignalName):
-        (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{signal}` |")]
+        line = _row_of(readme, signal)
         policy = getattr(signals, signal)
         ladder = policy.severity if hasattr(policy, "severity") else policy.threshold
         for threshold in msgspec.structs.astuple(ladder):
@@ -252,7 +259,7 @@ def test_every_signal_has_a_page_and_names_its_reasons(readme: str) -> None:
     pages = {words.partition("`")[2].partition("`")[0] for level, words in headings_of(readme) if level == 3}
     for signal in get_args(SignalName):
         source = (ROOT / "models" / "signals" / f"{signal}.py").read_text(encoding="utf-8")
-        (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{signal}` |")]
+        line = _row_of(readme, signal)
 
         assert signal in pages
         assert [code for code in _REASON_CODE.findall(source) if f"`{code}`" not in line] == []

@@ -7,7 +7,7 @@ instant (or a late event) folds the journal again. Entries older than `EXACT_DAY
 
 from models.ledger.compaction import EXACT_DAYS
 from models.ledger.entries import bill, change_limit, close, open_loan, pay, reschedule, reverse
-from models.ledger.folding import balances_at
+from models.ledger.folding import balances_at, oldest_unpaid
 from models.ledger.journal import LINES_PER_LOAN_MAX, NOT_IN_FORCE, Balances, Line, Loan, Payment
 from models.ledger.reconciling import Reconciled, complete, instant_ms, reconcile, take_on
 from models.ledger.spells import Spell, may_have_spells, spells
@@ -42,6 +42,7 @@ __all__ = [
     "instant_ms",
     "may_have_spells",
     "next_entry_ms",
+    "oldest_unpaid",
     "oldest_unpaid_day",
     "open_loan",
     "pay",

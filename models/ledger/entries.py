@@ -157,7 +157,7 @@ def change_limit(loan: Loan, event: LimitChanged, rules: Rules) -> None:
     insort(loan.limits_minor, (event.event_time_ms, event.credit_limit_minor))
     del loan.limits_minor[:-LIMITS_KEPT_MAX]
     fingerprint = fingerprint_of(event.event_id)
-    loan.limit_ids.append(LimitId(event.event_time_ms, event.credit_limit_minor, fingerprint))
+    insort(loan.limit_ids, LimitId(event.event_time_ms, event.credit_limit_minor, fingerprint))
     del loan.limit_ids[:-LIMITS_KEPT_MAX]
 
 

@@ -108,7 +108,7 @@ class ScheduleId(Struct, array_like=True, frozen=True, gc=False):
     is_correction: bool
 
 
-class LimitId(Struct, array_like=True, frozen=True, gc=False):
+class LimitId(Struct, array_like=True, frozen=True, order=True, gc=False):
     """Which event changed the limit of a credit line."""
 
     time_ms: int

@@ -31,7 +31,7 @@ from models.events import REPAYMENTS
 from models.ledger import Loan
 from models.limits import INT64_MAX
 from models.money import format_amount
-from models.obligations import oldest_past_due_day
+from models.obligations import next_unpaid_day, oldest_past_due_day
 from models.outflows import OutflowEvidence, Transfer, new_transfers
 from models.policy import AssetFlightPolicy, FractionSeverity
 from models.rules import Rules
@@ -99,7 +99,7 @@ def judge(
             policy.severity,
             _to_new_receivers(outflows, balances, first_flow_ms, at_ms, known_ms, since_day, rules),
         ),
-        (policy.drained_severity, _drained(balances, day, since_day)),
+        (policy.drained_severity, _drained(balances, day, since_day, policy)),
     ):
         for gone in every_gone:
             if gone.gone_minor < policy.amount_minor_min or not gone.there_minor:
@@ -121,18 +121,32 @@ def next_deadline_ms(
     after_ms: int,
     rules: Rules,
 ) -> int | None:
-    """The next instant at which a receiver leaves the window (or, known early, enters it), or a day's balances count."""
+    """The next instant at which a receiver leaves the window (or, known early, enters it), or a day's balances count.
+
+    While nothing is watched, the midnight from which on it is, should nothing be paid.
+    """
     if not balances.accounts:
         return None
     day = rules.calendar.day_of(after_ms)
     if _watched_since(loans, after_ms, day, rules) is None:
-        return None
+        return _watch_begins_ms(loans, after_ms, rules)
     window_ms = rules.policy.signals.asset_flight.window_days * DAY_MS
     changes_ms = [track.start_ms + window_ms for track in outflows.tracks]
     changes_ms += [transfer.time_ms for transfer in outflows.transfers]
     if balances.newest_day >= day - DRAIN_DAYS - 1:
         changes_ms.append(rules.calendar.midnight_ms(day + 1))
     return min((change_ms for change_ms in changes_ms if change_ms > after_ms), default=None)
+
+
+def _watch_begins_ms(loans: dict[str, Loan], after_ms: int, rules: Rules) -> int | None:
+    """The midnight at which the oldest of what is unpaid will be watched for."""
+    due_days = [next_unpaid_day(loan, after_ms, rules) for loan in loans.values()]
+    oldest_day = min((due_day for due_day in due_days if due_day is not None), default=None)
+    if oldest_day is None:
+        return None
+    return rules.calendar.midnight_ms(
+        oldest_day + max(1, rules.policy.signals.asset_flight.days_past_due_min)
+    )
 
 
 def is_watched(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
@@ -170,6 +184,8 @@ def _to_new_receivers(
     rules: Rules,
 ) -> Iterable[_Gone]:
     """Transfers to new receivers in the half-open window that ends at `at_ms`, by currency."""
+    if not outflows.transfers:
+        return
     window_ms = rules.policy.signals.asset_flight.window_days * DAY_MS
     after_ms = at_ms - window_ms
     since_ms = rules.calendar.midnight_ms(since_day)
@@ -193,21 +209,27 @@ def _to_new_receivers(
         )
 
 
-def _drained(balances: BalanceEvidence, day: int, since_day: int) -> Iterable[_Gone]:
+def _drained(
+    balances: BalanceEvidence, day: int, since_day: int, policy: AssetFlightPolicy
+) -> Iterable[_Gone]:
     """Money gone since its highest midnight, by currency, where that is unusual."""
     begin_day = max(day - DRAIN_DAYS, since_day)
+    least = policy.drained_severity.watch - policy.ease_margin
     for currency in currencies(balances):
         known_day = first_day(balances, currency)
         if begin_day >= day or known_day is None or known_day > begin_day - USUAL_DAYS:
             continue
         seen = totals(balances, currency, begin_day, day)
         left_minor, peak_minor = seen[-1], max(seen[:-1])
+        fell_minor = peak_minor - left_minor
+        if fell_minor < policy.amount_minor_min or fell_minor / peak_minor < least:
+            continue  # the month before need not be looked at
         peak_day = begin_day + max(place for place, total in enumerate(seen[:-1]) if total == peak_minor)
         usual = totals(balances, currency, begin_day - USUAL_DAYS + 1, peak_day)
         if left_minor * LOW_FACTOR >= min(usual):
             continue
         excused = excused_minor(balances, currency, peak_day, day - 1)
-        yield _Gone("AF-DRAINED", currency, peak_minor - left_minor - excused, peak_minor, peak_day, 0)
+        yield _Gone("AF-DRAINED", currency, fell_minor - excused, peak_minor, peak_day, 0)
 
 
 def _severity(
@@ -276,6 +298,7 @@ class AssetFlight:
     name: Final = "asset_flight"
     clock: Final = REPAYMENTS
     feed: Final = REPAYMENTS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

@@ -37,6 +37,11 @@ class Signal(Protocol):
         """The topic that its deadlines name as their cause."""
         ...
 
+    @property
+    def looks_often(self) -> bool:
+        """Whether it looks at every deadline of its clock, not at its own only: it samples what changes all the time."""
+        ...
+
     def cooldown_days(self, rules: Rules) -> int:
         """Days after a resolution in which only a higher severity opens again."""
         ...

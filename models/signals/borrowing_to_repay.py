@@ -139,6 +139,7 @@ class BorrowingToRepay:
     name: Final = "borrowing_to_repay"
     clock: Final = HIGHEST
     feed: Final = FUND_FLOWS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

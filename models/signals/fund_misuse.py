@@ -175,6 +175,7 @@ class FundMisuse:
     name: Final = "fund_misuse"
     clock: Final = HIGHEST
     feed: Final = FUND_FLOWS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

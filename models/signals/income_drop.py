@@ -626,6 +626,7 @@ class IncomeDrop:
     name: Final = "income_drop"
     clock: Final = FUND_FLOWS
     feed: Final = FUND_FLOWS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

@@ -118,6 +118,7 @@ class LinkedDistress:
     name: Final = "linked_distress"
     clock: Final = HIGHEST
     feed: Final = SERVICING
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """The level settles before it falls."""

@@ -184,6 +184,7 @@ class MissedPayment:
     name: Final = "missed_payment"
     clock: Final = REPAYMENTS
     feed: Final = REPAYMENTS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """Every miss counts."""

@@ -147,6 +147,7 @@ class MultiPlatformBorrowing:
     name: Final = "multi_platform_borrowing"
     clock: Final = HIGHEST
     feed: Final = CREDIT_QUERIES
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

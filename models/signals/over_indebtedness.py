@@ -18,14 +18,19 @@ it is pay and repayments that may not have been learnt yet.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
 from models.borrower import Borrower
 from models.calendars import iso_date
 from models.deadlines import NEVER
-from models.debts import DebtEvidence, next_change_day, regular_repayments, summary_minor
+from models.debts import (
+    DebtEvidence,
+    most_elsewhere_minor,
+    next_change_day,
+    regular_repayments,
+    summary_minor,
+)
 from models.episodes import Episode
 from models.events import FUND_FLOWS
 from models.income import IncomeEvidence
@@ -43,6 +48,7 @@ from models.obligations import (
 )
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
+from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, open_state
 
 
@@ -117,20 +123,29 @@ def next_deadline_ms(
         if is_open(loan, after_ms):
             by_currency.setdefault(loan.currency, []).append(loan)
     days: list[int | None] = []
+    loss_ms = NEVER
     for currency, own in by_currency.items():
         known = monthly_income(income, currency, today, rules)
         if known is None or known.history_days < policy.history_days_min:
-            days.append(next_pay_counts_day(income, today))  # before more pay nothing is found
+            if today >= min(source.days[0] for source in income.sources) + policy.history_days_min:
+                days.append(next_pay_counts_day(income, today))  # before more pay nothing is found
             continue
         days.append(known.until_day)
         enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
         if _most_minor(own, debts, today) < enough_minor:
-            continue  # neither a schedule nor a payment can make it found: only a loss of income
+            # Neither a schedule nor a payment can make it found: only a loss of income. Pay that stands is lost no sooner
+            # than `income_drop` looks, however little comes beside it.
+            if not known.is_standing:
+                days.append(next_pay_counts_day(income, today))
+            loss_ms = min(loss_ms, income_drop.next_deadline_ms(income, after_ms, None, None, rules) or NEVER)
+            continue
         days += (day for loan in own for day in _own_change_days(loan, today))
         days.append(next_change_day(debts, today, policy.summary_days))
         days.append(next_pay_counts_day(income, today))
     next_day = min((day for day in days if day is not None and day > today), default=None)
-    return None if next_day is None else rules.calendar.midnight_ms(next_day)
+    next_ms = NEVER if next_day is None else rules.calendar.midnight_ms(next_day)
+    due_ms = min(next_ms, loss_ms)
+    return None if due_ms == NEVER else due_ms
 
 
 def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules: Rules) -> Resolution | None:
@@ -178,18 +193,24 @@ def _burden(
 
 def _most_minor(own: list[Loan], debts: DebtEvidence, today: int) -> int:
     """More than can fall due within a month, on what is known."""
-    most_minor = sum(
-        lender.paid[index] for lender in debts.lenders for index in range(1, len(lender.paid), 2)
-    )
-    most_minor += sum(summary.monthly_due_minor for summary in debts.summaries)
+    most_minor = most_elsewhere_minor(debts)
     for loan in own:
         dues = [(line.due_day, line.due_minor) for line in loan.lines if line.due_day >= today]
-        if dues:
-            shortest_gap = min((later[0] - one[0] for one, later in pairwise(dues)), default=31)
-            most_minor += max(amount for _, amount in dues) * (31 // max(shortest_gap, 1) + 1)
         bill = last_bill(loan)
-        most_minor += 0 if bill is None else bill.due_minor
+        stands_minor = 0 if bill is None else bill.due_minor  # where nothing falls due
+        most_minor += max(stands_minor, *(_month_from(dues, place) for place in range(len(dues))), 0)
     return most_minor
+
+
+def _month_from(dues: list[tuple[int, int]], place: int) -> int:
+    """What falls due (day and amount, in order) in the month that begins with one of them."""
+    end_day = month_later(dues[place][0])
+    due_minor = 0
+    for due_day, amount_minor in dues[place:]:
+        if due_day >= end_day:
+            break
+        due_minor += amount_minor
+    return due_minor
 
 
 def _own_change_days(loan: Loan, today: int) -> list[int | None]:
@@ -267,6 +288,7 @@ class OverIndebtedness:
     name: Final = "over_indebtedness"
     clock: Final = FUND_FLOWS
     feed: Final = FUND_FLOWS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

@@ -269,6 +269,7 @@ class PaymentAtRisk:
     name: Final = "payment_at_risk"
     clock: Final = REPAYMENTS
     feed: Final = REPAYMENTS
+    looks_often: Final = True
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

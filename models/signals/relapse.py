@@ -35,9 +35,9 @@ _REPAIRS: Final = frozenset({"paid", "rescheduled"})
 def judge(loans: dict[str, Loan], at_ms: int, rules: Rules, *, deadline: bool = False) -> Finding | None:
     """The spells before the present misses, as of `at_ms`; None where nothing is missed, or nothing was repaired before."""
     known_ms = at_ms - 1 if deadline else at_ms
-    if not any(_is_missed(loan, at_ms, known_ms, rules) for loan in loans.values()):
-        return None
     if not _may_relapse(loans, rules):
+        return None
+    if not any(_is_missed(loan, at_ms, known_ms, rules) for loan in loans.values()):
         return None
     policy = rules.policy.signals.relapse
     present, earlier = _spells_of(loans, at_ms, known_ms, rules)
@@ -167,6 +167,7 @@ class Relapse:
     name: Final = "relapse"
     clock: Final = REPAYMENTS
     feed: Final = REPAYMENTS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """A third miss is worse than the second."""

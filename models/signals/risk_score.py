@@ -33,7 +33,7 @@ from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.institutions import REVIEW
-from models.ledger import balances_at, oldest_unpaid_day, standing
+from models.ledger import Loan, balances_at, next_entry_ms, oldest_unpaid_day, standing
 from models.policy import Policy
 from models.risk.features import UNKNOWN, Features
 from models.risk.observation import observe
@@ -43,6 +43,9 @@ from models.signals.binding import BORROWER_LEVEL, open_state
 
 LOOK_DAYS: Final = 3
 """Local days from look to look while no alert is open: two days later than daily at most, where the median lead is a month."""
+QUIET_DAYS: Final = 400
+"""Of a loan nobody pays and nobody owes for a year and a month there is nothing to foresee, and it need not be looked at for
+decades: a book's dates may be absurd."""
 _NEVER_LATE: Final = {
     "days_past_due": 0.0,
     "worst_days_past_due": 0.0,
@@ -78,6 +81,8 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
     if open_severity is None:
         day -= day % LOOK_DAYS
     look_ms = rules.calendar.midnight_ms(day)
+    if is_forgotten(borrower, look_ms - 1, rules):
+        return None
     if open_severity is None and not is_in_reach(borrower, look_ms - 1, rules):
         return None
     look = _look(borrower, look_ms, rules)
@@ -99,12 +104,45 @@ def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity 
     day = rules.calendar.day_of(after_ms)
     if open_severity is not None:
         return rules.calendar.midnight_ms(day + 1)
+    if is_forgotten(borrower, after_ms, rules):
+        return _wakes_ms(borrower, after_ms, rules)
     look_day = _next_look_day(day)
     if is_in_reach(borrower, after_ms, rules):
         return rules.calendar.midnight_ms(look_day)
     due_days = [oldest_unpaid_day(loan, after_ms, rules) for loan in borrower.loans.values()]
     to_come = [due_day for due_day in due_days if due_day is not None and due_day >= look_day]
     return rules.calendar.midnight_ms(_next_look_day(min(to_come))) if to_come else NEVER
+
+
+def is_forgotten(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
+    """Whether the own loans tell nothing for `QUIET_DAYS`: whatever changes with time alone has changed by then."""
+    return not any(_is_alive(loan, known_ms, rules) for loan in borrower.loans.values())
+
+
+def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
+    """Whether anything was entered in a loan, or falls due, within `QUIET_DAYS`."""
+    due_day = oldest_unpaid_day(loan, known_ms, rules)
+    if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
+        return True
+    after_ms = known_ms - QUIET_DAYS * DAY_MS
+    if after_ms < loan.opened_ms <= known_ms:
+        return True
+    entry_ms = next_entry_ms(loan, after_ms)
+    return entry_ms is not None and entry_ms <= known_ms
+
+
+def _wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
+    """The first midnight at which a borrower that is forgotten may be so no more: soon before what is owed falls due."""
+    day = rules.calendar.day_of(after_ms)
+    wakes: list[int] = []
+    for loan in borrower.loans.values():
+        due_day = oldest_unpaid_day(loan, after_ms, rules)
+        if due_day is not None and due_day - QUIET_DAYS > day:
+            wakes.append(due_day - QUIET_DAYS)
+        entry_ms = next_entry_ms(loan, after_ms)
+        if entry_ms is not None:
+            wakes.append(rules.calendar.day_of(entry_ms))
+    return rules.calendar.midnight_ms(_next_look_day(max(day, min(wakes) - 1))) if wakes else NEVER
 
 
 def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
@@ -337,6 +375,7 @@ class RiskScore:
     name: Final = "risk_score"
     clock: Final = REPAYMENTS
     feed: Final = REPAYMENTS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

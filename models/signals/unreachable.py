@@ -266,6 +266,7 @@ class Unreachable:
     name: Final = "unreachable"
     clock: Final = REPAYMENTS
     feed: Final = REPAYMENTS
+    looks_often: Final = False
 
     def cooldown_days(self, rules: Rules) -> int:
         """As the policy says."""

@@ -15,6 +15,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from streams.kafka.errors import ended
 from streams.settings import Settings
 
 _BATCH_BYTES_MAX: Final = 256 * 1024
@@ -23,6 +24,9 @@ batch of its own."""
 
 _STOP_TIMEOUT_SECONDS: Final = 10.0
 """Everything is acknowledged before the producer stops: only connections are left to close."""
+
+_OF_A_BROKER_AWAY: Final = (KafkaError, TimeoutError, OSError, asyncio.CancelledError)
+"""What stopping may end with then: all that mattered was acknowledged, or its error is already on its way up."""
 
 
 @asynccontextmanager
@@ -55,12 +59,6 @@ async def idempotent_producer(
             await producer.start()
         yield producer
     finally:
-        await _stop(producer)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    try:
-        async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
-            await producer.stop()
-    except (KafkaError, TimeoutError, OSError):
-        return  # all that mattered was acknowledged, or its error is already on its way up
+        failure = await ended(producer.stop(), _STOP_TIMEOUT_SECONDS)
+        if failure is not None and not isinstance(failure, _OF_A_BROKER_AWAY):
+            raise failure

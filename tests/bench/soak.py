@@ -1,10 +1,10 @@
 """Is the worker's memory flat? `python -m tests.bench.soak --minutes 30`: real Kafka, one real worker, half of its top speed.
 
-A backlog of some six years tells the top speed, at its end, when states have their size; then the same endless book, of a
-fixed number of borrowers, goes on at half of it, with a fresh worker. Event time runs thousands of times as fast as the
+A backlog of some six years tells the top speed, by its second half, when states have grown; then the same endless book, of
+a fixed number of borrowers, goes on at half of it, with a fresh worker. Event time runs thousands of times as fast as the
 clock, so windows, memories of ids and what is kept of closed loans (five years) reach their bounds within the first part
-of the time: with many more borrowers, take more minutes and a longer backlog. Every ten seconds the worker's memory is looked at, and how far behind it is; at the end the slope is
-told by least squares over the last 70 %. Exit status 1: not flat, or the worker could not keep up.
+of the time: with many more borrowers, take more minutes and a longer backlog. Every ten seconds the worker's memory is
+looked at, and how far behind it is; at the end the slope is told by least squares over the last 70 %. Exit status 1: not flat, or the worker could not keep up.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from models.events import REPAYMENTS, SERVICING, AccountUnlinked, Event
 from models.limits import INT64_MAX
 from models.servicing import HOLD_ENTRIES_MAX
 from tests.support.events import (
+    alive,
     at,
     bounced,
     end_of,
@@ -308,9 +309,10 @@ def test_a_false_positive_is_not_actionable_until_it_gets_worse() -> None:
 def test_a_later_verdict_takes_the_earlier_back() -> None:
     """Confirmed is actionable again; confirmed at first tells nothing new."""
     risk_engine, opened = past_due_since("2025-02-10", "2025-02-11")
-    events = [
+    events: list[Event] = [
         reviewed("2025-02-12", opened.alert_id, "confirmed"),
         reviewed("2025-02-13", opened.alert_id),
+        alive("2025-02-14"),
         reviewed("2025-02-14", opened.alert_id, "confirmed"),
     ]
 

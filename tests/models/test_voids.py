@@ -14,10 +14,11 @@ from models.events import (
     FUND_FLOWS,
     REPAYMENTS,
     SERVICING,
-    BorrowerEvent,
     ContactAttempted,
     CreditQuery,
+    Event,
     FundFlow,
+    Heartbeat,
     HoldPlaced,
     Repayment,
     RepaymentReversed,
@@ -30,6 +31,7 @@ from models.limits import AWAITED_VOIDS_MAX
 from models.recent_flows import FLOWS_MAX
 from models.recent_ids import fingerprint_of
 from tests.support.events import (
+    alive,
     at,
     billed,
     bounced,
@@ -55,7 +57,7 @@ DUES = [("2025-01-10", 100_000), ("2025-02-10", 100_000)]
 LATER_MS = at("2025-12-01")
 
 
-def delivered(*events: BorrowerEvent, feed: int = REPAYMENTS) -> list[tuple[BorrowerEvent, int]]:
+def delivered(*events: Event, feed: int = REPAYMENTS) -> list[tuple[Event, int]]:
     """Events with their feeds; a void goes to the given one."""
     return [
         (event, feed if event.__struct_config__.tag == "event_voided" else feed_of(event)) for event in events
@@ -292,7 +294,7 @@ def test_a_void_that_comes_before_its_target_turns_it_away() -> None:
 
 def test_voids_of_nothing_are_bounded() -> None:
     """The newest are kept."""
-    voids: list[BorrowerEvent] = [voided("2025-01-06", paid("2025-01-05", 1)) for _ in range(40)]
+    voids: list[Event] = [voided("2025-01-06", paid("2025-01-05", 1)) for _ in range(40)]
     borrower = run_on(delivered(*voids)).borrower("b-1")
 
     assert borrower is not None
@@ -302,7 +304,7 @@ def test_voids_of_nothing_are_bounded() -> None:
 def test_a_second_void_of_one_event_changes_nothing() -> None:
     """It was taken back already; that is counted."""
     payment = paid("2025-01-05", 100_000)
-    events: list[BorrowerEvent] = [
+    events: list[Event] = [
         loan("2025-01-01", DUES),
         payment,
         voided("2025-01-06", payment),
@@ -415,7 +417,13 @@ def test_a_voided_hold_never_held() -> None:
         reason="dispute",
     )
     events = delivered(
-        loan("2025-01-01", DUES), paid("2025-01-11", 1), held, voided("2025-01-13", held), feed=SERVICING
+        loan("2025-01-01", DUES),
+        paid("2025-01-11", 1),
+        alive("2025-01-12"),
+        held,
+        alive("2025-01-13"),
+        voided("2025-01-13", held),
+        feed=SERVICING,
     )
     alerts = run_on(events).take_alerts(0)
 
@@ -437,7 +445,8 @@ def test_voided_contacts_were_never_made() -> None:
     events = delivered(
         loan("2025-01-01", DUES),
         paid("2025-01-11", 1),
-        *calls,
+        *[one for call in calls for one in (Heartbeat(event_time_ms=call.event_time_ms), call)],
+        alive("2025-01-16"),
         voided("2025-01-16", calls[4]),
         feed=SERVICING,
     )

@@ -212,9 +212,9 @@ _TRANSACTION: Final = (
             Edit(
                 "models/engine.py",
                 """        self._changed.add(borrower_id)
-        for signal in SIGNALS_BY_CLOCK[clock]:
+        for signal in signals:
 """,
-                """        for signal in SIGNALS_BY_CLOCK[clock]:
+                """        for signal in signals:
 """,
             ),
         ),

@@ -25,4 +25,7 @@ EQUIVALENT: Final[dict[str, str]] = {
         "An instalment due on `end_day` itself then adds the day after it, which is later than the day on which that "
         "instalment enters the month, and the earliest is taken."
     ),
+    "risk_score._wakes_ms: due_day - QUIET_DAYS > day -> due_day - QUIET_DAYS >= day": (
+        "It is asked only about who is forgotten: nothing falls due within `QUIET_DAYS`, so the two are never equal."
+    ),
 }

@@ -240,7 +240,7 @@ def voided(when: str, target: BorrowerEvent, time: str = "12:00", **fields: Any)
 
 
 def run_on(
-    delivered: Iterable[tuple[BorrowerEvent, int]], override: str = "", until: str | None = None
+    delivered: Iterable[tuple[Event, int]], override: str = "", until: str | None = None
 ) -> RiskEngine:
     """An engine after events, each with its feed, in the order given: for types that every topic may carry."""
     risk_engine = engine(override)
@@ -297,6 +297,11 @@ def query(when: str, institution: str, borrower: str = "b-1", **fields: Any) -> 
 def feed_of(event: Event) -> int:
     """The topic an event belongs on; a heartbeat names none, so it counts for repayments."""
     return REPAYMENTS if isinstance(event, Heartbeat) else FEEDS_BY_TYPE[type(event)]
+
+
+def alive(day: str, time: str = "12:00") -> Heartbeat:
+    """The feed of repayments has sent everything up to then: what waits behind a deadline of its clock is judged."""
+    return Heartbeat(event_time_ms=at(day, time))
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from streams.commands.common import Command
-from streams.retrying import Place, place_of
+from streams.retrying import Place, Selection, place_of
 
 if TYPE_CHECKING:
     from streams.dead_letters import Letter, Receipt, Settled
@@ -45,21 +45,22 @@ def filter_options(command: Command) -> Command:
     return reason(topic(command))
 
 
-def require_choice(
+def chosen_by(
     places: tuple[Place, ...],
     reason: tuple[str, ...],
     topic: tuple[str, ...],
     *,
     everything: bool,
     instead: str = "--all",
-) -> None:
-    """Have the user say which letters are meant, or that it is all of them, and not both.
+) -> Selection:
+    """The letters that are meant: the user must say which, or that it is all of them, and not both.
 
     Raises:
         click.UsageError: neither was said, or both.
     """
     if everything == bool(places or reason or topic):
         raise click.UsageError(f"say which: a PLACE, --reason or --topic, or else {instead}")
+    return Selection(frozenset(places), frozenset(reason), frozenset(topic))
 
 
 def settled_in(inspector: Inspector, settings: Settings) -> dict[tuple[int, int], Settled]:

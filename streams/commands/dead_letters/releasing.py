@@ -10,13 +10,13 @@ import click
 
 from streams.commands.common import broker_options, expected, policy_from, policy_option, settings_from
 from streams.commands.dead_letters.choosing import (
+    chosen_by,
     filter_options,
     letters_in,
     places_argument,
-    require_choice,
     settled_in,
 )
-from streams.retrying import Place, Selection
+from streams.retrying import Place
 
 if TYPE_CHECKING:
     from streams.kafka.releases import Releases
@@ -60,11 +60,10 @@ def release(
     from streams.progress import CorruptProgressError
     from streams.releasing import held_borrower
 
-    require_choice(places, reason, topic, everything=borrower is not None, instead="--borrower")
+    selection = chosen_by(places, reason, topic, everything=borrower is not None, instead="--borrower")
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     rules = Rules(policy_from(policy_file))
     clock = SystemClock()
-    selection = Selection(frozenset(places), frozenset(reason), frozenset(topic))
     with expected(InspectionError, WritingError, CorruptProgressError), Inspector(settings) as inspector:
         releases = Releases(inspector, settings, rules, clock.now_ms(), settled_in(inspector, settings))
         chosen = [

@@ -11,13 +11,13 @@ import click
 
 from streams.commands.common import broker_options, expected, json_option, print_json, settings_from
 from streams.commands.dead_letters.choosing import (
+    chosen_by,
     filter_options,
     letters_in,
     places_argument,
-    require_choice,
     settled_in,
 )
-from streams.retrying import TRIES_MAX, WHY, Place, Retry, Selection
+from streams.retrying import TRIES_MAX, WHY, Place, Retry
 
 if TYPE_CHECKING:
     from streams.kafka.writing import RecordWriter
@@ -75,13 +75,13 @@ def retry(
     from streams.partitioner import partition_of
     from streams.topics import TopicNames
 
-    require_choice(places, reason, topic, everything=everything)
+    selection = chosen_by(places, reason, topic, everything=everything)
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     names = TopicNames(settings.topic_prefix)
     with expected(InspectionError, WritingError), Inspector(settings) as inspector:
         count = inspector.require(names.inputs[0])
         run = Retry(
-            Selection(frozenset(places), frozenset(reason), frozenset(topic)),
+            selection,
             settled_in(inspector, settings),
             names.inputs,
             tries_max=tries_max,

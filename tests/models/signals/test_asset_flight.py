@@ -472,14 +472,14 @@ def test_a_payment_learnt_late_retracts() -> None:
 
 
 def test_deadlines_are_exits_and_midnights() -> None:
-    """Only while past due, and only while something may change."""
+    """While past due, and only while something may change; before, the midnight from which on it is."""
     loans, gone = loans_of(one_loan(DUE)), outflows_of(sent("2025-06-14", 900_000))
     old, new = balances_of(told("2025-06-01", 1)), balances_of(*RICH)
     assert next_deadline_ms(loans, gone, old, NOW_MS, RULES) == at("2025-06-21")
     assert next_deadline_ms(loans, gone, new, NOW_MS, RULES) == at("2025-06-16", "00:00")
     assert next_deadline_ms(loans, gone, new, at("2025-06-21"), RULES) == at("2025-06-22", "00:00")
     assert next_deadline_ms(loans, gone, new, at("2025-06-22"), RULES) is None
-    assert next_deadline_ms(loans, gone, new, at("2025-06-10"), RULES) is None
+    assert next_deadline_ms(loans, gone, new, at("2025-06-10"), RULES) == at("2025-06-11", "00:00")
     assert next_deadline_ms(loans, gone, balances_of(), NOW_MS, RULES) is None
 
 

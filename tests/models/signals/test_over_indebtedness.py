@@ -566,6 +566,16 @@ def test_pay_learnt_late_retracts() -> None:
 # ---- deadlines and laws ----------------------------------------------------------------------------------------------
 
 
+def test_small_pay_after_a_silence_is_looked_at_when_it_counts() -> None:
+    """Where only the memory of income stands, any pay takes its place: nobody waits for that memory to fade."""
+    small = flow("2025-09-14", 160_000, "salary", counterparty_id="employer")
+    income = income_of(*monthly_pay("2025-01-10", 6, 1_000_000), small)
+    loans, after_ms = loans_of(*up_to_date(200_000)), at("2025-09-14", "18:00")
+    assert next_deadline_ms(loans, DebtEvidence(), income, after_ms, RULES) == at("2025-09-15", "00:00")
+    assert found(200_000, income=income, now_ms=at("2025-09-14", "00:00")) is None
+    assert severity_of(found(200_000, income=income, now_ms=at("2025-09-15", "00:00"))) == Severity.SERIOUS
+
+
 @pytest.mark.parametrize(
     ("day", "later"),
     [

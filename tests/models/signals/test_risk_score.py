@@ -23,7 +23,9 @@ from models.rules import Rules
 from models.signal_table import RISK_SCORE
 from models.signals.risk_score import (
     LOOK_DAYS,
+    QUIET_DAYS,
     _ceilings,
+    is_forgotten,
     is_in_reach,
     judge,
     next_deadline_ms,
@@ -311,6 +313,32 @@ def test_who_will_be_at_the_target_is_out_of_reach(days_past_due: int, *, is_nea
     assert is_in_reach(MISSED, at(later(DUE, days_past_due), "00:00") - 1, rules(ALWAYS)) == is_near
 
 
+def test_whoever_is_at_the_target_at_the_very_next_look_is_out_of_reach() -> None:
+    """Of three due dates in a row one is thirty days past at a look."""
+    for shift in range(3):
+        due = later(DUE, shift)
+        risk_engine = engine()
+        risk_engine.process(loan(OPENED, [(due, 100_000)]), 0, 0)
+        missed = risk_engine.borrower("b-1")
+        assert missed is not None
+        assert not is_in_reach(missed, at(later(due, 30), "00:00") - 1, rules(ALWAYS))
+
+
+def test_a_due_date_on_the_day_of_the_next_look_is_still_to_come() -> None:
+    """Of three due dates in a row one is on such a day, and the look after it is announced; the others' is over by then."""
+    by = rules("[signals.risk_score]\nbackground_min = 0.9")
+    announced: list[int] = []
+    for shift in range(3):
+        due = later(DUE, shift)
+        risk_engine = engine()
+        risk_engine.process(loan(OPENED, [(due, 100_000)]), 0, 0)
+        quiet = risk_engine.borrower("b-1")
+        assert quiet is not None
+        deadline_ms = next_deadline_ms(quiet, at(later(due, -1)), None, by)
+        announced += [] if deadline_ms == NEVER else [deadline_ms - at(due, "00:00")]
+    assert announced == [LOOK_DAYS * DAY_MS]
+
+
 def test_out_of_reach_is_below_the_very_thresholds() -> None:
     """The highest probability there may be is enough for either of them, a hair less is not."""
     known_ms = at(LOOK, "00:00") - 1
@@ -509,3 +537,55 @@ def test_the_reasons_in_both_languages() -> None:
         {"feature": "relation_days", "value": 60, "log_odds": 0.3},
         {"feature": "income_visible", "value": 0, "log_odds": 0.1},
     ]
+
+
+def test_a_loan_that_tells_nothing_for_long_is_forgotten_and_found_again_before_it_falls_due() -> None:
+    """An entry keeps it alive for `QUIET_DAYS`, and so does a due date within as many days, before and after."""
+    far = later(OPENED, 5_000)
+    risk_engine = engine()
+    risk_engine.process(loan(OPENED, [(far, 100_000)]), 0, 0)
+    borrower = risk_engine.borrower("b-1")
+    assert borrower is not None
+    opened_ms, due = at(OPENED, "10:00"), date.fromisoformat(far)
+    quiet_ms = opened_ms + QUIET_DAYS * DAY_MS
+    wakes = later(due.isoformat(), -QUIET_DAYS)
+
+    assert [is_forgotten(borrower, quiet_ms + ms, rules()) for ms in (-1, 0)] == [False, True]
+    assert [is_forgotten(borrower, at(wakes, "00:00") + ms, rules()) for ms in (-1, 0)] == [True, False]
+    assert [
+        is_forgotten(borrower, at(later(far, days), "00:00"), rules())
+        for days in (QUIET_DAYS, QUIET_DAYS + 1)
+    ] == [
+        False,
+        True,
+    ]
+    woken_ms = next_deadline_ms(borrower, quiet_ms, None, rules())
+    assert at(wakes, "00:00") <= woken_ms < at(later(wakes, LOOK_DAYS), "00:00")
+
+
+def test_a_loan_is_alive_from_the_instant_of_an_entry() -> None:
+    """Its opening, a payment; what comes later than the instant that is asked about is not known yet."""
+    far = later(OPENED, 5_000)
+    paid_day = later(OPENED, 1_000)
+    risk_engine = engine()
+    risk_engine.process(loan(OPENED, [(far, 100_000)]), 0, 0)
+    risk_engine.process(paid(paid_day, 1), 0, 1)
+    borrower = risk_engine.borrower("b-1")
+    assert borrower is not None
+    opened_ms, paid_ms = at(OPENED, "10:00"), at(paid_day)
+    over_ms = paid_ms + QUIET_DAYS * DAY_MS
+
+    assert [is_forgotten(borrower, opened_ms + ms, rules()) for ms in (-1, 0)] == [True, False]
+    assert [is_forgotten(borrower, paid_ms + ms, rules()) for ms in (-1, 0)] == [True, False]
+    assert [is_forgotten(borrower, over_ms + ms, rules()) for ms in (-1, 0)] == [False, True]
+    assert local(next_deadline_ms(borrower, paid_ms - 30 * DAY_MS, None, rules()))[:10] >= paid_day
+
+
+def test_an_alert_of_a_loan_that_tells_nothing_for_long_is_found_no_more() -> None:
+    """Whatever the probability: there is nothing left to foresee."""
+    crowded = borrower_of(paid("2025-03-01", 200_000), *crowd())
+    heard_ms = at(CROWD_DAY) + (QUIET_DAYS + 2) * DAY_MS
+
+    assert judge(crowded, at(LOOK), None, rules(ALWAYS)) is not None
+    assert judge(crowded, heard_ms, Severity.WATCH, rules(ALWAYS)) is None
+    assert next_deadline_ms(crowded, heard_ms, None, rules()) == NEVER
