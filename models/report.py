@@ -113,6 +113,8 @@ class SignalReport(Struct, frozen=True, kw_only=True):
     alerts: int
     """Episodes opened, retracted ones included."""
     alerts_retracted: int
+    alerts_per_1000_borrower_months: float | None
+    """`alerts` per 1,000 `borrower_months` of the report."""
     borrowers_warned: int
     """Borrowers with an early alert of this signal that stood."""
     borrowers_hit: int

@@ -300,6 +300,7 @@ def judged_alert(alert: Alert) -> JudgedAlert:
         signal=alert.signal,
         severity=alert.severity,
         borrower_id=alert.borrower_id,
+        loan_id=alert.loan_id,
         event_time_ms=alert.event_time_ms,
         opened_at_ms=alert.opened_at_ms,
         days_past_due=alert.exposure.days_past_due,
