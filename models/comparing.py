@@ -37,6 +37,8 @@ _Subject = tuple[str, str, str]
 class Run(NamedTuple):
     """What came of one policy."""
 
+    name: str
+    """What people call it: that of its file."""
     policy: Policy
     judge: Judge
     report: Report | None
@@ -62,6 +64,7 @@ def compare(a: Run, b: Run) -> tuple[Comparison, list[Difference]]:
     for pair in pairs:
         by_signal[_one_of(pair).signal].append(pair)
     comparison = Comparison(
+        policy_names=Sides(a.name, b.name),
         policy_versions=Sides(a.policy.version, b.policy.version),
         settings={key: Sides(old, new) for key, old, new in changes(a.policy, b.policy)},
         total=_compared(pairs, _warnings(a, b)),

@@ -93,6 +93,7 @@ class ScoreCompared(Struct, frozen=True, kw_only=True):
 class Comparison(Struct, frozen=True, kw_only=True):
     """What `comparison.json` says."""
 
+    policy_names: Sides[str]
     policy_versions: Sides[str]
     settings: dict[str, Sides[Any]]
     """Keys of the policy whose values differ, by name; null where a policy has no such key."""

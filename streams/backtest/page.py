@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
+from models.comparison import Comparison, Sides
 from models.judging import LEAD_BUCKET_DAYS
 from models.report import Report, ScoreReport
+from streams.backtest.figures import (
+    MOVE_HEADS,
+    RAISED_HEADS,
+    SIGNAL_HEADS,
+    WORTH_HEADS,
+    compared_rows,
+    day,
+    move_rows,
+    policy_rows,
+    raised_rows,
+    setting_rows,
+    signal_rows,
+    summary_rows,
+    worth_rows,
+)
 from streams.backtest.plots import Point, bars, lines
 
 _STYLE: Final = (
@@ -20,84 +35,119 @@ _STYLE: Final = (
 
 def page(report: Report, score: ScoreReport) -> str:
     """The whole page."""
-    plots = "".join([*_plots_of_alerts(report), *_plots_of_score(score)])
+    return _document("Forewarn: backtest", f"<h1>Backtest</h1>{_judgement(report, score)}")
+
+
+def comparison_page(
+    comparison: Comparison, judgements: Sides[tuple[Report | None, ScoreReport | None]]
+) -> str:
+    """The page of a comparison: how the policies differ, and what a page of either alone would show."""
+    named = policy_rows(comparison)
+    own = [
+        f"<details><summary>{side}: {escape(name)}</summary>{_judgement(report, score)}</details>"
+        for (side, name), (report, score) in zip(named, (judgements.a, judgements.b), strict=True)
+        if report is not None and score is not None
+    ]
+    body = f"<h1>Backtest of two policies</h1>{_comparison(comparison, judgements)}{''.join(own)}"
+    return _document("Forewarn: backtest of two policies", body)
+
+
+def _document(title: str, body: str) -> str:
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Forewarn: backtest</title>'
-        f"<style>{_STYLE}</style></head><body><h1>Backtest</h1>"
-        f"{_table(('', ''), _summary_rows(report, score))}{_table(_SIGNAL_HEADS, _signal_rows(report))}"
-        f'<div class="plots">{plots}</div></body></html>\n'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
-def _summary_rows(report: Report, score: ScoreReport) -> list[tuple[str, ...]]:
-    capacity = report.capacity
+def _judgement(report: Report, score: ScoreReport) -> str:
+    plots = [*_plots_of_alerts(report), *_plots_of_score(score)]
+    return f"{_table(('', ''), summary_rows(report, score))}{_table(SIGNAL_HEADS, signal_rows(report))}{_plots(plots)}"
+
+
+def _plots(drawn: Iterable[str]) -> str:
+    return f'<div class="plots">{"".join(drawn)}</div>'
+
+
+# ---- two policies ------------------------------------------------------------------------------------------------
+
+
+def _comparison(comparison: Comparison, judgements: Sides[tuple[Report | None, ScoreReport | None]]) -> str:
+    parts = [
+        _table(("policy", ""), policy_rows(comparison)),
+        _section("Settings that differ", ("key", "a", "b"), setting_rows(comparison)),
+        _section("In all", ("", "a", "b"), compared_rows(comparison)),
+        _section("Alerts raised, by signal", RAISED_HEADS, raised_rows(comparison)),
+        _section("What they were worth, by signal", WORTH_HEADS, worth_rows(comparison)),
+        _section("Alerts that both raised, at different severities", MOVE_HEADS, move_rows(comparison)),
+        _plots(_plots_of_both(comparison, judgements)),
+    ]
+    return "".join(parts)
+
+
+def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return f"<h2>{escape(title)}</h2>{_table(heads, rows) if rows else '<p>none</p>'}"
+
+
+def _plots_of_both(
+    comparison: Comparison, judgements: Sides[tuple[Report | None, ScoreReport | None]]
+) -> list[str]:
+    """Both policies in one plot each."""
+    signals = comparison.signals
+    only = {
+        "only a": [one.only.a for one in signals.values()],
+        "only b": [one.only.b for one in signals.values()],
+    }
+    drawn = [bars("Alerts that only one policy raised, by signal", only, _short_names(signals))]
+    (report_a, score_a), (report_b, score_b) = judgements.a, judgements.b
+    if report_a is not None and report_b is not None:
+        lead_times = {"a": report_a.lead_days_histogram, "b": report_b.lead_days_histogram}
+        volumes = {"a": _per_thousand(report_a), "b": _per_thousand(report_b)}
+        months = [day(month.from_ms) for month in report_a.volume]
+        drawn.append(bars(_LEAD_TITLE, lead_times, _lead_labels(report_a)))
+        drawn.append(bars(_VOLUME_TITLE, volumes, months))
+    if score_a is not None and score_b is not None:
+        curves = {"a": score_a.roc, "b": score_b.roc}
+        drawn.append(lines(_ROC_TITLE, curves, _SHARES, x_max=1, y_max=1, diagonal=True))
+    return drawn
+
+
+# ---- plots -------------------------------------------------------------------------------------------------------
+
+_LEAD_TITLE: Final = "Lead time of hits: borrowers, by days before bad"
+_VOLUME_TITLE: Final = "Alerts per 1,000 borrowers, by 30 days"
+_ROC_TITLE: Final = "ROC of the score"
+_SHARES: Final = {0.0: "0", 0.5: "0.5", 1.0: "1"}
+
+
+def _lead_labels(report: Report) -> list[str]:
+    return [f"<{bucket * LEAD_BUCKET_DAYS}" for bucket in range(1, len(report.lead_days_histogram) + 1)]
+
+
+def _per_thousand(report: Report) -> list[float]:
     return [
-        ("borrowers judged", f"{report.borrowers:,}"),
-        ("of them bad", f"{report.borrowers_bad:,}"),
-        ("warned in time (recall)", f"{report.borrowers_hit:,} ({_share(report.recall)})"),
-        ("precision", _share(report.precision)),
-        ("median lead time, days", _number(report.lead_days_median)),
-        ("alerts per 1,000 borrower-months", _number(report.alerts_per_1000_borrower_months)),
-        ("lift over the worst payers", _number(report.lift_over_worst_payers)),
-        (f"precision of {capacity.per_day} calls a day by priority", _share(capacity.precision)),
-        (
-            f"score: bad within {score.horizon_days} days",
-            f"{score.observations_bad:,} of {score.observations:,}",
-        ),
-        ("score: AUC", _number(score.auc)),
-        ("score: AUC, nothing past due", _number(score.auc_not_past_due)),
-        ("score: KS", _number(score.ks)),
-        (
-            "score: log-loss (of the mean rate)",
-            f"{_number(score.log_loss)} ({_number(score.log_loss_of_the_rate)})",
-        ),
-        ("score: calibration error", _number(score.calibration_error)),
+        1000 * sum(month.alerts.values()) / month.borrowers if month.borrowers else 0.0
+        for month in report.volume
     ]
 
 
-_SIGNAL_HEADS: Final = ("signal", "alerts", "warned", "hit", "precision", "recall", "lead days")
-
-
-def _signal_rows(report: Report) -> list[tuple[str, ...]]:
-    return [
-        (
-            name,
-            f"{told.alerts:,}",
-            f"{told.borrowers_warned:,}",
-            f"{told.borrowers_hit:,}",
-            _share(told.precision),
-            _share(told.recall),
-            _number(told.lead_days_median),
-        )
-        for name, told in report.signals.items()
-    ]
+def _short_names(signals: Iterable[str]) -> list[str]:
+    return [name.split("_")[0] for name in signals]
 
 
 def _plots_of_alerts(report: Report) -> list[str]:
     signals = report.signals
-    buckets = range(1, len(report.lead_days_histogram) + 1)
-    per_thousand = [
-        1000 * sum(month.alerts.values()) / month.borrowers if month.borrowers else 0.0
-        for month in report.volume
-    ]
     return [
-        bars(
-            "Lead time of hits: borrowers, by days before bad",
-            {"borrowers": report.lead_days_histogram},
-            [f"<{bucket * LEAD_BUCKET_DAYS}" for bucket in buckets],
-        ),
+        bars(_LEAD_TITLE, {"borrowers": report.lead_days_histogram}, _lead_labels(report)),
         bars(
             "Precision and recall by signal (numbers as in the table)",
             {
                 "precision": [told.precision or 0.0 for told in signals.values()],
                 "recall": [told.recall or 0.0 for told in signals.values()],
             },
-            [name.split("_")[0] for name in signals],
+            _short_names(signals),
         ),
         bars(
-            "Alerts per 1,000 borrowers, by 30 days",
-            {"alerts": per_thousand},
-            [_day(month.from_ms) for month in report.volume],
+            _VOLUME_TITLE, {"alerts": _per_thousand(report)}, [day(month.from_ms) for month in report.volume]
         ),
     ]
 
@@ -105,19 +155,18 @@ def _plots_of_alerts(report: Report) -> list[str]:
 def _plots_of_score(score: ScoreReport) -> list[str]:
     deciles = [(decile.mean_probability, decile.bad_rate) for decile in score.calibration]
     highest = max((share for point in deciles for share in point), default=0.0) or 1.0
-    shares = {0.0: "0", 0.5: "0.5", 1.0: "1"}
     periods = score.periods
     every = -(-len(periods) // 8) or 1
-    days = {float(place): _day(period.from_ms) for place, period in enumerate(periods) if place % every == 0}
+    days = {float(place): day(period.from_ms) for place, period in enumerate(periods) if place % every == 0}
     last = max(1, len(periods) - 1)
     ranks = {"AUC": _curve(p.auc for p in periods), "KS": _curve(p.ks for p in periods)}
     losses = _curve(period.log_loss for period in periods)
     return [
-        lines("ROC of the score", {"score": score.roc}, shares, x_max=1, y_max=1, diagonal=True),
+        lines(_ROC_TITLE, {"score": score.roc}, _SHARES, x_max=1, y_max=1, diagonal=True),
         lines(
             "Calibration by deciles: foretold, and what happened",
             {"deciles": deciles},
-            {highest * share: f"{highest * share:.2g}" for share in shares},
+            {highest * share: f"{highest * share:.2g}" for share in _SHARES},
             x_max=highest,
             y_max=highest,
             diagonal=True,
@@ -141,15 +190,3 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
-
-
-def _day(instant_ms: int) -> str:
-    return datetime.fromtimestamp(instant_ms / 1000, UTC).strftime("%y-%m-%d")

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from models.alerts import ChainHead, link_encoded
 from models.calendars import DAY_MS, Calendar, day_of_date
-from models.judging import CAPACITY_PER_DAY, Judge, JudgedAlert
+from models.judging import CAPACITY_PER_DAY, Judge, JudgedAlert, Outcome, Truth
 from models.policy import Policy
 from models.report import Report, ScoreReport
 from models.rulebook import SINCE_EVER_MS
@@ -46,6 +46,17 @@ REJECTED_FILE: Final = "rejected.jsonl"
 REPORT_FILE: Final = "report.json"
 PAGE_FILE: Final = "report.html"
 SCORES_FILE: Final = "scores.jsonl"
+COMPARISON_FILE: Final = "comparison.json"
+DIFFERENCES_FILE: Final = "differences.jsonl"
+_FILES: Final = (
+    ALERTS_FILE,
+    REJECTED_FILE,
+    REPORT_FILE,
+    PAGE_FILE,
+    SCORES_FILE,
+    COMPARISON_FILE,
+    DIFFERENCES_FILE,
+)
 
 _ROWS_PER_STEP_MAX: Final = 16_384
 """Of a day with more rows, so many are taken at a time: bounds what is held in memory."""
@@ -119,44 +130,109 @@ def run(
         EventFilesError: the folder holds no events, or what is there cannot be read.
         BacktestError: a process ended before its work was done.
     """
+    course = Course(
+        now_ms=now_ms,
+        scores=scores,
+        until=until,
+        capacity_per_day=capacity_per_day,
+        progress=progress,
+        hire=hire,
+    )
+    past = open_past(folder, now_ms, processes)
+    return go_through(past, out, [(SINCE_EVER_MS, policy), *switches], course).summary
+
+
+class Course(NamedTuple):
+    """How a past is gone through, whatever policy judges it; each as in `run`."""
+
+    now_ms: int
+    scores: bool
+    until: date | None
+    capacity_per_day: int
+    progress: Progress | None
+    hire: Hire
+
+
+class Past(NamedTuple):
+    """The events of a folder, parted, and what became of the borrowers."""
+
+    lines: EventFolder
+    processes: int
+    outcomes: list[Outcome] | None
+    truths: list[Truth] | None
+
+
+class Gone(NamedTuple):
+    """What came of going through."""
+
+    summary: BacktestSummary
+    judge: Judge | None
+    """Of the alerts; None where there are no outcomes and nobody else asked for it."""
+
+
+def open_past(folder: Path, now_ms: int, processes: int | None) -> Past:
+    """Index the folder and read the truth.
+
+    Raises:
+        EventFilesError: the folder holds no events, or what is there cannot be read.
+    """
     processes = processes or _processes_for(folder)
-    lines = index(folder, now_ms, processes)
-    outcomes = read_outcomes(folder)
-    policies = [(SINCE_EVER_MS, policy), *switches]
-    setting = Setting(str(folder), "", now_ms, policies, scores, processes, 0)
-    out.mkdir(parents=True, exist_ok=True)
+    return Past(index(folder, now_ms, processes), processes, read_outcomes(folder), read_truth(folder))
+
+
+def go_through(
+    past: Past, out: Path, policies: list[tuple[int, Policy]], course: Course, *, keep_alerts: bool = False
+) -> Gone:
+    """Let the policies judge it, each from its instant on; write all there is to say of it.
+
+    Raises:
+        BacktestError: a process ended before its work was done.
+    """
+    lines = past.lines
+    setting = Setting(str(lines.folder), "", course.now_ms, policies, course.scores, past.processes, 0)
+    make_room(out)
     with ExitStack() as stack:
         writer = _Writer(
             stack.enter_context((out / ALERTS_FILE).open("wb")),
             stack.enter_context((out / REJECTED_FILE).open("wb")),
-            stack.enter_context((out / SCORES_FILE).open("wb")) if scores else None,
-            keep_published=outcomes is not None,
+            stack.enter_context((out / SCORES_FILE).open("wb")) if course.scores else None,
+            keep_published=keep_alerts or past.outcomes is not None,
         )
-        leader = _Leader(stack.enter_context(hire(lines, setting)), processes, writer)
-        leader.go_through(lines, progress)
-        if until is not None:
+        leader = _Leader(stack.enter_context(course.hire(lines, setting)), past.processes, writer)
+        leader.go_through(lines, course.progress)
+        if course.until is not None:
             calendar = Calendar(policies[-1][1].time_zone)
-            leader.advance(calendar.midnight_ms(day_of_date(until) + 1))
+            leader.advance(calendar.midnight_ms(day_of_date(course.until) + 1))
         totals = leader.finish(len(lines))
-    if progress is not None:
-        progress(len(lines), len(lines))
-    first_events = [total.first_event for total in totals if total.first_event is not None]
-    judgement = None
-    if outcomes is not None:
-        judge = Judge(
-            outcomes,
-            read_truth(folder),
-            observed_from_ms=min(first_events)[1] if first_events else None,
-            capacity_per_day=capacity_per_day,
-        )
-        for alert in writer.published:
-            judge.add(alert)
-        judgement = judge.report()
+    if course.progress is not None:
+        course.progress(len(lines), len(lines))
+    judge = _judge(past, writer, totals, course) if keep_alerts or past.outcomes is not None else None
+    judgement = None if judge is None or past.outcomes is None else judge.report()
     summary = _summary(len(lines), writer, totals, policies[-1][1], judgement)
     (out / REPORT_FILE).write_bytes(msgspec.json.format(_encode(summary), indent=2) + b"\n")
     if summary.judgement is not None and summary.score is not None:
         (out / PAGE_FILE).write_text(page(summary.judgement, summary.score), encoding="utf-8")
-    return summary
+    return Gone(summary, judge)
+
+
+def make_room(out: Path) -> None:
+    """Create the folder, or remove from it what an earlier run wrote: not all of it would be written again."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        (out / name).unlink(missing_ok=True)
+
+
+def _judge(past: Past, writer: _Writer, totals: Sequence[Totals], course: Course) -> Judge:
+    first_events = [total.first_event for total in totals if total.first_event is not None]
+    judge = Judge(
+        past.outcomes or (),
+        past.truths,
+        observed_from_ms=min(first_events)[1] if first_events else None,
+        capacity_per_day=course.capacity_per_day,
+    )
+    for alert in writer.published:
+        judge.add(alert)
+    return judge
 
 
 def _processes_for(folder: Path) -> int:

@@ -81,10 +81,10 @@ def compared(
 ) -> tuple[Comparison, list[Difference]]:
     """The packaged policy against a stricter one."""
     runs = [
-        Run(policy, judged, None if outcomes is None else judged.report(), None)
-        for policy, judged in (
-            (default_policy(), judge(a, outcomes or ())),
-            (STRICTER, judge(b, outcomes or ())),
+        Run(name, policy, judged, None if outcomes is None else judged.report(), None)
+        for name, policy, judged in (
+            ("packaged", default_policy(), judge(a, outcomes or ())),
+            ("stricter", STRICTER, judge(b, outcomes or ())),
         )
     ]
     return compare(*runs)
