@@ -270,6 +270,9 @@ def _score(a: ScoreReport | None, b: ScoreReport | None) -> ScoreCompared | None
         ks=Sides(a.ks, b.ks),
         log_loss=Sides(a.log_loss, b.log_loss),
         calibration_error=Sides(a.calibration_error, b.calibration_error),
+        ranking_auc=Sides(a.ranking.auc, b.ranking.auc),
+        ranking_auc_not_past_due=Sides(a.ranking.auc_not_past_due, b.ranking.auc_not_past_due),
+        ranking_ks=Sides(a.ranking.ks, b.ranking.ks),
     )
 
 

@@ -88,6 +88,10 @@ class ScoreCompared(Struct, frozen=True, kw_only=True):
     ks: Sides[float | None]
     log_loss: Sides[float | None]
     calibration_error: Sides[float | None]
+    ranking_auc: Sides[float | None]
+    """As `ranking` of either report, where bad is who goes bad within half a year."""
+    ranking_auc_not_past_due: Sides[float | None]
+    ranking_ks: Sides[float | None]
 
 
 class Comparison(Struct, frozen=True, kw_only=True):

@@ -59,7 +59,7 @@ class CalibrationDecile(Struct, frozen=True, kw_only=True):
     bad_rate: float
 
 
-class ScorePeriod(Struct, frozen=True, kw_only=True):
+class RankingPeriod(Struct, frozen=True, kw_only=True):
     """Thirty days: what was foretold in them, before anything later was known."""
 
     from_ms: int
@@ -67,7 +67,31 @@ class ScorePeriod(Struct, frozen=True, kw_only=True):
     observations_bad: int
     auc: float | None
     ks: float | None
+
+
+class ScorePeriod(RankingPeriod, frozen=True, kw_only=True):
+    """The same, of the score's own horizon."""
+
     log_loss: float | None
+
+
+class Ranking(Struct, frozen=True, kw_only=True):
+    """How well the probabilities order the borrowers by whether they go bad 1 to `days` days later, as alerts are judged.
+
+    A default comes months after what the score foretells (so many days late within its horizon): that it foretells the
+    default as well can be told by its order alone, so there is neither a log-loss nor a calibration.
+    """
+
+    days: int
+    observations: int
+    observations_bad: int
+    auc: float | None
+    auc_not_past_due: float | None
+    """Among observations with nothing past due: there is nothing to see yet, so this is foresight."""
+    ks: float | None
+    roc: tuple[tuple[float, float], ...]
+    """Share of goods and of bads with at least some probability, from (0, 0) to (1, 1)."""
+    periods: tuple[RankingPeriod, ...]
 
 
 class ScoreReport(Struct, frozen=True, kw_only=True):
@@ -79,7 +103,7 @@ class ScoreReport(Struct, frozen=True, kw_only=True):
     observations_bad: int
     auc: float | None
     auc_not_past_due: float | None
-    """Among observations with nothing past due: there is nothing to see yet, so this is foresight."""
+    """As in `ranking`."""
     ks: float | None
     log_loss: float | None
     log_loss_of_the_rate: float | None
@@ -88,8 +112,10 @@ class ScoreReport(Struct, frozen=True, kw_only=True):
     """Mean over the observations of |mean probability - bad rate| of their decile."""
     calibration: tuple[CalibrationDecile, ...]
     roc: tuple[tuple[float, float], ...]
-    """Share of goods and of bads with at least some probability, from (0, 0) to (1, 1)."""
+    """As in `ranking`."""
     periods: tuple[ScorePeriod, ...]
+    ranking: Ranking
+    """By who goes bad within half a year."""
 
 
 class PastDueAlerts(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from models.comparison import Comparison, Sides
-from models.report import Report, ScoreReport
+from models.judging import HIT_DAYS_MAX
+from models.report import Ranking, RankingPeriod, Report, ScoreReport
 
 Row = tuple[str, ...]
 
@@ -66,19 +67,30 @@ def summary_rows(report: Report, score: ScoreReport) -> list[Row]:
             "alerted when past due already: precision, recall",
             f"{share(past_due.precision)}, {share(past_due.recall)}",
         ),
-        (
-            f"score: bad within {score.horizon_days} days",
-            f"{score.observations_bad:,} of {score.observations:,}",
-        ),
-        ("score: AUC", number(score.auc)),
-        ("score: AUC, nothing past due", number(score.auc_not_past_due)),
-        ("score: KS", number(score.ks)),
-        (
-            "score: log-loss (of the mean rate)",
-            f"{number(score.log_loss)} ({number(score.log_loss_of_the_rate)})",
-        ),
-        ("score: calibration error", number(score.calibration_error)),
+        *_score_rows(score),
     ]
+
+
+def _score_rows(score: ScoreReport) -> list[Row]:
+    ranking = score.ranking
+    return [
+        (f"score: bad within {score.horizon_days} days", _bad_of(score)),
+        ("  AUC, all and with nothing past due", _two(score.auc, score.auc_not_past_due)),
+        ("  KS", number(score.ks)),
+        ("  log-loss, and that of the mean rate", _two(score.log_loss, score.log_loss_of_the_rate)),
+        ("  calibration error", number(score.calibration_error)),
+        (f"score: bad within {ranking.days} days", _bad_of(ranking)),
+        ("  AUC, all and with nothing past due", _two(ranking.auc, ranking.auc_not_past_due)),
+        ("  KS", number(ranking.ks)),
+    ]
+
+
+def _bad_of(counted: ScoreReport | Ranking) -> str:
+    return f"{counted.observations_bad:,} of {counted.observations:,}"
+
+
+def _two(one: float | None, other: float | None) -> str:
+    return f"{number(one)}, {number(other)}"
 
 
 SIGNAL_HEADS: Final = (
@@ -123,11 +135,21 @@ def calibration_rows(score: ScoreReport) -> list[Row]:
     ]
 
 
-PERIOD_HEADS: Final = ("30 days from", "observed", "bad", "AUC", "KS", "log-loss")
+PERIOD_HEADS: Final = (
+    "30 days from",
+    "observed",
+    "bad",
+    "AUC",
+    "KS",
+    "log-loss",
+    f"bad in {HIT_DAYS_MAX}",
+    "AUC",
+)
 
 
 def period_rows(score: ScoreReport) -> list[Row]:
     """A row for each 30 days: what was foretold in them, before anything later was known."""
+    ranking = {period.from_ms: period for period in score.ranking.periods}
     return [
         (
             day(period.from_ms),
@@ -136,9 +158,14 @@ def period_rows(score: ScoreReport) -> list[Row]:
             number(period.auc),
             number(period.ks),
             number(period.log_loss),
+            *_ranked(ranking.get(period.from_ms)),
         )
         for period in score.periods
     ]
+
+
+def _ranked(period: RankingPeriod | None) -> Row:
+    return (UNKNOWN, UNKNOWN) if period is None else (count(period.observations_bad), number(period.auc))
 
 
 # ---- two policies ------------------------------------------------------------------------------------------------
@@ -187,12 +214,15 @@ def compared_rows(comparison: Comparison) -> list[Row]:
     if comparison.score is not None:
         score = comparison.score
         rows += [
-            ("score: bad within days", *_both(score.horizon_days, count)),
-            ("score: AUC", *_both(score.auc, number)),
-            ("score: AUC, nothing past due", *_both(score.auc_not_past_due, number)),
-            ("score: KS", *_both(score.ks, number)),
-            ("score: log-loss", *_both(score.log_loss, number)),
-            ("score: calibration error", *_both(score.calibration_error, number)),
+            ("score: bad within so many days", *_both(score.horizon_days, count)),
+            ("  AUC", *_both(score.auc, number)),
+            ("  AUC, nothing past due", *_both(score.auc_not_past_due, number)),
+            ("  KS", *_both(score.ks, number)),
+            ("  log-loss", *_both(score.log_loss, number)),
+            ("  calibration error", *_both(score.calibration_error, number)),
+            (f"score: AUC, bad within {HIT_DAYS_MAX} days", *_both(score.ranking_auc, number)),
+            ("  AUC, nothing past due", *_both(score.ranking_auc_not_past_due, number)),
+            ("  KS", *_both(score.ranking_ks, number)),
         ]
     return rows
 

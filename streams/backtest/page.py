@@ -106,7 +106,11 @@ def _plots_of_both(
         drawn.append(bars(_LEAD_TITLE, lead_times, _lead_labels(report_a)))
         drawn.append(bars(_VOLUME_TITLE, volumes, months))
     if score_a is not None and score_b is not None:
-        curves = {"a": score_a.roc, "b": score_b.roc}
+        curves = {
+            f"{side}, {days} days": roc
+            for side, score in (("a", score_a), ("b", score_b))
+            for days, roc in ((score.horizon_days, score.roc), (score.ranking.days, score.ranking.roc))
+        }
         drawn.append(lines(_ROC_TITLE, curves, _SHARES, x_max=1, y_max=1, diagonal=True))
     return drawn
 
@@ -155,14 +159,24 @@ def _plots_of_alerts(report: Report) -> list[str]:
 def _plots_of_score(score: ScoreReport) -> list[str]:
     deciles = [(decile.mean_probability, decile.bad_rate) for decile in score.calibration]
     highest = max((share for point in deciles for share in point), default=0.0) or 1.0
+    ranking = score.ranking
     periods = score.periods
     every = -(-len(periods) // 8) or 1
     days = {float(place): day(period.from_ms) for place, period in enumerate(periods) if place % every == 0}
     last = max(1, len(periods) - 1)
-    ranks = {"AUC": _curve(p.auc for p in periods), "KS": _curve(p.ks for p in periods)}
+    ranked = {period.from_ms: period.auc for period in ranking.periods}
+    ranks = {
+        f"AUC, {score.horizon_days} d": _curve(p.auc for p in periods),
+        f"KS, {score.horizon_days} d": _curve(p.ks for p in periods),
+        f"AUC, {ranking.days} d": _curve(ranked.get(p.from_ms) for p in periods),
+    }
     losses = _curve(period.log_loss for period in periods)
+    rocs = {
+        f"bad within {score.horizon_days} days": score.roc,
+        f"bad within {ranking.days} days": ranking.roc,
+    }
     return [
-        lines(_ROC_TITLE, {"score": score.roc}, _SHARES, x_max=1, y_max=1, diagonal=True),
+        lines(_ROC_TITLE, rocs, _SHARES, x_max=1, y_max=1, diagonal=True),
         lines(
             "Calibration by deciles: foretold, and what happened",
             {"deciles": deciles},

@@ -259,9 +259,11 @@ class _Observed:
 
     def __init__(self, folder: Path, setting: Setting) -> None:
         """Read the outcomes; nothing is ever observed where there are none."""
-        self.counter = ScoreCounter(setting.policies[0][1].risk.horizon_days)
+        fates = fates_of(read_outcomes(folder) or ())
+        observed_until_ms = max((fate.observed_until_ms for fate in fates.values()), default=0)
+        self.counter = ScoreCounter(setting.policies[0][1].risk.horizon_days, observed_until_ms)
         self._by_slot: list[list[tuple[str, Fate]]] = [[] for _ in range(OBSERVED_EVERY_DAYS)]
-        for borrower_id, fate in fates_of(read_outcomes(folder) or ()).items():
+        for borrower_id, fate in fates.items():
             if setting.shards == 1 or partition_of(borrower_id.encode(), setting.shards) == setting.shard:
                 self._by_slot[observed_slot(borrower_id)].append((borrower_id, fate))
 

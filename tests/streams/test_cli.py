@@ -172,9 +172,10 @@ def test_a_backtest_prints_what_its_alerts_were_worth(tmp_path: Path) -> None:
         r"alerts per 1,000 borrower-months +[\d.]+",
         r"lift over the worst payers +",
         r"precision of 7 calls a day by priority +",
-        r"score: AUC +",
+        r"score: bad within 60 days +\d+ of \d+\n  AUC, all and with nothing past due +",
+        r"score: bad within 180 days +\d+ of \d+\n  AUC, all and with nothing past due +0",
         r"signal +alerts +retracted +per 1,000 +warned +hit +precision +recall +lead days",
-        r"foretold +happened +observed +30 days from +observed +bad +AUC +KS +log-loss",
+        r"foretold +happened +observed +30 days from +observed +bad +AUC +KS +log-loss +bad in 180 +AUC",
         r"the last 12 of \d+; all in report.json",
         r"written to .*: alerts.jsonl, rejected.jsonl, report.json, report.html",
     ):
