@@ -14,12 +14,13 @@ It is forgotten as its days leave the history. An overdrawn account is empty, it
 from __future__ import annotations
 
 import hashlib
-from bisect import insort
+from bisect import bisect_left, insort
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from models.events import FundFlow
+from models.limits import INT64_MAX
 from models.money import within_int64
 from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.rules import Rules
@@ -78,6 +79,9 @@ class BalanceEvidence(Struct, array_like=True):
     """The newest day with a balance: what is forgotten is measured from it."""
     recent_links: list[RecentLink] = []
     """In order of arrival."""
+    enough_minor: int = 0
+    """While no balance is below it, nothing has to be looked at before the dues change (`payment_at_risk`); 0 where that is not
+    so. A balance that is below has it asked again."""
 
 
 class Sight(NamedTuple):
@@ -100,20 +104,31 @@ class Sight(NamedTuple):
 
 def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool:
     """Remember the balance after a flow. Return whether it told one that is kept."""
+    if flow.balance_after_minor is None:
+        return False
+    day, excused_minor = (
+        rules.calendar.day_of(flow.event_time_ms),
+        flow.amount_minor if is_excused(flow) else 0,
+    )
+    return enter_flow(evidence, flow, day, short_id(flow.account_id), excused_minor)
+
+
+def enter_flow(
+    evidence: BalanceEvidence, flow: FundFlow, day: int, kept_account_id: str, excused_minor: int
+) -> bool:
+    """`record_flow`, where local day, account and excused part of a flow are known already."""
     balance_minor = flow.balance_after_minor
     if balance_minor is None:
         return False
-    day = rules.calendar.day_of(flow.event_time_ms)
     if day > evidence.newest_day:
         evidence.newest_day = day
         _forget_old(evidence, day - HISTORY_DAYS - LATE_DAYS)
     elif day < evidence.newest_day - HISTORY_DAYS - LATE_DAYS:
         return False
-    account = _account_of(evidence, flow, day)
+    account = _account_of(evidence, kept_account_id, flow.currency, day)
     if account is None:
         return False
     days, closings = account.days, account.closings
-    excused_minor = flow.amount_minor if is_excused(flow) else 0
     if not days or day > days[-1]:
         days.append(day)
         closings += (flow.event_time_ms, balance_minor, excused_minor)
@@ -213,30 +228,35 @@ def short_id(name: str) -> str:
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
-def _account_of(evidence: BalanceEvidence, flow: FundFlow, day: int) -> AccountBalances | None:
-    account_id = short_id(flow.account_id)
+def _account_of(
+    evidence: BalanceEvidence, account_id: str, currency: str, day: int
+) -> AccountBalances | None:
     accounts = evidence.accounts
     for account in accounts:
-        if account.account_id == account_id and account.currency == flow.currency:
+        if account.account_id == account_id and account.currency == currency:
             return account
     if len(accounts) >= ACCOUNTS_MAX:
         oldest = min(accounts, key=lambda account: (account.days[-1], account.account_id, account.currency))
         if oldest.days[-1] >= day:
             return None
         accounts.remove(oldest)
-    account = AccountBalances(account_id, flow.currency)
+        if evidence.enough_minor:
+            evidence.enough_minor = INT64_MAX  # what was there may have been enough
+    account = AccountBalances(account_id, currency)
     accounts.append(account)
     return account
 
 
 def _forget_old(evidence: BalanceEvidence, first_day: int) -> None:
+    is_any_empty = False
     for account in evidence.accounts:
-        gone = 0
-        while gone < len(account.days) and account.days[gone] < first_day:
-            gone += 1
-        if gone:
-            del account.days[:gone], account.closings[: _FIELDS * gone]
-    if any(not account.days for account in evidence.accounts):
+        days = account.days
+        if days[0] >= first_day:
+            continue
+        gone = bisect_left(days, first_day)
+        del days[:gone], account.closings[: _FIELDS * gone]
+        is_any_empty = is_any_empty or not days
+    if is_any_empty:
         evidence.accounts = [account for account in evidence.accounts if account.days]
 
 
@@ -256,7 +276,9 @@ def sight(evidence: BalanceEvidence, currency: str, day: int, fresh_days: int, r
             continue
         last_day = account.days[place]
         is_silent = day - last_day > fresh_days and _used_to_move(account, place, day - HISTORY_DAYS)
-        if is_silent or _is_unlinked(evidence, account, place, rules.calendar.midnight_ms(day)):
+        if is_silent or (
+            evidence.links and _is_unlinked(evidence, account, place, rules.calendar.midnight_ms(day))
+        ):
             is_blind = True
         else:
             is_fresh = is_fresh or day - last_day <= fresh_days
@@ -268,13 +290,49 @@ def sight(evidence: BalanceEvidence, currency: str, day: int, fresh_days: int, r
 
 def totals(evidence: BalanceEvidence, currency: str, first_day: int, last_day: int) -> list[int]:
     """At the midnight that begins each day, both included: the last balances of all accounts, summed; -1 before the first."""
-    found: list[int] = []
-    accounts = [account for account in evidence.accounts if account.currency == currency]
-    for day in range(first_day, last_day + 1):
-        places = [(account, _last_before(account, day)) for account in accounts]
-        known = [max(0, account.closings[_FIELDS * place + 1]) for account, place in places if place >= 0]
-        found.append(within_int64(sum(known)) if known else -1)
+    found: list[int] | None = None
+    for account in evidence.accounts:
+        if account.currency == currency:
+            own = _closings_at(account, first_day, last_day)
+            found = own if found is None else [_both(*two) for two in zip(found, own, strict=True)]
+    if found is None:
+        return [-1] * (last_day - first_day + 1)
     return found
+
+
+def _closings_at(account: AccountBalances, first_day: int, last_day: int) -> list[int]:
+    """One account's last balance at the midnight that begins each day; -1 before its first."""
+    days, closings = account.days, account.closings
+    place = bisect_left(days, first_day) - 1
+    found: list[int] = []
+    day = first_day
+    while day <= last_day:
+        changes_day = days[place + 1] + 1 if place + 1 < len(days) else last_day + 1
+        balance_minor = max(0, closings[_FIELDS * place + 1]) if place >= 0 else -1
+        found += [balance_minor] * (min(changes_day, last_day + 1) - day)
+        day = changes_day
+        place += 1
+    return found
+
+
+def _both(one_minor: int, other_minor: int) -> int:
+    """Two totals together, where either may be unknown (-1)."""
+    if one_minor < 0 or other_minor < 0:
+        return max(one_minor, other_minor)
+    return within_int64(one_minor + other_minor)
+
+
+def most_minor(evidence: BalanceEvidence, currency: str, day: int) -> int:
+    """What `sight` finds at most as of the midnight at which a local day begins: just that, unless it is blind."""
+    total_minor = 0
+    for account in evidence.accounts:
+        if account.currency == currency:
+            place = _last_before(account, day)
+            if place >= 0 and day - account.days[place] <= HISTORY_DAYS:
+                balance_minor = account.closings[_FIELDS * place + 1]
+                if balance_minor > 0:
+                    total_minor += balance_minor
+    return total_minor
 
 
 def excused_minor(evidence: BalanceEvidence, currency: str, first_day: int, last_day: int) -> int:
@@ -292,6 +350,8 @@ def excused_minor(evidence: BalanceEvidence, currency: str, first_day: int, last
 
 def currencies(evidence: BalanceEvidence) -> list[str]:
     """Currencies with balances, in order of name."""
+    if len(evidence.accounts) == 1:
+        return [evidence.accounts[0].currency]
     return sorted({account.currency for account in evidence.accounts})
 
 

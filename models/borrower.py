@@ -94,11 +94,6 @@ class Borrower(Struct, array_like=True):
     Remembered, though it could be found anew: a restart amid a change of policy would judge what was not due yet.
     """
 
-    def signal_deadline_ms(self, signal: int, clock: int) -> int:
-        """No earlier instant lets time alone change what a signal finds, which is judged on `clock`."""
-        deadlines_ms = self.signal_deadlines_ms
-        return deadlines_ms[signal] if signal < len(deadlines_ms) else self.deadlines_ms[clock]
-
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""
         return frozenset(

@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
-_SLOT_MS: Final = 900_000
-"""Offsets are remembered by quarter hour. Nearly all clock changes fall between two; a quarter hour with a change inside
-(St. John's at 00:01 until 2011, Monrovia at 00:44:30 in 1972) is computed each time."""
-_CACHED_SLOTS_MAX: Final = 100_000
-"""Remembered offsets: about three years of quarter hours, some megabytes."""
+_SLOT_MS: Final = 4 * DAY_MS
+"""Offsets are remembered by so many days. No clocks change twice within six days, so a slot holds one change at most: where
+both of its ends have the same offset, all of it has."""
+_CACHED_SLOTS_MAX: Final = 10_000
+"""Remembered slots: a century of days, a megabyte."""
 _CACHED_DAYS_MAX: Final = 50_000
 """Remembered midnights: 136 years of days."""
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
@@ -51,11 +51,17 @@ class Calendar:
         self.time_zone = time_zone
         self._zone = load_zone(time_zone)
         self._offsets_ms: dict[int, int] = {}
+        """By slot, of those without a change inside."""
+        self._changes_ms: dict[int, tuple[int, int, int]] = {}
+        """By slot, of the others: the instant of the change, the offset before it and the one from it on."""
         self._midnights_ms: dict[int, int] = {}
 
     def day_of(self, instant_ms: int) -> int:
         """The local day in which `instant_ms` lies."""
-        return (instant_ms + self._offset_ms(instant_ms)) // DAY_MS
+        offset_ms = self._offsets_ms.get(instant_ms // _SLOT_MS)
+        if offset_ms is None:
+            offset_ms = self._changing_offset_ms(instant_ms)
+        return (instant_ms + offset_ms) // DAY_MS
 
     def hour_ms(self, day: int, hour: int) -> int:
         """The instant at which the clock shows `hour` (0-24) on the local `day`, also where clocks change."""
@@ -72,17 +78,35 @@ class Calendar:
 
     def _offset_ms(self, instant_ms: int) -> int:
         offset_ms = self._offsets_ms.get(instant_ms // _SLOT_MS)
-        return self._compute_offset_ms(instant_ms) if offset_ms is None else offset_ms
+        return self._changing_offset_ms(instant_ms) if offset_ms is None else offset_ms
 
-    def _compute_offset_ms(self, instant_ms: int) -> int:
+    def _changing_offset_ms(self, instant_ms: int) -> int:
+        """The offset where none is remembered for the whole slot: it is looked at first, or the clocks change in it."""
         slot = instant_ms // _SLOT_MS
-        offset_ms = self._zone_offset_ms(slot * _SLOT_MS)
-        if offset_ms != self._zone_offset_ms((slot + 1) * _SLOT_MS - 1):
-            return self._zone_offset_ms(instant_ms)
-        if len(self._offsets_ms) >= _CACHED_SLOTS_MAX:
+        change = self._changes_ms.get(slot)
+        if change is None:
+            change = self._look_at(slot)
+        change_ms, before_ms, after_ms = change
+        return before_ms if instant_ms < change_ms else after_ms
+
+    def _look_at(self, slot: int) -> tuple[int, int, int]:
+        """Find and remember the offset of a slot, or its change."""
+        if len(self._offsets_ms) + len(self._changes_ms) >= _CACHED_SLOTS_MAX:
             self._offsets_ms.clear()
-        self._offsets_ms[slot] = offset_ms
-        return offset_ms
+            self._changes_ms.clear()
+        begin_ms, end_ms = slot * _SLOT_MS, (slot + 1) * _SLOT_MS - 1
+        before_ms, after_ms = self._zone_offset_ms(begin_ms), self._zone_offset_ms(end_ms)
+        if before_ms == after_ms:
+            self._offsets_ms[slot] = before_ms
+            return begin_ms, before_ms, after_ms
+        while end_ms - begin_ms > 1:
+            middle_ms = (begin_ms + end_ms) // 2
+            if self._zone_offset_ms(middle_ms) == before_ms:
+                begin_ms = middle_ms
+            else:
+                end_ms = middle_ms
+        self._changes_ms[slot] = end_ms, before_ms, after_ms
+        return end_ms, before_ms, after_ms
 
     def _zone_offset_ms(self, instant_ms: int) -> int:
         instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(instant_ms, _LAST_MS))

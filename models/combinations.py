@@ -98,6 +98,11 @@ def confirmed_by(signal: int, rules: Rules) -> frozenset[int]:
     )
 
 
+def is_alone(signal: int, rules: Rules) -> bool:
+    """Whether no other signal can confirm this one."""
+    return not _rules_of(signal, rules)
+
+
 def _rules_of(signal: int, rules: Rules) -> list[CombinationPolicy]:
     if not rules.policy.combinations:
         return []

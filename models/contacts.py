@@ -58,21 +58,36 @@ def attempts_return_ms(evidence: ServicingEvidence, known_ms: int, rules: Rules)
 
 def is_promise_pending(evidence: ServicingEvidence, known_ms: int, at_ms: int, rules: Rules) -> bool:
     """Whether the borrower's last promise is near enough to wait for, its day not over, and nothing refused since."""
-    pending = False
+    return pending_until_ms(evidence, known_ms, at_ms, rules) is not None
+
+
+def pending_until_ms(evidence: ServicingEvidence, known_ms: int, at_ms: int, rules: Rules) -> int | None:
+    """When the wait for the borrower's last promise ends; None where nobody waits."""
+    end_ms: int | None = None
     for contact in evidence.contacts:
         if contact.time_ms > known_ms:
             break
         if contact.is_promise:
             end_ms = _wait_ends_ms(contact, rules)
-            pending = end_ms is not None and at_ms < end_ms
-        elif contact.is_at_borrower and contact.outcome == "refused":
-            pending = False
-    return pending
+        elif contact.outcome == "refused" and contact.is_at_borrower:
+            end_ms = None
+    return end_ms if end_ms is not None and at_ms < end_ms else None
+
+
+def what_alerts_show(
+    evidence: ServicingEvidence, at_ms: int, rules: Rules
+) -> tuple[bool, int | None, int | None]:
+    """All that an alert shows of contacts: whether attempts are used up, until when a promise is waited for, since when all is refused."""
+    answer = servicing.last_answer(evidence, at_ms)
+    refused_ms = answer.time_ms if answer is not None and answer.outcome == "refused" else None
+    used_up = are_attempts_used_up(evidence, at_ms, at_ms, rules)
+    return used_up, pending_until_ms(evidence, at_ms, at_ms, rules), refused_ms
 
 
 def promise_wait_ends_ms(evidence: ServicingEvidence, rules: Rules) -> list[int]:
     """When the waits for the borrower's promises end, each whether it still counts or not."""
-    ends_ms = [_wait_ends_ms(contact, rules) for contact in evidence.contacts if contact.is_promise]
+    promises = [contact for contact in evidence.contacts if contact.promise_day is not None]
+    ends_ms = [_wait_ends_ms(contact, rules) for contact in promises if contact.is_promise]
     return [end_ms for end_ms in ends_ms if end_ms is not None]
 
 

@@ -45,7 +45,7 @@ class DeadlineQueue:
     def pop(self, clock: int) -> tuple[int, str]:
         """Take the earliest deadline of a clock."""
         earliest = heapq.heappop(self._entries[clock])
-        self.earliest_ms = min((entries[0][0] for entries in self._entries if entries), default=NEVER)
+        self.earliest_ms = min([entries[0][0] for entries in self._entries if entries], default=NEVER)
         return earliest
 
     def is_overgrown(self, clock: int, borrowers: int) -> bool:

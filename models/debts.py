@@ -221,10 +221,21 @@ def regular_repayments(
     return within_int64(total_minor), lenders
 
 
-def most_elsewhere_minor(evidence: DebtEvidence) -> int:
-    """More than debts elsewhere can come to on any day, on what is known."""
-    told_minor = max((summary.monthly_due_minor for summary in evidence.summaries), default=0)
-    return max(told_minor, sum(_most_in_a_month_minor(lender.paid) for lender in evidence.lenders))
+def most_elsewhere_minor(evidence: DebtEvidence, from_day: int, summary_days: int) -> int:
+    """No debts elsewhere come to more on `from_day` or any later day, on what is known; mostly they come to no more than nothing."""
+    most_minor = told_minor = 0
+    for lender in evidence.lenders:
+        last_day = lender.paid[-2]
+        if last_day + LAPSE_DAYS >= from_day:
+            # Once all payments count, time only lets them lapse.
+            all_count = last_day < from_day
+            most_minor += (
+                _monthly_minor(lender.paid, from_day) if all_count else _most_in_a_month_minor(lender.paid)
+            )
+    for summary in evidence.summaries:
+        if summary.day + summary_days >= from_day and summary.monthly_due_minor > told_minor:
+            told_minor = summary.monthly_due_minor
+    return max(most_minor, told_minor)
 
 
 def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int | None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from models import combinations, erasure, evidence, levels, links
+from models import combinations, erasure, evidence, links
 from models.alerts import Alert, ChainHead, link
 from models.borrower import (
     CLOCKS,
@@ -28,7 +28,7 @@ from models.borrower import (
     nameless,
     new_borrower,
 )
-from models.deadlines import NEVER, DeadlineQueue
+from models.deadlines import NEVER
 from models.episodes import Episode, open_episode
 from models.events import (
     LINKED_RISK,
@@ -57,15 +57,15 @@ from models.links import LinkedState, LinkMessage, Outgoing, Watch
 from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
 from models.rejects import StateReason
+from models.reviews import Reviews
 from models.risk.scorecard import Scorecard
-from models.rulebook import MINUTE_MS, REVIEW_MINUTES, Adopted, Rulebook, review_minute
+from models.rulebook import Adopted, Rulebook
 from models.rules import Rules
-from models.signal_table import LINKED_DISTRESS, SIGNALS, SIGNALS_BY_CLOCK
+from models.schedule import REVIEW, Schedule, bring_forward, moved_by
+from models.signal_table import LINKED_DISTRESS, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
 from models.signals import linked_distress
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
-_REVIEW: Final = ""
-"""Stands in the queue of deadlines for the borrowers whose minute of a review it is: no borrower's id is empty."""
 _FAIL_CLOSED_TOPICS: Final = frozenset({REPAYMENTS, SERVICING})
 """A rejected record of these topics may be the payment or the hold that forbids to act."""
 
@@ -124,13 +124,10 @@ class RiskEngine:
         """What was noticed and not acted on, by name; drained by the caller."""
         self._book = rules if isinstance(rules, Rulebook) else Rulebook(rules)
         self._book.use_card(card)
-        self._reviews: dict[int, list[list[str]]] = {}
-        """By the start of the policy: the borrowers of each minute of its review. Empty but for a day after a change."""
-        self._reviewed_ms = [-1] * CLOCKS
+        self._reviews = Reviews(CLOCKS)
         self._partition = partition
         self._belongs = belongs
         self._borrowers: dict[str, Borrower | bytes] = {}
-        self._deadlines = DeadlineQueue(CLOCKS)
         self._watermarks_ms = [-1] * CLOCKS
         self._offsets = [-1] * len(TOPICS)
         self._head = ChainHead()
@@ -140,6 +137,10 @@ class RiskEngine:
         self._messages: list[Outgoing] = []
         self._announcer = Announcer(self._book, self._messages)
         self._lifecycle = Lifecycle(self._book, self._publisher, self._announcer, self._foresee)
+        self._schedule = Schedule(
+            self._book, self._lifecycle, self._reviews, self._borrowers, self._watermarks_ms
+        )
+        self._deadlines = self._schedule.queue
         self._follow_rules()
 
     # ---- what comes in -------------------------------------------------------------------------------------------
@@ -158,7 +159,8 @@ class RiskEngine:
             self.advance(feed, event_time_ms)
             return None
         borrower_id = event.borrower_id
-        if borrower_id not in self._borrowers and not self._belongs(borrower_id):
+        known = self._borrowers.get(borrower_id)
+        if known is None and not self._belongs(borrower_id):
             return "wrong-partition"
         watermark_ms = event_time_ms - self._lateness_ms[feed]
         watermarks_ms = self._watermarks_ms
@@ -212,9 +214,9 @@ class RiskEngine:
             targets[HIGHEST] = highest_ms
         while (clock := self._deadlines.next_due_clock(targets)) is not None:
             due_ms, borrower_id = self._deadlines.pop(clock)
-            if borrower_id == _REVIEW:
+            if borrower_id == REVIEW:
                 for reviewed_id in self._review(clock, due_ms):
-                    yield due_ms, clock, _REVIEW, reviewed_id
+                    yield due_ms, clock, REVIEW, reviewed_id
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
                 yield due_ms, clock, borrower_id, ""
@@ -328,7 +330,7 @@ class RiskEngine:
         self._borrowers[borrower_id] = record
         for clock, due_ms in enumerate(deadlines_ms):
             if due_ms != NEVER:
-                self._push_deadline(clock, due_ms, borrower_id)
+                self._schedule.push(clock, due_ms, borrower_id)
 
     def forget(self, borrower_id: str) -> None:
         """Take a tombstone back."""
@@ -336,7 +338,7 @@ class RiskEngine:
 
     def resume(self, progress: EngineProgress) -> None:
         """Go on from where `progress` was taken."""
-        self._watermarks_ms = list(progress.watermarks_ms)
+        self._watermarks_ms[:] = progress.watermarks_ms
         self._offsets = list(progress.offsets)
         self._head = progress.chain
         for from_ms in self._book.starts_ms:
@@ -371,8 +373,7 @@ class RiskEngine:
         highest_ms = self._watermarks_ms[HIGHEST]
         not_before_ms = -1 if highest_ms < 0 else highest_ms + book.lateness_ms_max + 1
         from_ms = book.adopt(rules, effective_from_ms, not_before_ms=not_before_ms)
-        for start_ms in self._reviews.keys() - set(book.starts_ms):
-            del self._reviews[start_ms]
+        self._reviews.call_off(book.starts_ms)
         if from_ms is not None:
             self._plan_review(from_ms)
         self._follow_rules()
@@ -399,17 +400,16 @@ class RiskEngine:
         """Move the watermark of a feed as far as reviews of bounded number allow; whether nothing is left to do before it."""
         reviewed = 0
         clocks = (feed, HIGHEST)
-        reached_ms = min(self._next_review_ms(clock) for clock in clocks)
+        reached_ms = min(self._reviews.next_ms(clock, self._watermarks_ms[clock]) for clock in clocks)
         while reached_ms <= watermark_ms:
             for clock in clocks:
                 if self._watermarks_ms[clock] < reached_ms:
-                    reviewed += len(self._whose_turn(reached_ms))
+                    reviewed += len(self._reviews.whose_turn(reached_ms))
             if reviewed >= REVIEWED_AT_ONCE_MAX:
                 self.advance(feed, reached_ms)
                 return False
             following_ms = (
-                self._review_after_ms(max(reached_ms, self._watermarks_ms[clock], self._reviewed_ms[clock]))
-                for clock in clocks
+                self._reviews.next_ms(clock, max(reached_ms, self._watermarks_ms[clock])) for clock in clocks
             )
             reached_ms = min(following_ms)
         return True
@@ -422,71 +422,25 @@ class RiskEngine:
 
     def _plan_review(self, from_ms: int) -> None:
         """Have every borrower judged once more within a day after a policy takes effect, each at its minute."""
-        last_ms = from_ms + (REVIEW_MINUTES - 1) * MINUTE_MS
-        if min(self._watermarks_ms) >= last_ms:
-            return
-        minutes: list[list[str]] = [[] for _ in range(REVIEW_MINUTES)]
-        for borrower_id in self._borrowers:
-            minutes[review_minute(borrower_id)].append(borrower_id)
-        self._reviews[from_ms] = minutes
-        for clock in range(CLOCKS):
-            self._expect_review(clock)
-
-    def _next_review_ms(self, clock: int) -> int:
-        """The next minute of any review on a clock, or `NEVER`."""
-        return self._review_after_ms(max(self._watermarks_ms[clock], self._reviewed_ms[clock]))
-
-    def _review_after_ms(self, after_ms: int) -> int:
-        due_ms = NEVER
-        for from_ms in self._reviews:
-            minute = max(0, (after_ms - from_ms) // MINUTE_MS + 1)
-            if minute < REVIEW_MINUTES:
-                due_ms = min(due_ms, from_ms + minute * MINUTE_MS)
-        return due_ms
-
-    def _expect_review(self, clock: int) -> None:
-        due_ms = self._next_review_ms(clock)
-        if due_ms != NEVER:
-            self._deadlines.push(clock, due_ms, _REVIEW)
+        if self._reviews.plan(from_ms, self._borrowers, self._watermarks_ms):
+            for clock in range(CLOCKS):
+                self._schedule.push_review(clock)
 
     def _review(self, clock: int, due_ms: int) -> Iterator[str]:
         """Judge the borrowers whose minute it is. It comes before the other deadlines of the same instant."""
-        if due_ms <= self._reviewed_ms[clock]:
+        if not self._reviews.begin(clock, due_ms):
             return
-        self._reviewed_ms[clock] = due_ms
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
-        for borrower_id in sorted(self._whose_turn(due_ms)):
+        for borrower_id in sorted(self._reviews.whose_turn(due_ms)):
             borrower = self._known(borrower_id)
             if borrower is not None:
                 self._judge_due(clock, due_ms, SIGNALS_BY_CLOCK[clock], borrower_id, borrower)
                 yield borrower_id
         if clock == HIGHEST:
             self._follow_rules()
-        self._expect_review(clock)
-        if self._next_review_ms(clock) == NEVER:
-            self._end_reviews()
-
-    def _whose_turn(self, due_ms: int) -> set[str]:
-        found: set[str] = set()
-        for from_ms, minutes in self._reviews.items():
-            minute, rest_ms = divmod(due_ms - from_ms, MINUTE_MS)
-            if rest_ms == 0 and 0 <= minute < REVIEW_MINUTES:
-                found.update(minutes[minute])
-        return found
-
-    def _end_reviews(self) -> None:
-        """Let go of the reviews that every clock has passed."""
-        passed_ms = min(max(pair) for pair in zip(self._watermarks_ms, self._reviewed_ms, strict=True))
-        for from_ms in list(self._reviews):
-            if from_ms + (REVIEW_MINUTES - 1) * MINUTE_MS <= passed_ms:
-                del self._reviews[from_ms]
-
-    def _await_review(self, borrower_id: str, borrower: Borrower) -> None:
-        """Let a borrower's deadlines show the review, now that somebody asks for them."""
-        for clock in range(CLOCKS):
-            due_ms = self._book.review_ms(borrower_id, self._watermarks_ms[clock])
-            if _bring_forward(borrower, clock, due_ms):
-                self._push_deadline(clock, due_ms, borrower_id)
+        self._schedule.push_review(clock)
+        if self._reviews.next_ms(clock, self._watermarks_ms[clock]) == NEVER:
+            self._reviews.end(self._watermarks_ms)
 
     # ---- one event -----------------------------------------------------------------------------------------------
 
@@ -506,26 +460,42 @@ class RiskEngine:
         if isinstance(event, BorrowerErased):
             self._erase(borrower_id, borrower, event.event_time_ms, origin)
             return None
-        noted = evidence.record(borrower, event, origin, self._rules_of_event(borrower, event))
+        rules = (
+            self._rules_of_event(borrower, event)
+            if self._has_segments
+            else self._book.at(event.event_time_ms)
+        )
+        noted = evidence.record(borrower, event, origin, rules)
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
         remember(ids, fingerprint, event.event_time_ms, _IDS_PER_GENERATION[feed])
+        if noted is not NOTHING:
+            self._act_on(borrower_id, borrower, event, origin, noted)
+        if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
+            self._present_again(borrower_id, borrower, event.event_time_ms, origin)
+        return None
+
+    def _act_on(
+        self, borrower_id: str, borrower: Borrower, event: BorrowerEvent, origin: Origin, noted: Noted
+    ) -> None:
+        """Count and judge what an event did to the picture."""
         if noted.noticed is not None:
             self.counts[noted.noticed] += 1
         if noted.touched:
             self._react(borrower_id, borrower, noted.touched, event.event_time_ms, origin, noted)
-        if noted.touched and self._has_combinations:
-            self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
+            if self._has_combinations:
+                self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
+        if noted.lacks_money:
+            self._look_again(borrower_id, borrower, event.event_time_ms, origin)
         if self._has_segments and isinstance(event, LoanOpened | LoanClosed | EventVoided):
             self._react_to_segment(borrower_id, borrower, event.event_time_ms, origin, noted)
-        if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
-            self._present_again(borrower_id, borrower, event.event_time_ms, origin)
-        return None
 
     def _react_to_confirmations(
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
     ) -> None:
         """What was touched may confirm other alerts that are open, or are about to be."""
+        if not borrower.episodes and min(borrower.deadlines_ms) > event_time_ms:
+            return
         rules = self._book.at(event_time_ms)
         confirmed = {
             number for signal, _ in noted.touched for number in combinations.confirmed_by(signal, rules)
@@ -541,8 +511,6 @@ class RiskEngine:
 
     def _rules_of_event(self, borrower: Borrower, event: BorrowerEvent) -> Rules:
         """The rules by which an event is written down: those of its time, and of its loan."""
-        if not self._has_segments:
-            return self._book.at(event.event_time_ms)
         loan_id: str | None = getattr(event, "loan_id", None)
         if loan_id is None:
             return self._book.at(event.event_time_ms)
@@ -638,9 +606,8 @@ class RiskEngine:
                 deadline_ms = borrower.deadlines_ms[clock]
             else:
                 borrower.judged_ms[clock] = moment.at_ms
-            self._schedule(
-                borrower_id, borrower, clock, SIGNALS_BY_CLOCK[clock], no_later_than_ms=deadline_ms
-            )
+            moved = moved_by(borrower, clock, touched)
+            self._schedule.renew(borrower_id, borrower, clock, moved, no_later_than_ms=deadline_ms)
 
     def _moment(self, borrower: Borrower, clock: int, earliest_ms: int) -> _Moment:
         """As of when signals of a clock can be judged first."""
@@ -657,17 +624,31 @@ class RiskEngine:
             borrower.pending.pop()
         borrower.pending.append(judgement)
 
+    def _look_again(self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin) -> None:
+        """Have `payment_at_risk` look where it had not to, now that money is lacking; at once where it would have looked already."""
+        signal, clock = PAYMENT_AT_RISK, SIGNALS[PAYMENT_AT_RISK].clock
+        passed_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
+        if event_time_ms < passed_ms:
+            rules = self._book.of(borrower, None, event_time_ms)
+            if SIGNALS[signal].next_deadline_ms(borrower, None, event_time_ms, None, rules) <= passed_ms:
+                self._react(borrower_id, borrower, ((signal, None),), event_time_ms, origin)
+                return
+        self._schedule.renew(borrower_id, borrower, clock, (signal,), borrower.deadlines_ms[clock])
+
     def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """A deadline has passed: judge what is due as of it, then what waited for it."""
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
         borrower = self._known(borrower_id)
         if borrower is None or borrower.deadlines_ms[clock] != due_ms:
             return
-        due = [
-            signal
-            for signal in SIGNALS_BY_CLOCK[clock]
-            if SIGNALS[signal].looks_often or borrower.signal_deadline_ms(signal, clock) <= due_ms
-        ]
+        deadlines_ms = borrower.signal_deadlines_ms
+        due: Sequence[int] = SIGNALS_BY_CLOCK[clock]
+        if len(deadlines_ms) == len(SIGNALS):
+            due = [
+                one
+                for one in due
+                if (own_ms := deadlines_ms[one]) <= due_ms or (own_ms != NEVER and SIGNALS[one].looks_often)
+            ]
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
 
     def _judge_due(
@@ -675,17 +656,20 @@ class RiskEngine:
     ) -> None:
         """Judge signals of a clock as of a deadline."""
         self._changed.add(borrower_id)
+        occasion: Occasion | None = None
         for signal in signals:
             if signal == LINKED_DISTRESS and borrower.links is not None and due_ms < borrower.links.judged_ms:
                 continue
             feed = SIGNALS[signal].feed
-            occasion = Occasion(due_ms, due_ms, self._origin(feed, self._offsets[feed], None), deadline=True)
+            if occasion is None or occasion.origin.topic != TOPICS[feed]:
+                origin = self._origin(feed, self._offsets[feed], None)
+                occasion = Occasion(due_ms, due_ms, origin, deadline=True)
             for subject in SIGNALS[signal].subjects(borrower):
                 self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
         if borrower.links is not None:
             self._announcer.announce(borrower_id, borrower, due_ms, due_ms)
         borrower.judged_ms[clock] = max(borrower.judged_ms[clock], due_ms)
-        self._schedule(borrower_id, borrower, clock, signals)
+        self._schedule.renew(borrower_id, borrower, clock, signals)
         if borrower.pending:
             self._judge_pending(borrower_id, borrower, clock)
 
@@ -695,6 +679,7 @@ class RiskEngine:
             at_ms = waiting[0].at_ms
             if at_ms >= borrower.deadlines_ms[clock]:
                 return
+            touched = [(one.signal, one.loan_id) for one in waiting if one.at_ms == at_ms]
             for one in waiting:
                 if one.at_ms != at_ms:
                     break
@@ -702,62 +687,7 @@ class RiskEngine:
                 occasion = Occasion(at_ms, one.event_time_ms, one.origin)
                 self._lifecycle.judge(borrower_id, borrower, one.signal, one.loan_id, occasion)
             borrower.judged_ms[clock] = max(borrower.judged_ms[clock], at_ms)
-            self._schedule(borrower_id, borrower, clock, SIGNALS_BY_CLOCK[clock])
-
-    def _schedule(
-        self,
-        borrower_id: str,
-        borrower: Borrower,
-        clock: int,
-        signals: Sequence[int],
-        no_later_than_ms: int = NEVER,
-    ) -> None:
-        """Find the next deadlines of signals of a clock, after all that was judged, and with them the clock's."""
-        after_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
-        deadlines_ms = borrower.signal_deadlines_ms
-        for signal in range(len(deadlines_ms), len(SIGNALS)):
-            deadlines_ms.append(borrower.deadlines_ms[SIGNALS[signal].clock])
-        review_ms = self._review_of(borrower_id, clock)
-        for signal in signals:
-            deadlines_ms[signal] = min(review_ms, self._next_deadline_ms(borrower, signal, after_ms))
-        due_ms = min(no_later_than_ms, review_ms)
-        if borrower.links is not None:
-            rules = self._book.of(borrower, None, after_ms)
-            due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
-        for signal in SIGNALS_BY_CLOCK[clock]:
-            due_ms = min(due_ms, deadlines_ms[signal])
-        if due_ms != borrower.deadlines_ms[clock]:
-            borrower.deadlines_ms[clock] = due_ms
-            if due_ms != NEVER:
-                self._push_deadline(clock, due_ms, borrower_id)
-
-    def _next_deadline_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
-        """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
-        kind = SIGNALS[signal]
-        due_ms = NEVER
-        for subject in kind.subjects(borrower):
-            episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
-            rules = self._book.of(borrower, subject, after_ms)
-            due_ms = min(due_ms, kind.next_deadline_ms(borrower, subject, after_ms, episode, rules))
-            if episode is not None:
-                change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
-                due_ms = min(due_ms, change_ms)
-            elif borrower.episodes:
-                end_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
-                due_ms = due_ms if end_ms is None else min(due_ms, end_ms)
-        return due_ms
-
-    def _push_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
-        self._deadlines.push(clock, due_ms, borrower_id)
-        if self._deadlines.is_overgrown(clock, len(self._borrowers)):
-            standing = [
-                (due, known_id)
-                for known_id, known in self._borrowers.items()
-                if (due := _deadlines_of(known_id, known)[clock]) != NEVER
-            ]
-            if (review_ms := self._next_review_ms(clock)) != NEVER:
-                standing.append((review_ms, _REVIEW))
-            self._deadlines.rebuild(clock, standing)
+            self._schedule.renew(borrower_id, borrower, clock, moved_by(borrower, clock, touched))
 
     # ---- linked borrowers ----------------------------------------------------------------------------------------
 
@@ -772,7 +702,7 @@ class RiskEngine:
         elif watch.on:
             at_ms = max(self._watermarks_ms[HIGHEST], 0)
             self._announcer.answer(borrower_id, borrower, watch, at_ms)
-            self._schedule(borrower_id, borrower, HIGHEST, (), borrower.deadlines_ms[HIGHEST])
+            self._schedule.renew(borrower_id, borrower, HIGHEST, (), borrower.deadlines_ms[HIGHEST])
         elif borrower.first_event_ms == NEVER and not borrower.links.watchers:
             self._borrowers.pop(borrower_id)
 
@@ -813,7 +743,9 @@ class RiskEngine:
             self._lifecycle.retract(borrower_id, borrower, episode, occasion)
         else:
             self._lifecycle.judge(borrower_id, borrower, LINKED_DISTRESS, None, occasion)
-        self._schedule(borrower_id, borrower, HIGHEST, (LINKED_DISTRESS,), borrower.deadlines_ms[HIGHEST])
+        self._schedule.renew(
+            borrower_id, borrower, HIGHEST, (LINKED_DISTRESS,), borrower.deadlines_ms[HIGHEST]
+        )
 
     # ---- ahead ---------------------------------------------------------------------------------------------------
 
@@ -824,23 +756,19 @@ class RiskEngine:
         events in order that tells what will be.
         """
         ahead_ms = occasion.known_ms
-        reviews_ms = (self._review_of(borrower_id, clock) for clock in range(CLOCKS))
+        reviews_ms = (self._schedule.review_ms(borrower_id, clock) for clock in range(CLOCKS))
         if min(*borrower.deadlines_ms, *reviews_ms) > ahead_ms:
             return borrower.episodes
         ahead = RiskEngine(self._book, self._book.at(ahead_ms).card)
         copied = decode_borrower(borrower_id, encode_borrower(borrower))
         ahead._borrowers[borrower_id] = copied
-        ahead._watermarks_ms = list(self._watermarks_ms)
-        ahead._reviews = dict(self._reviews)
+        ahead._watermarks_ms[:] = self._watermarks_ms
+        ahead._reviews.follow(self._reviews)
         for clock in range(CLOCKS):
-            _bring_forward(copied, clock, self._review_of(borrower_id, clock))
-            ahead._push_deadline(clock, copied.deadlines_ms[clock], borrower_id)
+            bring_forward(copied, clock, self._schedule.review_ms(borrower_id, clock))
+            ahead._schedule.push(clock, copied.deadlines_ms[clock], borrower_id)
         ahead.advance_together(dict.fromkeys(range(CLOCKS), ahead_ms))
         return copied.episodes
-
-    def _review_of(self, borrower_id: str, clock: int) -> int:
-        """A borrower's next review on a clock, of which its deadlines may not know yet."""
-        return self._book.review_ms(borrower_id, self._watermarks_ms[clock]) if self._reviews else NEVER
 
     # ---- borrowers -----------------------------------------------------------------------------------------------
 
@@ -855,12 +783,11 @@ class RiskEngine:
         known = self._known(borrower_id)
         if known is None:
             known = self._borrowers[borrower_id] = new_borrower(event_time_ms)
-            for minutes in self._reviews.values():
-                minutes[review_minute(borrower_id)].append(borrower_id)
+            self._reviews.take_in(borrower_id)
         elif known.first_event_ms == NEVER:
             known.first_event_ms = event_time_ms
-        if self._reviews:
-            self._await_review(borrower_id, known)
+        if self._reviews.minutes:
+            self._schedule.await_review(borrower_id, known)
         return known
 
     def _origin(self, feed: int, offset: int, event_id: str | None) -> Origin:
@@ -872,18 +799,3 @@ def _completed_by(event: BorrowerEvent, feed: int) -> str:
     if isinstance(event, EventVoided) and feed in _FAIL_CLOSED_TOPICS:
         return event.target_event_id
     return event.event_id
-
-
-def _bring_forward(borrower: Borrower, clock: int, review_ms: int) -> bool:
-    """Have all signals of a clock judged no later than at a review; whether that is before every deadline."""
-    deadlines_ms = borrower.signal_deadlines_ms
-    for signal in SIGNALS_BY_CLOCK[clock]:
-        if signal < len(deadlines_ms):
-            deadlines_ms[signal] = min(deadlines_ms[signal], review_ms)
-    is_first = review_ms < borrower.deadlines_ms[clock]
-    borrower.deadlines_ms[clock] = min(borrower.deadlines_ms[clock], review_ms)
-    return is_first
-
-
-def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:
-    return check_record(borrower_id, known) if isinstance(known, bytes) else known.deadlines_ms

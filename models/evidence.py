@@ -23,7 +23,7 @@ from models import (
 )
 from models.borrower import AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
-from models.contacts import are_attempts_used_up
+from models.contacts import what_alerts_show
 from models.episodes import open_episode
 from models.events import (
     FUND_FLOWS,
@@ -78,7 +78,7 @@ from models.signal_table import (
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import asset_flight, payment_at_risk, relapse, risk_score
+from models.signals import asset_flight, income_drop, payment_at_risk, relapse, risk_score
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -98,6 +98,8 @@ class Noted(Struct, frozen=True, gc=False):
     """With it: alerts opened after this instant are judged once more as of their opening."""
     entered_up_to_ms: int = -1
     """Latest event time of what had waited for this event and was entered with it."""
+    lacks_money: bool = False
+    """There is less than `payment_at_risk` had found enough: it is not to be judged, but when it looks is to be asked again."""
 
 
 VOID_RETRACTS_DAYS: Final = 90
@@ -142,50 +144,74 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
     reach, where it looks every few days. (So may an own loan: that judges `missed_payment`, which shares the clock.) What is
     late, or corrects the past, changes a look that was taken.
     """
+    judged_ms = borrower.judged_ms[REPAYMENTS]
+    rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
+    if not rewrites_a_look and (MULTI_PLATFORM_BORROWING, None) not in noted.touched:
+        return False
     touched = {signal for signal, _ in noted.touched}
     if RISK_SCORE in touched or touched.isdisjoint(_FEATURED):
         return False
-    judged_ms = borrower.judged_ms[REPAYMENTS]
-    rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
     since_ms = noted.rewrites_from_ms if noted.rewrites_past else at_ms
     if rewrites_a_look and any(
         episode.signal == RISK_SCORE and (episode.closed_ms is None or episode.opened_as_of_ms > since_ms)
         for episode in borrower.episodes
     ):
         return True
-    if not rewrites_a_look and MULTI_PLATFORM_BORROWING not in touched:
-        return False
     return risk_score.is_in_reach(borrower, max(at_ms, judged_ms), rules)
 
 
 def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
+    day = rules.calendar.day_of(event.event_time_ms)
+    account_id = balances.short_id(event.account_id)
+    excused_minor = event.amount_minor if balances.is_excused(event) else 0
     recent_flows.remember(
         borrower.recent_flows,
         event,
-        balances.short_id(event.account_id),
-        excused_minor=event.amount_minor if balances.is_excused(event) else 0,
+        account_id,
+        excused_minor=excused_minor,
         is_life=income.is_life(event),
     )
-    touches_income = income.record_flow(borrower.income, event, rules)
+    touches_income = income.record_flow(borrower.income, event, rules) and _may_change_income(
+        borrower, event, rules
+    )
     touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
-    newest_day = borrower.balances.newest_day
-    touches_balances = _record_balance(borrower, event, rules, touches_income=touches_income)
+    known = borrower.balances
+    newest_day, is_first = known.newest_day, not known.accounts
+    is_told = balances.enter_flow(known, event, day, account_id, excused_minor)
     if touches_income:
         noted = _BOTH if touches_institutions else _INCOME
     else:
         noted = _MULTI_PLATFORM if touches_institutions else NOTHING
     touched = noted.touched
-    if touches_balances:
-        touched += _PAYMENT_AT_RISK
+    if (is_told and is_first) or (
+        (is_told or touches_income) and _rewrites_a_look(borrower, event.event_time_ms, rules)
+    ):
+        touched += (
+            _PAYMENT_AT_RISK  # money is looked at as of midnights: in order, only the very first matters
+        )
     if _record_debt(borrower, event, rules, touches_income=touches_income):
         touched += _OVER_INDEBTEDNESS
     if rollovers.record_flow(borrower.rollovers, event, borrower.loans, rules):
         touched += _BORROWING_TO_REPAY
     if fund_use.record_flow(borrower.fund_use, event, borrower.loans, rules):
         touched += _touched_by_use(borrower)
-    if _record_outflow(borrower, event, rules, is_new_day=borrower.balances.newest_day > newest_day):
+    if _record_outflow(borrower, event, day, rules, is_new_day=known.newest_day > newest_day):
         touched += _ASSET_FLIGHT
+    balance_minor = event.balance_after_minor
+    if is_told and balance_minor is not None and balance_minor < known.enough_minor:
+        return Noted(touched=touched, lacks_money=True)
     return noted if touched is noted.touched else Noted(touched=touched)
+
+
+def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
+    """Whether `income_drop` is to be judged for a flow that its evidence notes: any pay, and life where pay is awaited."""
+    at_ms = event.event_time_ms
+    return (
+        not income.is_life(event)
+        or at_ms < max(borrower.judged_ms)
+        or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
+        or income_drop.awaits_pay(borrower.income, event.account_id, at_ms, rules)
+    )
 
 
 def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
@@ -207,32 +233,20 @@ def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_i
     )
 
 
-def _record_balance(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
-    """Remember a balance; return whether `payment_at_risk` is to be judged before its next deadline.
-
-    It looks at money as of midnights, so a flow in order changes nothing before the next one, but for the very first.
-    """
-    is_first = not borrower.balances.accounts
-    is_told = balances.record_flow(borrower.balances, event, rules)
-    if is_told and is_first:
-        return True
-    return (is_told or touches_income) and _rewrites_a_look(borrower, event.event_time_ms, rules)
-
-
-def _record_outflow(borrower: Borrower, event: FundFlow, rules: Rules, *, is_new_day: bool) -> bool:
+def _record_outflow(borrower: Borrower, event: FundFlow, day: int, rules: Rules, *, is_new_day: bool) -> bool:
     """Remember a large transfer; return whether `asset_flight` is to be judged: while past due, or for the past."""
-    was_transfer = outflows.record_flow(borrower.outflows, event, rules)
-    at_ms = event.event_time_ms
-    is_late = at_ms < borrower.judged_ms[REPAYMENTS]
+    at_ms, judged_ms = event.event_time_ms, borrower.judged_ms[REPAYMENTS]
+    was_transfer = event.direction == "out" and outflows.record_flow(borrower.outflows, event, rules)
+    is_late = at_ms < judged_ms
     if is_late and borrower.episodes and _watches(borrower):
         return True
     if not (was_transfer or is_new_day or is_late):
-        return (
-            False  # balances count from the next midnight on, which is looked at since the day's first flow
-        )
-    if event.direction != "out" or not borrower.balances.accounts:
+        return False  # the day's first flow, in or out, has the midnight looked at from which on its balances count
+    if not borrower.balances.accounts:
         return False
-    return asset_flight.is_watched(borrower.loans, max(at_ms, borrower.judged_ms[REPAYMENTS]), rules)
+    if is_late:
+        return asset_flight.is_watched(borrower.loans, judged_ms, rules)
+    return asset_flight.is_watched_on(borrower.loans, at_ms, day, rules)
 
 
 def _watches(borrower: Borrower) -> bool:
@@ -289,16 +303,15 @@ def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: O
 
 def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin, rules: Rules) -> Noted:
     at_ms = event.event_time_ms
-    were_used_up = are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
+    before = what_alerts_show(borrower.servicing, at_ms, rules)
     servicing.record_contact(borrower.servicing, event)
     is_shown = (
-        event.outcome != "unreached"
-        or at_ms < max(borrower.judged_ms)
-        or were_used_up != are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
+        at_ms < max(borrower.judged_ms)
+        or before != what_alerts_show(borrower.servicing, at_ms, rules)
         or bool(rules.segments)
     )
     if not is_shown:
-        return Noted(touched=_UNREACHABLE)  # nobody answered, and it was not the last attempt of the day
+        return Noted(touched=_UNREACHABLE)  # say, nobody answered, and it was not the last attempt of the day
     touched = unsettled(borrower, at_ms)
     return Noted(touched=touched if _UNREACHABLE[0] in touched else touched + _UNREACHABLE)
 

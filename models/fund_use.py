@@ -23,7 +23,7 @@ more than what could not have come from other money in sight.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -59,7 +59,10 @@ RETURNED: Final = 3
 DISBURSED: Final = 6
 SPENT: Final = 7
 """From the first use on: money that went to it. The order of these numbers is that of things at one instant."""
-_SPENT_ON: Final[dict[str | None, int]] = {use: SPENT + place for place, use in enumerate(USES)}
+_WENT_TO: Final[dict[str | None, int]] = {
+    "own_transfer": OWN_OUT,
+    **{use: SPENT + place for place, use in enumerate(USES)},
+}
 _CAME_FROM: Final[dict[str | None, int]] = {use: RETURNED + place for place, use in enumerate(USES)}
 
 
@@ -136,17 +139,21 @@ def record_flow(evidence: FundUseEvidence, flow: FundFlow, loans: dict[str, Loan
     kind = _kind_of(flow)
     if kind is None or not flow.amount_minor:
         return False
-    is_late = flow.event_time_ms <= evidence.newest_ms
-    evidence.newest_ms = max(evidence.newest_ms, flow.event_time_ms)
+    time_ms = flow.event_time_ms
+    is_late = time_ms <= evidence.newest_ms
     if kind == DISBURSED:
         insort(evidence.disbursed, _disbursed(flow, rules), key=_disbursed_order)
         del evidence.disbursed[:-DISBURSEMENTS_MAX]
     else:
-        fingerprint = fingerprint_of(flow.event_id)
-        kept = Flow(flow.event_time_ms, kind, fingerprint, flow.amount_minor, flow.currency)
-        insort(evidence.flows, kept, key=_flow_order)
-        if kind >= SPENT:
-            evidence.last_spent_ms = max(evidence.last_spent_ms, flow.event_time_ms)
+        kept = Flow(time_ms, kind, fingerprint_of(flow.event_id), flow.amount_minor, flow.currency)
+        if is_late:
+            insort(evidence.flows, kept, key=_flow_order)
+        else:
+            evidence.flows.append(kept)
+        if kind >= SPENT and time_ms > evidence.last_spent_ms:
+            evidence.last_spent_ms = time_ms
+    if not is_late:
+        evidence.newest_ms = time_ms
     if evidence.newest_ms >= evidence.forget_ms:
         evidence.forget_ms = evidence.newest_ms + DAY_MS
         _forget_old(evidence, loans, rules)
@@ -172,9 +179,7 @@ def _kind_of(flow: FundFlow) -> int | None:
     """What a flow is here; None for the spending that says nothing: most flows."""
     category = flow.category
     if flow.direction == "out":
-        if category in _SPENT_ON:
-            return _SPENT_ON[category]
-        return OWN_OUT if category == "own_transfer" else None
+        return _WENT_TO.get(category)
     if category == "loan_disbursement":
         return DISBURSED
     if category == "own_transfer" or flow.counterparty_kind == "self":
@@ -195,6 +200,22 @@ def _disbursed(flow: FundFlow, rules: Rules) -> Disbursed:
     )
 
 
+def _around(flows: list[Flow], draws_ms: list[int], own_ms: int, watch_ms: int, recent_ms: int) -> list[Flow]:
+    """The flows later than `recent_ms`, and of those before from `own_ms` before to `watch_ms` after any draw."""
+    new = bisect_right(flows, recent_ms, key=_time_of)
+    kept: list[Flow] = []
+    end = 0
+    for draw_ms in sorted(draws_ms):
+        begin = max(end, bisect_left(flows, draw_ms - own_ms, end, new, key=_time_of))
+        end = bisect_right(flows, draw_ms + watch_ms, begin, new, key=_time_of)
+        kept += flows[begin:end]
+    return kept + flows[new:]
+
+
+def _time_of(flow: Flow) -> int:
+    return flow.time_ms
+
+
 def _flow_order(flow: Flow) -> tuple[int, int, bytes]:
     return flow.time_ms, flow.kind, flow.fingerprint
 
@@ -210,14 +231,13 @@ def _forget_old(evidence: FundUseEvidence, loans: dict[str, Loan], rules: Rules)
     newest_ms = evidence.newest_ms
     looked_at_ms = newest_ms - watch_ms - (policy.remember_days + LATE_DAYS) * DAY_MS
     recent_ms = newest_ms - own_ms - rules.lateness_ms[FUND_FLOWS] - _SLACK_DAYS * DAY_MS
-    evidence.disbursed = [kept for kept in evidence.disbursed if kept.time_ms > looked_at_ms]
+    if evidence.disbursed and evidence.disbursed[0].time_ms <= looked_at_ms:
+        evidence.disbursed = [kept for kept in evidence.disbursed if kept.time_ms > looked_at_ms]
+    if not evidence.flows or evidence.flows[0].time_ms > recent_ms:
+        return
     draws_ms = [kept.time_ms for kept in evidence.disbursed]
     draws_ms += [loan.opened_ms for loan in loans.values() if loan.opened_ms > looked_at_ms]
-    evidence.flows = [
-        kept
-        for kept in evidence.flows
-        if kept.time_ms > recent_ms or any(ms - own_ms <= kept.time_ms <= ms + watch_ms for ms in draws_ms)
-    ]
+    evidence.flows = _around(evidence.flows, draws_ms, own_ms, watch_ms, recent_ms)
 
 
 def _make_room(evidence: FundUseEvidence) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 from models.calendars import day_of_date
+from models.limits import INT64_MAX
 
 _DATES: Final = """
     2000-02-05 2001-01-24 2002-02-12 2003-02-01 2004-01-22 2005-02-09 2006-01-29 2007-02-18 2008-02-07 2009-01-26
@@ -29,7 +31,27 @@ def spring_festivals_within(first_day: int, last_day: int) -> tuple[int, ...]:
     return SPRING_FESTIVAL_DAYS[first : bisect_right(SPRING_FESTIVAL_DAYS, last_day, first)]
 
 
+def _next_by_day() -> tuple[int, ...]:
+    """For each day from the first festival to the last, the festival on it or next after it."""
+    return tuple(
+        later
+        for earlier, later in pairwise((SPRING_FESTIVAL_DAYS[0] - 1, *SPRING_FESTIVAL_DAYS))
+        for _ in range(earlier, later)
+    )
+
+
+_NEXT: Final = _next_by_day()
+_FIRST_DAY: Final = SPRING_FESTIVAL_DAYS[0]
+_LAST_DAY: Final = SPRING_FESTIVAL_DAYS[-1]
+
+
+def next_spring_festival(day: int) -> int:
+    """The Spring Festival on a day or next after it; a day beyond all where none is known."""
+    if day > _LAST_DAY:
+        return INT64_MAX
+    return _NEXT[day - _FIRST_DAY] if day > _FIRST_DAY else _FIRST_DAY
+
+
 def spring_festival_within(first_day: int, last_day: int) -> bool:
     """Whether a Spring Festival lies within these days, both included."""
-    index = bisect_left(SPRING_FESTIVAL_DAYS, first_day)
-    return index < len(SPRING_FESTIVAL_DAYS) and SPRING_FESTIVAL_DAYS[index] <= last_day
+    return next_spring_festival(first_day) <= last_day

@@ -59,6 +59,12 @@ ACTIVE_WEEKS_MAX: Final = 64
 REVISIONS: Final = 128
 """One msgpack byte; nobody looks at something derived that many changes ago."""
 
+OUTLOOK: Final = "outlook"
+"""What `income_drop` keeps beside the first source: it holds until pay or links change, and is dropped then."""
+
+LOSS: Final = "loss"
+"""The same, dropped when life changes too."""
+
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week."""
@@ -98,9 +104,10 @@ class Source(Struct, array_like=True, dict=True):
     currency: str
     kind: int
     days: list[int] = []
-    """The last pay day of each week with pay, ascending (day numbers)."""
+    """The last pay day of each week with pay, ascending (day numbers). Never changed in place, but replaced: what was derived
+    shares it, and tells by it whether it still holds."""
     amounts: list[int] = []
-    """What the week brought, minor units."""
+    """What the week brought, minor units; replaced, too."""
     firsts: list[int] = []
     """The first pay day of each recent week: day, time of the first flow in milliseconds since midnight, that flow's
     amount, what else the day brought; and so on, ascending."""
@@ -128,8 +135,11 @@ class RecentPay(Struct, array_like=True, frozen=True, order=True, gc=False):
     """`_source_key`: sixteen bits tell a dozen sources apart."""
 
 
-class IncomeEvidence(Struct, array_like=True):
-    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay."""
+class IncomeEvidence(Struct, array_like=True, dict=True):
+    """All that is kept of one borrower's income: about 250 bytes for a year of monthly pay.
+
+    `dict`: what it comes to a month is kept beside it until pay changes (`models.income_level`), and never in the state.
+    """
 
     sources: list[Source] = []
     accounts: list[Account] = []
@@ -167,9 +177,9 @@ def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
         if account.account_id == account_id:
             if week == account.active_week:
                 return False
-            _note_change(evidence)
+            _note_life(evidence)
             return _mark_active(account, week)
-    _note_change(evidence)
+    _note_life(evidence)
     index = _account_index(evidence, account_id)
     return index >= 0 and _mark_active(evidence.accounts[index], week)
 
@@ -217,7 +227,7 @@ def take_back_life(evidence: IncomeEvidence, gone: RecentFlow, recent: RecentFlo
     for account in evidence.accounts:
         behind = account.active_week - week
         if gone.is_on(account.account_id) and 0 <= behind < ACTIVE_WEEKS_MAX:
-            _note_change(evidence)
+            _note_life(evidence)
             weeks = account.active_weeks & ~(1 << behind)
             newest = (weeks & -weeks).bit_length() - 1
             account.active_weeks = weeks >> newest if weeks else 0
@@ -244,19 +254,25 @@ def _take_back(evidence: IncomeEvidence, source: Source, voided: RecentPay, rule
         for flow in evidence.recent
         if flow.source == voided.source and week_of(calendar.day_of(flow.time_ms)) == week
     ]
-    source.amounts[index] = max(0, source.amounts[index] - voided.amount_minor)
+    left_minor = max(0, source.amounts[index] - voided.amount_minor)
     _drop_first(source, week)
-    if not source.amounts[index]:
-        del source.days[index], source.amounts[index]
+    if not left_minor:
+        source.days = source.days[:index] + source.days[index + 1 :]
+        source.amounts = source.amounts[:index] + source.amounts[index + 1 :]
         if not source.days:
             evidence.sources.remove(source)
         return
-    if sum(flow.amount_minor for flow in left) == source.amounts[index]:
-        source.days[index] = max(calendar.day_of(flow.time_ms) for flow in left)
+    source.amounts = _with(source.amounts, index, left_minor)
+    if sum(flow.amount_minor for flow in left) == left_minor:
+        source.days = _with(source.days, index, max(calendar.day_of(flow.time_ms) for flow in left))
         for flow in left:
             day = calendar.day_of(flow.time_ms)
             clock_ms = flow.time_ms - calendar.midnight_ms(day)
             _enter_first(source, day, week, clock_ms, flow.amount_minor)
+
+
+def _with(numbers: list[int], index: int, number: int) -> list[int]:
+    return [*numbers[:index], number, *numbers[index + 1 :]]
 
 
 def _drop_first(source: Source, week: int) -> None:
@@ -281,7 +297,18 @@ def _source_key(source: Source) -> int:
 
 
 def _note_change(evidence: IncomeEvidence) -> None:
+    """Pay or links are about to change."""
+    _note_life(evidence)
+    vars(evidence).clear()
+    if evidence.sources:
+        vars(evidence.sources[0]).pop(OUTLOOK, None)
+
+
+def _note_life(evidence: IncomeEvidence) -> None:
+    """Life on an account is about to change."""
     evidence.revision = (evidence.revision + 1) % REVISIONS
+    if evidence.sources:
+        vars(evidence.sources[0]).pop(LOSS, None)
 
 
 def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:
@@ -349,15 +376,19 @@ def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, rules: R
 def _enter(source: Source, day: int, week: int, amount_minor: int) -> int:
     """Add a flow to its week. Return what the week had brought before."""
     days, amounts = source.days, source.amounts
-    monday = monday_of(week)
+    monday = week * 7 - 3
+    if not days or days[-1] < monday:
+        source.days, source.amounts = [*days, day], [*amounts, amount_minor]
+        return 0
     index = bisect_left(days, monday)
-    if index == len(days) or days[index] > monday + 6:
-        days.insert(index, day)
-        amounts.insert(index, amount_minor)
+    if days[index] > monday + 6:
+        source.days = [*days[:index], day, *days[index:]]
+        source.amounts = [*amounts[:index], amount_minor, *amounts[index:]]
         return 0
     known_minor = amounts[index]
-    days[index] = max(days[index], day)
-    amounts[index] = min(known_minor + amount_minor, INT64_MAX)
+    if day > days[index]:
+        source.days = _with(days, index, day)
+    source.amounts = _with(amounts, index, min(known_minor + amount_minor, INT64_MAX))
     return known_minor
 
 
@@ -477,7 +508,7 @@ def _forget_old(evidence: IncomeEvidence, rules: Rules) -> None:
     for source in evidence.sources:
         if source.days[0] < oldest_day:
             gone = bisect_left(source.days, oldest_day)
-            del source.days[:gone], source.amounts[:gone]
+            source.days, source.amounts = source.days[gone:], source.amounts[gone:]
         recent_day = monday_of(evidence.newest_week - _RECENT_WEEKS + 1)
         while source.firsts and source.firsts[0] < recent_day:
             del source.firsts[:_FIRST]
@@ -491,25 +522,35 @@ def _forget_old(evidence: IncomeEvidence, rules: Rules) -> None:
 def pays_as_of(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> list[Pays]:
     """Every source that paid by `at_ms`, income or not, with what counted by then."""
     today = calendar.day_of(at_ms)
-    monday = monday_of(week_of(today))
+    monday = today - (today + 3) % 7
     seen: list[Pays] = []
     for source in evidence.sources:
-        count = bisect_left(source.days, monday)
-        days, amounts = source.days[:count], source.amounts[:count]
-        if count < len(source.days) and source.days[count] < monday + 7:
-            first_day, amount_minor = _counted_this_week(source, today, at_ms - calendar.midnight_ms(today))
-            if amount_minor:
-                days.append(first_day)
-                amounts.append(amount_minor)
-        if days:
-            seen.append(Pays(source, days, amounts))
+        days = source.days
+        if days[-1] < monday:
+            seen.append(Pays(source, days, source.amounts))
+            continue
+        pays = _pays_amid_week(source, monday, today, at_ms - calendar.midnight_ms(today))
+        if pays is not None:
+            seen.append(pays)
     return seen
 
 
-def next_counting_day(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> int | None:
-    """The day at whose beginning something counts that came in the week of `at_ms` and does not count yet."""
-    today = calendar.day_of(at_ms)
-    next_monday = monday_of(week_of(today) + 1)
+def _pays_amid_week(source: Source, monday: int, today: int, clock_ms: int) -> Pays | None:
+    """What counts of a source of which some pay is of the week of `today`, or came later; None where nothing does."""
+    days, amounts = source.days, source.amounts
+    count = bisect_left(days, monday)
+    if days[count] < monday + 7:
+        first_day, amount_minor = _counted_this_week(source, today, clock_ms)
+        if amount_minor:
+            if count + 1 == len(days) and days[count] == first_day and amounts[count] == amount_minor:
+                return Pays(source, days, amounts)
+            return Pays(source, [*days[:count], first_day], [*amounts[:count], amount_minor])
+    return Pays(source, days[:count], amounts[:count]) if count else None
+
+
+def next_counting_day(evidence: IncomeEvidence, today: int) -> int | None:
+    """The day at whose beginning something counts that came in the week of `today` and does not count yet."""
+    next_monday = today + 7 - (today + 3) % 7
     next_day: int | None = None
     for source in evidence.sources:
         last_day = source.days[-1]
@@ -551,6 +592,8 @@ def _first_of_week(source: Source, monday: int) -> int:
 
 def recognised(seen: list[Pays], after_day: int) -> list[Pays]:
     """Those of `seen` that are income, cut to the days after `after_day`."""
+    if len(seen) == 1 and seen[0].source.kind <= EMPLOYER and seen[0].days[0] > after_day:
+        return seen
     cut: list[Pays] = []
     for source, days, amounts in seen:
         index = bisect_right(days, after_day) if days[0] <= after_day else 0
@@ -558,7 +601,7 @@ def recognised(seen: list[Pays], after_day: int) -> list[Pays]:
             cut.append(Pays(source, days[index:], amounts[index:]) if index else Pays(source, days, amounts))
     if len(cut) > 1:
         cut = _by_payer(cut)
-    if all(pays.source.kind <= EMPLOYER for pays in cut):
+    if max([pays.source.kind for pays in cut], default=0) <= EMPLOYER:
         return cut
     payers = _declared_payers(pays.source for pays in cut)
     return [
@@ -595,6 +638,20 @@ def _merged(one: Pays, other: Pays) -> Pays:
     ordered = [weeks[week] for week in sorted(weeks)]
     source = min(one.source, other.source, key=lambda source: source.kind)
     return Pays(source, [day for day, _ in ordered], [amount_minor for _, amount_minor in ordered])
+
+
+def pays_into(evidence: IncomeEvidence, account_id: str, before_day: int) -> list[Pays]:
+    """Every source that paid into an account before a day, income or not, with what of it a judgement looks at."""
+    account_id = _short(account_id)
+    pays: list[Pays] = []
+    for source in evidence.sources:
+        if source.account < 0 or evidence.accounts[source.account].account_id != account_id:
+            continue
+        count = bisect_left(source.days, before_day)
+        if count:
+            first = bisect_right(source.days, source.days[count - 1] - LOOKBACK_DAYS)
+            pays.append(Pays(source, source.days[first:count], source.amounts[first:count]))
+    return pays
 
 
 def has_regular_run(days: list[int], amounts: list[int]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
-from models.income import IncomeEvidence, Pays, monday_of, pays_as_of, recognised, week_of
+from models.income import IncomeEvidence, Pays, Source, monday_of, pays_as_of, recognised, week_of
+from models.limits import INT64_MAX
 from models.money import within_int64
 from models.obligations import month_later
 from models.rhythm import level_now, pace_of, stream_of
@@ -19,6 +20,13 @@ _PAYS_MIN: Final = 3
 """Two gaps show a rhythm; with fewer pays nobody knows when the next one comes."""
 PAY_EARLY_DAYS: Final = 2
 """A pay may come so many days before its usual day, when that is a weekend: in doubt it is awaited."""
+NO_DAY: Final = INT64_MAX
+"""Later than every day."""
+_WEEK_DAYS: Final = 7
+_FIRST: Final = 4
+"""Numbers kept of the first pay day of a week (`models.income`)."""
+_SPANS_MAX: Final = 4
+"""Answers kept of a borrower: of today, of tomorrow and of the end of the week, in the one currency nearly everybody earns in."""
 _A_MONTH_DAYS: Final = range(28, 33)
 """Gaps of a payer who pays on the same day of each month."""
 
@@ -43,27 +51,14 @@ class AwaitedPay(NamedTuple):
     amount_minor: int
 
 
-class _LastIncome:
-    """The income looked at last: a judgement is followed by the question for the next deadline, on the same evidence."""
+class _Span(NamedTuple):
+    """Income in a currency as it is from one day to before another: evidence known already changes nothing between."""
 
-    def __init__(self) -> None:
-        self._asked: tuple[IncomeEvidence, int, str, int, Rules] | None = None
-        self._income: MonthlyIncome | None = None
-
-    def look(self, evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
-        asked = self._asked
-        if (
-            asked is None
-            or asked[0] is not evidence
-            or asked[1:4] != (evidence.revision, currency, day)
-            or asked[4] is not rules
-        ):
-            self._income = _monthly_income(evidence, currency, day, rules)
-            self._asked = (evidence, evidence.revision, currency, day, rules)
-        return self._income
-
-
-_look: Final = _LastIncome().look
+    rules: Rules
+    currency: str
+    from_day: int
+    until_day: int
+    income: MonthlyIncome | None
 
 
 def monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
@@ -72,7 +67,81 @@ def monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Rul
     The level that stands (`models.rhythm`). Where no pay stands any more, that of the last pays counts until the last is
     `REMEMBERED_DAYS` old: that income was lost is for `income_drop` to tell, and no debt grew by it.
     """
-    return _look(evidence, currency, day, rules)
+    return income_from(evidence, currency, day, rules)[0]
+
+
+def income_from(
+    evidence: IncomeEvidence, currency: str, day: int, rules: Rules
+) -> tuple[MonthlyIncome | None, int]:
+    """Income as of a day, and the first later day at whose beginning it may be another, on what is known (`NO_DAY` if none).
+
+    It is asked for with every pay and every due date, and stays the same for weeks: the last answers are kept beside the
+    evidence until that changes, and never in the state.
+    """
+    spans: list[_Span] = vars(evidence).setdefault("monthly", [])
+    for span in spans:
+        if span.from_day <= day < span.until_day and span.currency == currency and span.rules is rules:
+            return span.income, span.until_day
+    calendar = rules.calendar
+    seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
+    income = _monthly_income(seen, currency, day, rules) if seen else None
+    until_day = NO_DAY if _is_all(evidence, seen) else next_counting_day(evidence, day)
+    if income is not None and income.until_day < until_day:
+        until_day = income.until_day
+    spans.append(_Span(rules, currency, day, until_day, income))
+    del spans[:-_SPANS_MAX]
+    return income, until_day
+
+
+def _is_all(evidence: IncomeEvidence, seen: list[Pays]) -> bool:
+    """Whether all pay that has come counts: then each source is seen with its own lists."""
+    if len(seen) < len(evidence.sources):
+        return False
+    for source, days, amounts in seen:
+        if days is not source.days or amounts is not source.amounts:
+            return False
+    return True
+
+
+def next_counting_day(evidence: IncomeEvidence, day: int) -> int:
+    """The first day after `day` at whose beginning pay counts that has come and does not count on `day`; `NEVER` if none.
+
+    Exactly, and so it also tells for how long an answer holds; `next_pay_counts_day` tells of pay that counts already.
+    """
+    monday = monday_of(week_of(day - 1))
+    next_day = NO_DAY
+    for source in evidence.sources:
+        index = len(source.days) - 1
+        while index >= 0 and source.days[index] >= monday:
+            for counting_day in _counting_days(source, index):
+                if day < counting_day < next_day:
+                    next_day = counting_day
+            index -= 1
+    return next_day
+
+
+def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
+    """From when on what a week brought counts (`models.income`), asked as of midnights.
+
+    The first flow counts from the next day on, the rest of its day from the day after that; what came later in the week
+    counts once the week, and one day of the next, are over.
+    """
+    last_day = source.days[index]
+    monday = monday_of(week_of(last_day))
+    week_day = monday + _WEEK_DAYS + 1
+    for first in range(len(source.firsts) - _FIRST, -1, -_FIRST):
+        first_day, _, first_minor, rest_minor = source.firsts[first : first + _FIRST]
+        if monday <= first_day < monday + _WEEK_DAYS:
+            is_all = first_day == last_day and first_minor + rest_minor == source.amounts[index]
+            first_counts_day, rest_day = first_day + 1, first_day + 2
+            return (
+                first_counts_day,
+                rest_day if rest_minor else first_counts_day,
+                first_counts_day if is_all else week_day,
+            )
+        if first_day < monday:
+            break
+    return week_day, week_day, week_day
 
 
 def next_pay_counts_day(evidence: IncomeEvidence, today: int) -> int | None:
@@ -90,22 +159,29 @@ def next_pay_counts_day(evidence: IncomeEvidence, today: int) -> int | None:
     return min((day for day in days if day > today), default=None)
 
 
-def _monthly_income(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
-    income = _income_of(evidence, currency, day, rules)
-    if not income:
+def _monthly_income(seen: list[Pays], currency: str, day: int, rules: Rules) -> MonthlyIncome | None:
+    paid = _income_among(seen, currency)
+    if not paid:
         return None
-    last_pay_day = max(pays.days[-1] for pays in income)
-    if day - last_pay_day > REMEMBERED_DAYS:
+    first_day, last_pay_day = paid[0].days[0], paid[0].days[-1]
+    for pays in paid[1:]:
+        first_day, last_pay_day = min(first_day, pays.days[0]), max(last_pay_day, pays.days[-1])
+    forgotten_day = last_pay_day + REMEMBERED_DAYS + 1
+    if day >= forgotten_day:
         return None
-    streams = [stream_of(pays, rules.policy.signals.income_drop) for pays in income]
-    standing = [level_now(stream, day) for stream in streams]
-    amount_minor = sum(level for level, _ in standing)
-    until_day = min((until for level, until in standing if level), default=0)
+    policy = rules.policy.signals.income_drop
+    amount_minor = last_minor = 0
+    until_day = forgotten_day
+    for pays in paid:
+        stream = stream_of(pays, policy)
+        level, end_day = level_now(stream, day)
+        last_minor += stream.levels[-1]
+        if level:
+            amount_minor += level
+            until_day = min(until_day, end_day)
     is_standing = amount_minor > 0
     if not is_standing:
-        amount_minor = sum(stream.levels[-1] for stream in streams)
-        until_day = last_pay_day + REMEMBERED_DAYS + 1
-    first_day = min(pays.days[0] for pays in income)
+        amount_minor, until_day = last_minor, forgotten_day
     history_days = last_pay_day - first_day
     return MonthlyIncome(within_int64(amount_minor), history_days, last_pay_day, until_day, is_standing)
 
@@ -136,10 +212,13 @@ def awaited_pays(
 
 def _income_of(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) -> list[Pays]:
     """Recognised pay in a currency, on what had come before `day`."""
-    seen = pays_as_of(evidence, rules.calendar.midnight_ms(day) - 1, rules.calendar)
+    return _income_among(pays_as_of(evidence, rules.calendar.midnight_ms(day) - 1, rules.calendar), currency)
+
+
+def _income_among(seen: list[Pays], currency: str) -> list[Pays]:
     if not seen:
         return []
-    newest_day = max(pays.days[-1] for pays in seen)
+    newest_day = max([pays.days[-1] for pays in seen])
     return [
         pays for pays in recognised(seen, newest_day - PAY_LOOKBACK_DAYS) if pays.source.currency == currency
     ]

@@ -121,11 +121,10 @@ def record_flow(evidence: InstitutionEvidence, event: FundFlow, rules: Rules) ->
     Every flow tells since when flows are known; only a disbursement that names its platform tells more.
     """
     first_flow_ms = evidence.first_flow_ms
+    longer_history = False
     if first_flow_ms is None or event.event_time_ms < first_flow_ms:
         evidence.first_flow_ms = event.event_time_ms
         longer_history = any(track.kind == DISBURSEMENT for track in evidence.tracks)
-    else:
-        longer_history = False
     if event.category != "loan_disbursement" or event.direction != "in" or event.counterparty_id is None:
         return longer_history
     seen = _see(evidence, event, event.counterparty_id, "", DISBURSEMENT, rules)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from models.alerts import Finding, Resolution, Severity, alert_id, case_id
+from models.alerts import Finding, Reason, Resolution, Severity, Text, alert_id, case_id
 from models.borrower import Borrower
 from models.calendars import DAY_MS
-from models.combinations import confirmed, is_raised, next_confirmation_ms
+from models.combinations import confirmed, is_alone, is_raised, next_confirmation_ms
+from models.deadlines import NEVER
 from models.episodes import (
     Episode,
     Presentation,
@@ -27,11 +28,19 @@ from models.presentation import next_change_ms, present
 from models.publication import Publisher, Revision
 from models.rulebook import Rulebook
 from models.rules import Rules
-from models.signal_table import LINKED_DISTRESS, MISSED_PAYMENT, SIGNALS
+from models.signal_table import LINKED_DISTRESS, MISSED_PAYMENT, RISK_SCORE, SIGNALS
+from models.signals import risk_score
 from models.signals.binding import known_of
 
 _CLOSED_BY_OTHERS_MAX: Final = 4
 """Closed alerts of `linked_distress` kept: they come as others tell, and must not push the borrower's own out."""
+
+
+_STANDS: Final[dict[int, Callable[[Borrower, int, Severity, Rules], bool]]] = {RISK_SCORE: risk_score.stands}
+"""By signal, where it can be told for less than a whole finding: whether it finds an open alert's severity again, actionable,
+and with nothing in its reasons that decides what the alert shows."""
+_UNTOLD: Final = (Reason("", Text("", ""), {}),)
+"""Stands for reasons that nobody will read."""
 
 
 class Occasion:
@@ -72,14 +81,19 @@ class Lifecycle:
         """Judge a signal as of the occasion."""
         kind = SIGNALS[signal]
         rules = self._book.of(borrower, subject, occasion.at_ms)
-        episode = open_episode(borrower.episodes, signal, subject)
-        finding = self._find(borrower, signal, subject, episode, occasion, rules)
+        episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
+        if episode is not None and self._stays(borrower, episode, occasion, rules):
+            return
+        at_ms, deadline = occasion.at_ms, occasion.deadline
+        finding = kind.judge(borrower, subject, at_ms, episode, rules, deadline=deadline)
         if finding is None:
             if episode is not None:
-                resolution = kind.resolution(borrower, subject, occasion.at_ms, episode, rules)
+                resolution = kind.resolution(borrower, subject, at_ms, episode, rules)
                 self._resolve(borrower_id, borrower, episode, resolution, occasion)
-        elif episode is None:
-            if self._cooldown_end_ms(borrower, signal, subject, finding, occasion.at_ms) is None:
+            return
+        finding = confirmed(borrower, signal, finding, episode, at_ms, rules, deadline=deadline)
+        if episode is None:
+            if self._cooldown_end_ms(borrower, signal, subject, finding, at_ms) is None:
                 self._open(borrower_id, borrower, signal, subject, finding, occasion)
         else:
             attend(borrower, episode, int(finding.severity), occasion.known_ms)
@@ -91,6 +105,21 @@ class Lifecycle:
                 episode.presentation = presentation
                 episode.is_raised = is_raised(finding)
                 self._report(borrower_id, borrower, episode, step, finding, occasion)
+
+    def _stays(self, borrower: Borrower, episode: Episode, occasion: Occasion, rules: Rules) -> bool:
+        """Whether it is plain that an open alert shows what it showed before, so that nobody asks for its reasons."""
+        stands = _STANDS.get(episode.signal)
+        severity = Severity(episode.severity)
+        if (
+            stands is None
+            or not is_alone(episode.signal, rules)
+            or not stands(borrower, occasion.at_ms, severity, rules)
+        ):
+            return False
+        finding = Finding(severity, _UNTOLD)
+        attend(borrower, episode, episode.severity, occasion.known_ms)
+        presentation = self._presentation(borrower, episode.signal, finding, episode, occasion)
+        return next_step(episode, finding, presentation) is None
 
     def retract_disproved(
         self,
@@ -122,36 +151,16 @@ class Lifecycle:
 
     def cooldown_deadline_ms(
         self, borrower: Borrower, signal: int, subject: str | None, after_ms: int
-    ) -> int | None:
-        """When a cooldown ends that may be holding an alert back."""
-        if not SIGNALS[signal].cooldown_days(self._book.of(borrower, subject, after_ms)):
-            return None
-        if open_episode(borrower.episodes, signal, subject) is not None:
-            return None
+    ) -> int:
+        """When a cooldown ends that may be holding an alert back, or `NEVER`; for a signal of which none is open."""
         end_ms = self._cooldown_end_ms(borrower, signal, subject, None, after_ms)
-        return end_ms if end_ms is not None and end_ms > after_ms else None
+        return end_ms if end_ms is not None and end_ms > after_ms else NEVER
 
     def presentation_deadline_ms(self, borrower: Borrower, episode: Episode, after_ms: int) -> int:
         """When time alone changes what an open alert shows, or what confirms it."""
         rules = self._book.of(borrower, episode.loan_id, after_ms)
         change_ms = next_change_ms(borrower, episode, after_ms, rules)
         return min(change_ms, next_confirmation_ms(borrower, episode, after_ms, rules))
-
-    def _find(
-        self,
-        borrower: Borrower,
-        signal: int,
-        subject: str | None,
-        episode: Episode | None,
-        occasion: Occasion,
-        rules: Rules,
-    ) -> Finding | None:
-        """What a signal says, with what confirms it."""
-        at_ms, deadline = occasion.at_ms, occasion.deadline
-        finding = SIGNALS[signal].judge(borrower, subject, at_ms, episode, rules, deadline=deadline)
-        if finding is None:
-            return None
-        return confirmed(borrower, signal, finding, episode, at_ms, rules, deadline=deadline)
 
     def _cooldown_end_ms(
         self, borrower: Borrower, signal: int, subject: str | None, finding: Finding | None, at_ms: int

@@ -80,6 +80,33 @@ def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: R
     return within_int64(sum(due))
 
 
+def most_in_a_month_minor(loan: Loan) -> int:
+    """A loan never asks for more within a month, on what is known: the most that falls due, or stands for what does.
+
+    Kept beside the loan for as long as its lines are the same ones; a line never changes.
+    """
+    known: tuple[list[Line], int] | None = vars(loan).get("most_in_a_month")
+    if known is None or known[0] != loan.lines:
+        known = vars(loan)["most_in_a_month"] = loan.lines[:], _most_in_a_month_minor(loan)
+    return known[1]
+
+
+def _most_in_a_month_minor(loan: Loan) -> int:
+    """What falls due (in order of days) is added up over the months that begin with a due day, no other holds more."""
+    bill = last_bill(loan)
+    most_minor = 0 if bill is None else bill.due_minor  # stands where nothing falls due
+    month_minor = later = 0
+    lines = loan.lines
+    for line in lines:
+        end_day = month_later(line.due_day)
+        while later < len(lines) and lines[later].due_day < end_day:
+            month_minor += lines[later].due_minor
+            later += 1
+        most_minor = max(most_minor, month_minor)
+        month_minor -= line.due_minor
+    return most_minor
+
+
 def last_bill(loan: Loan) -> Line | None:
     """The bill that falls due last; None where the loan has a schedule alone."""
     return next((line for line in reversed(loan.lines) if line.is_bill), None)

@@ -70,9 +70,9 @@ def is_transfer(flow: FundFlow, rules: Rules) -> bool:
     """Whether an outflow is a large transfer to somebody."""
     return (
         flow.direction == "out"
+        and flow.category in _CATEGORIES
         and flow.counterparty_id is not None
         and flow.amount_minor >= rules.policy.signals.asset_flight.transfer_minor
-        and flow.category in _CATEGORIES
         and flow.counterparty_kind in _RECEIVERS
         and not is_excused(flow)
     )

@@ -8,6 +8,7 @@ besides: a day's balance (`models.balances`), a sign of life on an account (`mod
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -19,8 +20,13 @@ from models.recent_ids import fingerprint_of
 FLOWS_MAX: Final = 12
 """Flows kept of one borrower: a transfer is returned within days. The void of an older one is counted, and changes nothing here."""
 _LAYOUT: Final = struct.Struct(">q8sIHBqq")
-_BYTES_MAX: Final = FLOWS_MAX * _LAYOUT.size
+_FLOW_BYTES: Final = _LAYOUT.size
+_BYTES_MAX: Final = FLOWS_MAX * _FLOW_BYTES
+_pack: Final = _LAYOUT.pack
+_time_of_first: Final = struct.Struct(">q").unpack_from
 _TELLS_BALANCE, _IS_LIFE = 1, 2
+_CURRENCIES_MAX: Final = 256
+"""Currencies whose hashes are remembered: more than there are."""
 
 
 class RecentFlow(NamedTuple):
@@ -52,7 +58,7 @@ class RecentFlow(NamedTuple):
 
     def is_in(self, currency: str) -> bool:
         """Whether it was in a currency."""
-        return self.currency == _hash_of(currency) & 0xFFFF
+        return self.currency == _currency_mark(currency)
 
 
 class RecentFlows(Struct, array_like=True, gc=False):
@@ -69,16 +75,22 @@ def remember(
     """Remember a flow; the first to come makes room."""
     packed = recent.packed
     if len(packed) >= _BYTES_MAX:
-        recent.forgotten_ms = max(recent.forgotten_ms, _LAYOUT.unpack_from(packed)[0])
-        packed = packed[_LAYOUT.size :]
+        gone_ms = _time_of_first(packed)[0]
+        recent.forgotten_ms = max(recent.forgotten_ms, gone_ms)
+        packed = packed[_FLOW_BYTES:]
+    marks = _IS_LIFE if is_life else 0
     balance_minor = flow.balance_after_minor
-    recent.packed = packed + _LAYOUT.pack(
+    if balance_minor is None:
+        balance_minor = 0
+    else:
+        marks |= _TELLS_BALANCE
+    recent.packed = packed + _pack(
         flow.event_time_ms,
         fingerprint_of(flow.event_id),
         _hash_of(kept_account_id) & 0xFFFFFFFF,
-        _hash_of(flow.currency) & 0xFFFF,
-        (0 if balance_minor is None else _TELLS_BALANCE) | (_IS_LIFE if is_life else 0),
-        balance_minor or 0,
+        _currency_mark(flow.currency),
+        marks,
+        balance_minor,
         excused_minor,
     )
 
@@ -87,8 +99,8 @@ def take(recent: RecentFlows, fingerprint: bytes) -> RecentFlow | None:
     """Forget the flow with that fingerprint, and return it; None where it is not remembered."""
     for place, flow in enumerate(all_of(recent)):
         if flow.fingerprint == fingerprint:
-            begin = place * _LAYOUT.size
-            recent.packed = recent.packed[:begin] + recent.packed[begin + _LAYOUT.size :]
+            begin = place * _FLOW_BYTES
+            recent.packed = recent.packed[:begin] + recent.packed[begin + _FLOW_BYTES :]
             return flow
     return None
 
@@ -96,6 +108,11 @@ def take(recent: RecentFlows, fingerprint: bytes) -> RecentFlow | None:
 def all_of(recent: RecentFlows) -> list[RecentFlow]:
     """The flows in the order of arrival."""
     return [RecentFlow._make(fields) for fields in _LAYOUT.iter_unpack(recent.packed)]
+
+
+@lru_cache(maxsize=_CURRENCIES_MAX)
+def _currency_mark(currency: str) -> int:
+    return _hash_of(currency) & 0xFFFF
 
 
 def _hash_of(name: str) -> int:

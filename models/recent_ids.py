@@ -7,6 +7,7 @@ floor: an event that is not newer than anything forgotten cannot be told from a 
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 import xxhash
@@ -14,6 +15,10 @@ from msgspec import Struct
 
 _HASH_BYTES: Final = 8
 """64 bits: with 64 ids remembered, two different ids meet once in 10**17 events."""
+
+
+_LATEST_MAX: Final = 8
+"""Hashes kept at hand: each kind of evidence asks for that of the event at hand."""
 
 
 class Acquaintance(Enum):
@@ -34,6 +39,7 @@ class RecentIds(Struct, array_like=True, gc=False):
     floor_ms: int = -1
 
 
+@lru_cache(maxsize=_LATEST_MAX)
 def fingerprint_of(event_id: str) -> bytes:
     """The 64-bit hash under which an event id is remembered."""
     return xxhash.xxh3_64_digest(event_id.encode())
@@ -41,22 +47,27 @@ def fingerprint_of(event_id: str) -> bytes:
 
 def recognise(ids: RecentIds, fingerprint: bytes, event_time_ms: int) -> Acquaintance:
     """Say whether an event was seen before; remembers nothing."""
-    if _contains(ids.current, fingerprint) or _contains(ids.previous, fingerprint):
+    current, previous = ids.current, ids.previous
+    if (fingerprint in current and _contains(current, fingerprint)) or (
+        fingerprint in previous and _contains(previous, fingerprint)
+    ):
         return Acquaintance.DUPLICATE
     return Acquaintance.FORGOTTEN if event_time_ms <= ids.floor_ms else Acquaintance.NEW
 
 
 def remember(ids: RecentIds, fingerprint: bytes, event_time_ms: int, per_generation: int) -> None:
     """Remember a new event; a full generation makes room for the next, and the oldest raises the floor."""
-    if len(ids.current) >= per_generation * _HASH_BYTES:
+    current = ids.current
+    if len(current) >= per_generation * _HASH_BYTES:
         ids.floor_ms = max(ids.floor_ms, ids.previous_latest_ms)
-        ids.previous, ids.previous_latest_ms = ids.current, ids.current_latest_ms
-        ids.current, ids.current_latest_ms = b"", -1
-    ids.current += fingerprint
+        ids.previous, ids.previous_latest_ms = current, ids.current_latest_ms
+        current, ids.current_latest_ms = b"", -1
+    ids.current = current + fingerprint
     ids.current_latest_ms = max(ids.current_latest_ms, event_time_ms)
 
 
 def _contains(packed: bytes, fingerprint: bytes) -> bool:
+    """Whether a fingerprint is there as a whole, not across two others."""
     place = packed.find(fingerprint)
     while place > 0 and place % _HASH_BYTES:
         place = packed.find(fingerprint, place + 1)

@@ -16,16 +16,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
-from models.holidays import spring_festival_within, spring_festivals_within
+from models.holidays import next_spring_festival, spring_festival_within, spring_festivals_within
 from models.income import BENEFIT, PENSION, Pays, gaps_of
+from models.limits import INT64_MAX
 from models.policy import IncomeDropPolicy
 
 MONTH_DAYS: Final = 31
 """The longest month: the time to the next pay of a monthly payer."""
 _MONTH_HUNDREDTHS: Final = 3044
 """Mean days a month, times 100."""
+WEEK_DAYS: Final = 7
 _WEEKLY_DAYS_MAX: Final = 10
 """Up to this pace pay is by the week (or more often: entries are one a week at most)."""
 _HALF_MONTHLY_DAYS_MAX: Final = 20
@@ -64,36 +66,59 @@ _FESTIVAL_EARLY_DAYS: Final = 7
 """A pay before the festival may have come two weeks early: the next one is due that much later, with some jitter."""
 
 
-class Stream(NamedTuple):
-    """A source with its rhythm; lists run along its pays."""
+class Stream:
+    """A source with its rhythm; lists run along its pays.
 
-    pays: Pays
-    pace_days: int
-    """Time from one pay to the next."""
-    reach_days: int
-    """A pay stands through so many days after its own ..."""
-    followed_days: int
-    """... but so many once the next pay has come: then the payer has not changed, and pay of full size is merely due."""
-    festival_days: int
-    """Longer over a Spring Festival."""
-    pays_per_level: int
-    """How many pays make a level."""
-    levels: list[int]
-    """Minor units a month."""
+    What was asked of it last is remembered with it: it never changes, and is asked the same again and again.
+    """
+
+    __slots__ = (
+        "account",
+        "amounts",
+        "best_level",
+        "currency",
+        "days",
+        "festival_days",
+        "followed_days",
+        "kind",
+        "levels",
+        "looked",
+        "now",
+        "pace_days",
+        "pays_per_level",
+        "policy",
+        "reach_days",
+        "stands_at_most_days",
+    )
+
+    def __init__(self, pays: Pays, policy: IncomeDropPolicy) -> None:
+        """Tell the rhythm of a source from its pays."""
+        source, days, amounts = pays
+        self.account, self.currency, self.kind = source.account, source.currency, source.kind
+        self.days, self.amounts, self.policy = days, amounts, policy
+        self.pace_days = pace_of(days)
+        """Time from one pay to the next."""
+        self.reach_days, self.followed_days = _reach_days(days, source.kind, self.pace_days, policy)
+        """A pay stands through so many days after its own, but only so many once the next pay has come: then the payer has
+        not changed, and pay of full size is merely due."""
+        self.festival_days = policy.spring_festival_days
+        """Longer over a Spring Festival."""
+        self.stands_at_most_days = max(
+            self.reach_days + self.festival_days, 2 * self.pace_days + _JITTER_DAYS
+        )
+        """No pay stands longer, whatever festivals there are."""
+        self.pays_per_level, self.levels = _levels(days, amounts, self.pace_days, self.festival_days)
+        """How many pays make a level, and the levels, minor units a month."""
+        self.best_level = max(self.levels)
+        self.now = (0, 0, 0, 0)
+        """From a day to before another, the level and the day at whose beginning it may fall: as `level_now` said last."""
+        self.looked: tuple[tuple[int, int], list[int], int] | None = None
+        """What `income_drop` saw in its past last: when, the levels, and which of them is usual."""
 
     @property
     def lag_days(self) -> int:
         """How far back the pays of one level reach."""
         return (self.pays_per_level - 1) * self.pace_days
-
-
-class _Known(NamedTuple):
-    """A rhythm told before, of which pays and by which policy."""
-
-    days: list[int]
-    amounts: list[int]
-    policy: IncomeDropPolicy
-    rhythm: tuple[int, int, int, int, int, list[int]]
 
 
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
@@ -102,24 +127,18 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
     Between two pays the same is asked again and again: as of another day, by another signal. So what was told last is kept
     beside the source, with and without its newest pay.
     """
-    known: list[_Known] = vars(pays.source).setdefault("rhythms", [])
-    for one in known:
-        if one.days == pays.days and one.amounts == pays.amounts and one.policy is policy:
-            return Stream(pays, *one.rhythm)
-    rhythm = _rhythm_of(pays, policy)
-    known.append(_Known(pays.days, pays.amounts, policy, rhythm))
+    source, days, amounts = pays
+    known: list[Stream] = vars(source).setdefault("rhythms", [])
+    for stream in known:
+        if stream.policy is policy and (
+            (stream.days is days and stream.amounts is amounts)
+            or (stream.days == days and stream.amounts == amounts)
+        ):
+            return stream
+    stream = Stream(pays, policy)
+    known.append(stream)
     del known[:-_KNOWN_RHYTHMS]
-    return Stream(pays, *rhythm)
-
-
-def _rhythm_of(pays: Pays, policy: IncomeDropPolicy) -> tuple[int, int, int, int, int, list[int]]:
-    pace_days = pace_of(pays.days)
-    return (
-        pace_days,
-        *_reach_days(pays, pace_days, policy),
-        policy.spring_festival_days,
-        *_levels(pays.days, pays.amounts, pace_days, policy.spring_festival_days),
-    )
+    return stream
 
 
 def pace_of(days: list[int]) -> int:
@@ -144,14 +163,26 @@ def pace_of(days: list[int]) -> int:
 
 def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:
     """The level at the midnight that begins each day, 0 where no pay stands."""
-    days = stream.pays.days
+    days = stream.days
     return [_best(stream, bisect_left(days, day) - 1, day)[0] for day in mornings]
 
 
 def level_now(stream: Stream, today: int) -> tuple[int, int]:
-    """The level today, with all pays known, and the day at whose beginning it may fall; (0, 0) where none stands."""
+    """The level today, with all pays known, and the day at whose beginning it may fall; (0, 0) where none stands.
+
+    As long as no pay comes the best that stands stays the best until it stands no more, and then another is.
+    """
+    from_day, before_day, level, until_day = stream.now
+    if from_day <= today < before_day:
+        return level, until_day
     level, index = _best(stream, len(stream.levels) - 1, today)
-    return (level, end_of_standing(stream, index)) if level else (0, 0)
+    if not level:
+        stream.now = today, INT64_MAX, 0, 0
+        return 0, 0
+    until_day = end_of_standing(stream, index)
+    before_day = min(until_day, stream.days[index] + stream.stands_at_most_days + 1)
+    stream.now = today, before_day, level, until_day
+    return level, until_day
 
 
 def end_of_standing(stream: Stream, index: int) -> int:
@@ -161,14 +192,15 @@ def end_of_standing(stream: Stream, index: int) -> int:
 
 def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
     """The same where the pays after `newest` have not come yet."""
-    days, pace_days = stream.pays.days, stream.pace_days
+    days, pace_days = stream.days, stream.pace_days
     first = days[index]
     last = first + stream.reach_days
     if stream.festival_days:
         expected = first + pace_days
-        if spring_festival_within(expected - _FESTIVAL_NEAR_DAYS, expected + _FESTIVAL_NEAR_DAYS):
-            return max(last + stream.festival_days, expected + pace_days + _JITTER_DAYS) + 1
-        if spring_festival_within(first, expected):
+        near = expected - _FESTIVAL_NEAR_DAYS
+        if next_spring_festival(min(first, near)) <= expected + _FESTIVAL_NEAR_DAYS:
+            if next_spring_festival(near) <= expected + _FESTIVAL_NEAR_DAYS:
+                return max(last + stream.festival_days, expected + pace_days + _JITTER_DAYS) + 1
             return last + _FESTIVAL_EARLY_DAYS + 1
     for later in range(index + 1, newest + 1):
         if (days[later] - first) * 2 > pace_days:
@@ -178,17 +210,18 @@ def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
 
 def _best(stream: Stream, index: int, day: int) -> tuple[int, int]:
     """The best level of the pays up to `index` that stand on `day`, and the newest pay that has it."""
-    (_, days, _), pace_days, reach_days, followed_days, festival_days, _, levels = stream
-    surely = day - followed_days
-    at_most = day - max(reach_days + festival_days, 2 * pace_days + _JITTER_DAYS)
+    days, levels = stream.days, stream.levels
+    surely = day - stream.followed_days
+    at_most = day - stream.stands_at_most_days
     newest = index
     best, best_index = 0, -1
     while index >= 0:
         first = days[index]
         if first < at_most:
             break
-        if levels[index] > best and (first >= surely or _end_of_standing(stream, index, newest) > day):
-            best, best_index = levels[index], index
+        level = levels[index]
+        if level > best and (first >= surely or _end_of_standing(stream, index, newest) > day):
+            best, best_index = level, index
         index -= 1
     return best, best_index
 
@@ -307,21 +340,39 @@ def _a_month(sums: list[int], pays: int, pace_days: int) -> list[int]:
 # ---- reach -----------------------------------------------------------------------------------------------------------
 
 
-def _reach_days(pays: Pays, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
+def _reach_days(days: list[int], kind: int, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
     """How long a pay stands while no other comes, and how long once one has come."""
+    reach_days, followed_days = _unlearnt_reach_days(kind, pace_days, policy)
+    learnt_days = _learnt_days(days, followed_days, reach_days)
+    return max(reach_days, learnt_days), max(followed_days, learnt_days)
+
+
+def _unlearnt_reach_days(kind: int, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
+    """The same, whatever gaps this payer has left before."""
     late_days = policy.late_days
     if pace_days <= _HALF_MONTHLY_DAYS_MAX:
         # One pay may be skipped (a week off), so the slack is twice what is allowed for a late one.
-        reach_days = followed_days = max(pace_days, 7) + 2 * late_days
+        reach_days = max(pace_days, WEEK_DAYS) + 2 * late_days
+        return reach_days, reach_days
+    if pace_days <= _MONTHLY_DAYS_MAX:
+        followed_days = max(MONTH_DAYS, pace_days) + late_days
     else:
-        if pace_days <= _MONTHLY_DAYS_MAX:
-            reach_days = followed_days = max(MONTH_DAYS, pace_days) + late_days
-        else:
-            reach_days = followed_days = pace_days + max(late_days, pace_days // 4)
-        if pays.source.kind not in (PENSION, BENEFIT):
-            reach_days = max(reach_days, policy.job_change_days)
-    learnt_days = _learnt_days(pays.days, followed_days, reach_days)
-    return max(reach_days, learnt_days), max(followed_days, learnt_days)
+        followed_days = pace_days + max(late_days, pace_days // 4)
+    if kind in (PENSION, BENEFIT):
+        return followed_days, followed_days
+    return max(followed_days, policy.job_change_days), followed_days
+
+
+def surely_stands(pays: Pays, day: int, policy: IncomeDropPolicy) -> bool:
+    """Whether the last pay of a source stands on a day, told cheaply: where this says no, it may stand all the same.
+
+    No pay stands for less than `WEEK_DAYS` and once what is allowed for a late one.
+    """
+    age_days = day - pays.days[-1]
+    return (
+        age_days <= WEEK_DAYS + policy.late_days
+        or age_days <= _unlearnt_reach_days(pays.source.kind, pace_of(pays.days), policy)[0]
+    )
 
 
 def _learnt_days(days: list[int], known_days: int, reach_days: int) -> int:

@@ -23,7 +23,7 @@ agreed purpose is to repay others (`agreed_purposes`), and repayments of own loa
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -97,13 +97,12 @@ def record_flow(evidence: RolloverEvidence, flow: FundFlow, loans: dict[str, Loa
 
     A disbursement behind everything else in time changes nothing: it has to be followed by a repayment first.
     """
-    if flow.category == "loan_repayment":
-        direction, kept, kept_max = "out", evidence.repayments, REPAYMENTS_MAX
-    elif flow.category == "loan_disbursement":
-        direction, kept, kept_max = "in", evidence.disbursements, DISBURSEMENTS_MAX
+    category, direction = flow.category, flow.direction
+    if category == "loan_repayment" and direction == "out":
+        kept, kept_max = evidence.repayments, REPAYMENTS_MAX
+    elif category == "loan_disbursement" and direction == "in":
+        kept, kept_max = evidence.disbursements, DISBURSEMENTS_MAX
     else:
-        return False
-    if flow.direction != direction:
         return False
     movement = _movement(flow, rules)
     if movement is None:
@@ -111,10 +110,13 @@ def record_flow(evidence: RolloverEvidence, flow: FundFlow, loans: dict[str, Loa
     policy = rules.policy.signals.borrowing_to_repay
     kept_days = policy.window_days + 2 * policy.pair_days + LATE_DAYS
     is_late = movement.time_ms <= evidence.newest_ms
-    insort(kept, movement, key=_order)
+    if is_late:
+        insort(kept, movement, key=_order)
+    else:
+        kept.append(movement)
+        evidence.newest_ms = movement.time_ms
     if len(kept) > kept_max:
         del kept[0]
-    evidence.newest_ms = max(evidence.newest_ms, movement.time_ms)
     _forget_old(evidence, loans, evidence.newest_ms - kept_days * DAY_MS, rules)
     return is_late or direction == "out"
 
@@ -156,17 +158,26 @@ def _counted(reported_id: str, rules: Rules) -> str:
 
 def _forget_old(evidence: RolloverEvidence, loans: dict[str, Loan], first_ms: int, rules: Rules) -> None:
     """Forget what is old, and earlier the repayments before which nothing was borrowed."""
-    evidence.disbursements = [kept for kept in evidence.disbursements if kept.time_ms > first_ms]
+    disbursements = evidence.disbursements
+    if disbursements and disbursements[0].time_ms <= first_ms:
+        evidence.disbursements = [kept for kept in disbursements if kept.time_ms > first_ms]
     pair_ms = rules.policy.signals.borrowing_to_repay.pair_days * DAY_MS
     lone_ms = evidence.newest_ms - pair_ms - rules.lateness_ms[FUND_FLOWS] - _LONE_DAYS * DAY_MS
+    repayments = evidence.repayments
+    if not repayments or repayments[0].time_ms > lone_ms:
+        return
     borrowed_ms = [kept.time_ms for kept in evidence.disbursements]
     borrowed_ms += [loan.opened_ms for loan in loans.values()]
+    new = bisect_right(repayments, lone_ms, key=_time_of)
     evidence.repayments = [
         kept
-        for kept in evidence.repayments
-        if kept.time_ms > lone_ms
-        or (kept.time_ms > first_ms and any(0 <= kept.time_ms - ms <= pair_ms for ms in borrowed_ms))
-    ]
+        for kept in repayments[:new]
+        if kept.time_ms > first_ms and any(0 <= kept.time_ms - ms <= pair_ms for ms in borrowed_ms)
+    ] + repayments[new:]
+
+
+def _time_of(movement: Movement) -> int:
+    return movement.time_ms
 
 
 # ---- questions -------------------------------------------------------------------------------------------------------
@@ -211,6 +222,19 @@ def pairs(evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, rul
         if not was_complete and repaid_minor[latest] >= wanted_minor:
             found.append(Pair(repayment.time_ms, lent[latest], platform_id, repaid_minor[latest]))
     return found
+
+
+def lent_at_most(evidence: RolloverEvidence, loans: dict[str, Loan], after_ms: int) -> int:
+    """No more than so many pairs can have a disbursement, or the opening of an own loan, that is later than an instant."""
+    count = 0
+    for movement in reversed(evidence.disbursements):
+        if movement.time_ms <= after_ms:
+            break
+        count += 1
+    for loan in loans.values():
+        if loan.opened_ms > after_ms:
+            count += 1
+    return count
 
 
 def _lent(evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, rules: Rules) -> Iterator[Lent]:

@@ -99,7 +99,7 @@ class Contact(Struct, array_like=True, frozen=True, gc=False):
     @property
     def is_promise(self) -> bool:
         """Whether the borrower promised to pay by a day that has not passed already."""
-        return self.is_at_borrower and self.outcome == "promised" and self.promise_day is not None
+        return self.promise_day is not None and self.outcome == "promised" and self.party == "borrower"
 
 
 class Restriction(Struct, array_like=True, frozen=True, gc=False):

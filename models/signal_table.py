@@ -57,3 +57,15 @@ SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)
     for clock in range(CLOCKS)
 }
+MOVED_WITH: Final[tuple[tuple[int, ...], ...]] = tuple(
+    (
+        number,
+        *{
+            MISSED_PAYMENT: (ASSET_FLIGHT, RELAPSE, RISK_SCORE),
+            INCOME_DROP: (OVER_INDEBTEDNESS,),
+        }.get(number, ()),
+    )
+    for number in range(len(SIGNALS))
+)
+"""By signal: itself, and those that rest on the same evidence, so that what touches it may bring their deadlines nearer though
+they are not touched. `missed_payment` stands for the loans, `income_drop` for income. All of one clock."""

@@ -12,9 +12,12 @@ from models.ledger.journal import LINES_PER_LOAN_MAX, NOT_IN_FORCE, Balances, Li
 from models.ledger.reconciling import Reconciled, complete, instant_ms, reconcile, take_on
 from models.ledger.spells import Spell, may_have_spells, spells
 from models.ledger.standing import (
+    Position,
     Standing,
+    credit_limit_minor,
     next_entry_ms,
     oldest_unpaid_day,
+    position,
     standing,
     was_compensated,
     was_rescheduled_last,
@@ -30,6 +33,7 @@ __all__ = [
     "Line",
     "Loan",
     "Payment",
+    "Position",
     "Reconciled",
     "Spell",
     "Standing",
@@ -39,6 +43,7 @@ __all__ = [
     "change_limit",
     "close",
     "complete",
+    "credit_limit_minor",
     "instant_ms",
     "may_have_spells",
     "next_entry_ms",
@@ -46,6 +51,7 @@ __all__ = [
     "oldest_unpaid_day",
     "open_loan",
     "pay",
+    "position",
     "reconcile",
     "reschedule",
     "reverse",

@@ -150,8 +150,11 @@ class Balances(Struct, array_like=True):
         return msgspec.structs.replace(self, short_minor=self.short_minor[:])
 
 
-class Loan(Struct, array_like=True):
-    """One own loan: facts, journal, and the balances of all that is known."""
+class Loan(Struct, array_like=True, dict=True):
+    """One own loan: facts, journal, and the balances of all that is known.
+
+    `dict`: what its lines come to a month is kept beside it (`models.obligations`), and never in the state.
+    """
 
     platform_id: str
     currency: str

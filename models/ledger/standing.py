@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -65,7 +65,14 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
         instalments_past_due=len(past_due),
         outstanding_minor=0
         if is_closed
-        else within_int64(_outstanding_minor(loan, balances, unpaid, past_due)),
+        else within_int64(
+            _outstanding_minor(
+                loan,
+                balances,
+                sum(short_minor for _, short_minor in unpaid),
+                sum(short_minor for _, short_minor in past_due),
+            )
+        ),
         oldest_due_day=oldest_due_day,
         next_due_day=next_due_day,
         next_due_minor=within_int64(
@@ -80,8 +87,57 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
         ),
         restructured=any(restructured_since_ms < ms <= known_ms for ms in loan.reschedules_ms),
         closed=loan.closing_reason if is_closed else None,
-        credit_limit_minor=next((limit for ms, limit in reversed(loan.limits_minor) if ms <= known_ms), None),
+        credit_limit_minor=credit_limit_minor(loan, known_ms),
     )
+
+
+class Position(NamedTuple):
+    """What of a `Standing` can be added up over loans; amounts in minor units, all 0 once the loan has ended but the worst."""
+
+    days_past_due: int
+    worst_days_past_due: int
+    instalments_past_due: int
+    overdue_minor: int
+    outstanding_minor: int
+
+
+def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> Position:
+    """What `standing` says as of `at_ms`, on the local `day`, in one walk over the lines."""
+    balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+    lines, tolerance_minor = loan.lines, tolerance_minor_of(rules)
+    asked_minor = overdue_minor = instalments = 0
+    oldest_day = 0
+    for index, short_minor in enumerate(balances.short_minor):
+        if short_minor <= tolerance_minor:
+            continue
+        due_day = lines[index].due_day
+        if rules.moves_due_days:
+            due_day = rules.last_day_to_pay(due_day)
+        if not asked_minor:
+            oldest_day = due_day
+        asked_minor += short_minor
+        if due_day < day:
+            overdue_minor += short_minor
+            instalments += 1
+    worst_days = balances.worst_days_past_due
+    closed_ms = loan.closed_ms
+    if asked_minor:
+        last_day = day if closed_ms is None or closed_ms >= at_ms else rules.calendar.day_of(closed_ms)
+        worst_days = max(worst_days, last_day - oldest_day)
+    if closed_ms is not None and closed_ms <= known_ms:
+        return Position(0, worst_days, 0, 0, 0)
+    return Position(
+        day - oldest_day if instalments else 0,
+        worst_days,
+        instalments,
+        within_int64(overdue_minor),
+        within_int64(_outstanding_minor(loan, balances, asked_minor, overdue_minor)),
+    )
+
+
+def credit_limit_minor(loan: Loan, known_ms: int) -> int | None:
+    """The limit of a credit line on what is known up to `known_ms`; None where the loan is none."""
+    return next((limit for ms, limit in reversed(loan.limits_minor) if ms <= known_ms), None)
 
 
 def oldest_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
@@ -158,16 +214,13 @@ def _unpaid_lines(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[Li
     ]
 
 
-def _outstanding_minor(
-    loan: Loan, balances: Balances, unpaid: list[tuple[Line, int]], past_due: list[tuple[Line, int]]
-) -> int:
+def _outstanding_minor(loan: Loan, balances: Balances, asked_minor: int, overdue_minor: int) -> int:
     """What the newest statement leaves to pay; else what the schedule still asks for; else what is left of the principal.
 
     Never less than what the lines ask for, or, where a snapshot reported it, than what is past due.
     """
     if balances.is_reported and balances.statement_minor is not None:
-        return max(sum(short_minor for _, short_minor in past_due), balances.statement_minor)
-    asked_minor = sum(short_minor for _, short_minor in unpaid)
+        return max(overdue_minor, balances.statement_minor)
     if balances.statement_minor is not None:
         return max(asked_minor, balances.statement_minor)
     if balances.is_scheduled:

@@ -83,7 +83,11 @@ class Scorecard(Struct, frozen=True, dict=True):
         """The highest probability of any features between `lows` and `highs`, both included, in the card's order."""
         log_odds = self.bias
         for (edges, weights), low, high in zip(self._columns, lows, highs, strict=True):
-            log_odds += max(weights[bisect_right(edges, low) : bisect_right(edges, high) + 1])
+            first = bisect_right(edges, low)
+            if low == high:
+                log_odds += weights[first]
+            else:
+                log_odds += max(weights[first : bisect_right(edges, high) + 1])
         return _logistic(log_odds)
 
     def reasons(self, features: Sequence[float], count: int = 3) -> tuple[Contribution, ...]:

@@ -28,10 +28,10 @@ from models.calendars import DAY_MS, iso_date
 from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS
-from models.ledger import Loan
+from models.ledger import Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import format_amount
-from models.obligations import next_unpaid_day, oldest_past_due_day
+from models.obligations import is_open, next_unpaid_day, oldest_past_due_day
 from models.outflows import OutflowEvidence, Transfer, new_transfers
 from models.policy import AssetFlightPolicy, FractionSeverity
 from models.rules import Rules
@@ -127,31 +127,46 @@ def next_deadline_ms(
     """
     if not balances.accounts:
         return None
-    day = rules.calendar.day_of(after_ms)
-    if _watched_since(loans, after_ms, day, rules) is None:
-        return _watch_begins_ms(loans, after_ms, rules)
-    window_ms = rules.policy.signals.asset_flight.window_days * DAY_MS
+    oldest_day: int | None = None
+    for loan in loans.values():
+        due_day = next_unpaid_day(loan, after_ms, rules)
+        if due_day is not None and (oldest_day is None or due_day < oldest_day):
+            oldest_day = due_day
+    if oldest_day is None:
+        return None
+    policy, calendar = rules.policy.signals.asset_flight, rules.calendar
+    day = calendar.day_of(after_ms)
+    begin_day = oldest_day + max(1, policy.days_past_due_min)
+    if begin_day > day:
+        return calendar.midnight_ms(begin_day)
+    window_ms = policy.window_days * DAY_MS
     changes_ms = [track.start_ms + window_ms for track in outflows.tracks]
     changes_ms += [transfer.time_ms for transfer in outflows.transfers]
     if balances.newest_day >= day - DRAIN_DAYS - 1:
-        changes_ms.append(rules.calendar.midnight_ms(day + 1))
+        changes_ms.append(calendar.midnight_ms(day + 1))
     return min((change_ms for change_ms in changes_ms if change_ms > after_ms), default=None)
-
-
-def _watch_begins_ms(loans: dict[str, Loan], after_ms: int, rules: Rules) -> int | None:
-    """The midnight at which the oldest of what is unpaid will be watched for."""
-    due_days = [next_unpaid_day(loan, after_ms, rules) for loan in loans.values()]
-    oldest_day = min((due_day for due_day in due_days if due_day is not None), default=None)
-    if oldest_day is None:
-        return None
-    return rules.calendar.midnight_ms(
-        oldest_day + max(1, rules.policy.signals.asset_flight.days_past_due_min)
-    )
 
 
 def is_watched(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
     """Whether some own loan is so far past due that money is watched."""
-    return _watched_since(loans, at_ms, rules.calendar.day_of(at_ms), rules) is not None
+    return is_watched_on(loans, at_ms, rules.calendar.day_of(at_ms), rules)
+
+
+def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> bool:
+    """The same for a local day, on what is known up to an instant: whether `_watched_since` finds any."""
+    signals = rules.policy.signals
+    last_day = day - max(1, signals.asset_flight.days_past_due_min)
+    tolerance_minor = signals.missed_payment.tolerance_minor
+    for loan in loans.values():
+        lines = loan.lines
+        if not lines or lines[0].due_day > last_day or not is_open(loan, known_ms):
+            continue
+        for place, short_minor in enumerate(balances_at(loan, known_ms, rules).short_minor):
+            if short_minor > tolerance_minor:
+                if lines[place].due_day <= last_day:
+                    return True
+                break
+    return False
 
 
 def resolution(loans: dict[str, Loan], opened_ms: int, at_ms: int, rules: Rules) -> Resolution:
@@ -214,10 +229,12 @@ def _drained(
 ) -> Iterable[_Gone]:
     """Money gone since its highest midnight, by currency, where that is unusual."""
     begin_day = max(day - DRAIN_DAYS, since_day)
+    if begin_day >= day:
+        return
     least = policy.drained_severity.watch - policy.ease_margin
     for currency in currencies(balances):
         known_day = first_day(balances, currency)
-        if begin_day >= day or known_day is None or known_day > begin_day - USUAL_DAYS:
+        if known_day is None or known_day > begin_day - USUAL_DAYS:
             continue
         seen = totals(balances, currency, begin_day, day)
         left_minor, peak_minor = seen[-1], max(seen[:-1])

@@ -39,7 +39,7 @@ class Signal(Protocol):
 
     @property
     def looks_often(self) -> bool:
-        """Whether it looks at every deadline of its clock, not at its own only: it samples what changes all the time."""
+        """Whether it looks at every deadline of its clock while it awaits one of its own: it samples what changes all the time."""
         ...
 
     def cooldown_days(self, rules: Rules) -> int:

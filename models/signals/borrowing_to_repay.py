@@ -20,7 +20,7 @@ from models.events import FUND_FLOWS
 from models.ledger import Loan
 from models.money import format_amount
 from models.policy import CountSeverity
-from models.rollovers import Pair, RolloverEvidence, pairs
+from models.rollovers import Pair, RolloverEvidence, lent_at_most, pairs
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, known_of, open_state
 
@@ -70,11 +70,17 @@ def next_deadline_ms(
 def _within_window(
     evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, at_ms: int, rules: Rules
 ) -> list[Pair]:
-    """The pairs completed in the half-open window that ends at `at_ms`: later than its start, not after its end."""
+    """The pairs completed in the half-open window that ends at `at_ms`: later than its start, not after its end.
+
+    None of them where there cannot be enough for an alert: each takes a repayment, and a loan of its own.
+    """
     policy = rules.policy.signals.borrowing_to_repay
-    if len(evidence.repayments) < policy.severity.watch:
+    least = policy.severity.watch
+    if len(evidence.repayments) < least:
         return []
     start_ms = at_ms - policy.window_days * DAY_MS
+    if lent_at_most(evidence, loans, start_ms - policy.pair_days * DAY_MS) < least:
+        return []
     return [pair for pair in pairs(evidence, loans, known_ms, rules) if pair.completed_ms > start_ms]
 
 
@@ -82,6 +88,8 @@ def _severity(
     count: int, open_severity: Severity | None, thresholds: CountSeverity
 ) -> tuple[Severity, int] | None:
     """The severity of a count, and the count from which on it holds."""
+    if count < thresholds.watch:
+        return None
     for severity, opens_at in (
         (Severity.SERIOUS, thresholds.serious),
         (Severity.WARNING, thresholds.warning),

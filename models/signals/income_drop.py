@@ -35,6 +35,8 @@ from models.events import FUND_FLOWS
 from models.income import (
     EMPLOYER,
     LOOKBACK_DAYS,
+    LOSS,
+    OUTLOOK,
     SALARY,
     Account,
     IncomeEvidence,
@@ -43,20 +45,23 @@ from models.income import (
     monday_of,
     next_counting_day,
     pays_as_of,
+    pays_into,
     recognised,
     week_of,
     weeks_up_to,
 )
 from models.limits import INT64_MAX
-from models.money import format_amount
+from models.money import format_amount, within_int64
 from models.policy import IncomeDropPolicy
 from models.rhythm import (
+    WEEK_DAYS,
     Stream,
     end_of_standing,
     level_now,
     levels_before,
     middle_and_variation,
     stream_of,
+    surely_stands,
 )
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, open_state
@@ -115,19 +120,24 @@ class _Picture(NamedTuple):
     unseen: int
     """Of what is missing: the part that we cannot see."""
     history_days: int
-    expected_by_day: int
-    """Until when pay of the usual size was awaited, from the source that is missed most."""
     standings: list[_Standing]
+    watch: float
+    """The part that is a loss."""
+
+    @property
+    def expected_by_day(self) -> int:
+        """Until when pay of the usual size was awaited, from the source that is missed most."""
+        return _expected_by_day(self.standings, self.watch)
 
     @property
     def currency(self) -> str:
         """Of all amounts."""
-        return self.standings[0].stream.pays.source.currency
+        return self.standings[0].stream.currency
 
     @property
     def last_pay_day(self) -> int:
         """When income last came in."""
-        return max(standing.stream.pays.days[-1] for standing in self.standings)
+        return max(standing.stream.days[-1] for standing in self.standings)
 
     @property
     def lost(self) -> float:
@@ -159,7 +169,7 @@ def judge(
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
     scene = _scene(evidence, at_ms, opened_at_ms, rules)
-    if opened_at_ms is None and _is_plainly_enough(scene, policy):
+    if opened_at_ms is None and _is_plainly_enough(scene, policy.severity.watch):
         return None
     picture = _look(scene, policy)
     if picture is None or picture.history_days < policy.history_days_min:
@@ -190,18 +200,28 @@ def next_deadline_ms(
     calendar = rules.calendar
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
+    if opened_at_ms is None and (outlook := _outlook(evidence, after_ms, rules)) is not None:
+        return outlook.until_ms if outlook.until_ms < NEVER else None
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
     today, standings = scene.today, scene.standings
-    days = [next_counting_day(evidence, after_ms, calendar) or 0]
+    counting_day = next_counting_day(evidence, today)
+    days = [counting_day or 0]
     if opened_at_ms is not None:
         days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
     if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
-        days.extend(standing.until_day for standing in standings if standing.level)
-        days.extend(_sign_of_life_day(evidence, standing, today) for standing in standings if standing.blind)
+        for standing in standings:
+            if standing.level:
+                days.append(standing.until_day)
+            if standing.blind:
+                days.append(_sign_of_life_day(evidence, standing, today))
         if standings and not any(standing.level for standing in standings):
             days.append(_forgotten_day(standings, policy))
     later = [day for day in days if day > today]
-    return calendar.midnight_ms(min(later)) if later else None
+    due_ms = calendar.midnight_ms(min(later)) if later else None
+    if opened_at_ms is None:
+        until_ms = NEVER if due_ms is None else due_ms
+        _remember_outlook(evidence, scene, counting_day, after_ms, until_ms, rules)
+    return due_ms
 
 
 def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: Rules) -> Resolution | None:
@@ -213,13 +233,147 @@ def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: R
     return "passed" if picture.lost >= policy.severity.watch - policy.ease_margin else None
 
 
+def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rules) -> bool:
+    """Whether pay into an account may have failed to come by `at_ms`, without an alert open: only then does life there count.
+
+    Told cheaply, and in doubt yes. While the last pay of a source stands, nobody asks whether its account has fallen silent,
+    and once it stands no more the deadline asks.
+    """
+    day = rules.calendar.day_of(at_ms)
+    policy = rules.policy.signals.income_drop
+    awaited = pays_into(evidence, account_id, monday_of(week_of(day)))
+    if len(awaited) > 1 or len(evidence.sources) > 1:  # of one payer they may be taken together
+        return any(day - pays.days[-1] > policy.late_days + WEEK_DAYS for pays in awaited)
+    return any(not surely_stands(pays, day, policy) for pays in awaited)
+
+
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
+    outlook = _outlook(evidence, at_ms, rules) or _outlook(evidence, at_ms, rules, LOSS)
+    if outlook is None:
+        lost = _lost_fraction(evidence, at_ms, rules)
+        _remember_loss(evidence, lost, at_ms, rules)
+        return lost
+    if not outlook.is_lost_told:
+        outlook.lost, outlook.is_lost_told = _lost_fraction(evidence, at_ms, rules), True
+    return outlook.lost
+
+
+def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     policy = rules.policy.signals.income_drop
     picture = _look(_scene(evidence, at_ms, None, rules), policy)
     if picture is None or picture.history_days < policy.history_days_min:
         return None
     return min(1.0, max(0.0, picture.lost_in_sight))
+
+
+# ---- the outlook -----------------------------------------------------------------------------------------------------
+
+
+class SteadyIncome(NamedTuple):
+    """What all pay that has come brings a month while all of it stands, in the main currency."""
+
+    currency: str
+    amount_minor: int
+    after_day: int
+    """From the midnight on that ends this day ..."""
+    until_day: int
+    """... until before this one it is what `models.income_level` tells; then it may be another."""
+
+
+def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None:
+    """What was learnt of income with the outlook; None where there is none. There must be a source."""
+    known: _Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    return None if known is None or known.rules is not rules else known.steady
+
+
+class _Outlook:
+    """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about to a deadline.
+
+    It is had while all pay stands, on accounts that were never unlinked: then nothing but pay and links change it, which
+    `models.income` drops it for. It is kept beside the first source, and never in the state.
+    """
+
+    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
+
+    def __init__(self, from_ms: int, until_ms: int, rules: Rules, steady: SteadyIncome | None) -> None:
+        self.from_ms, self.until_ms, self.rules = from_ms, until_ms, rules
+        self.steady = steady
+        self.lost: float | None = None
+        self.is_lost_told = False
+
+
+def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUTLOOK) -> _Outlook | None:
+    """What is known already, as of an instant; None where it is to be told anew."""
+    if not evidence.sources:
+        return None
+    known: _Outlook | None = vars(evidence.sources[0]).get(name)
+    if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
+        return None
+    return known
+
+
+def _remember_outlook(
+    evidence: IncomeEvidence,
+    scene: _Scene,
+    counting_day: int | None,
+    from_ms: int,
+    until_ms: int,
+    rules: Rules,
+) -> None:
+    """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
+    if _is_ahead(evidence, from_ms, scene.today):
+        return
+    for standing in scene.standings:
+        if not standing.level:
+            return
+    for account in evidence.accounts:
+        if not _was_always_seen(account):
+            return
+    steady = _steady(scene, counting_day) if scene.standings else None
+    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules, steady)
+
+
+def _steady(scene: _Scene, counting_day: int | None) -> SteadyIncome:
+    """What stands, until some does no more, or until the midnight after that from which on more pay counts here."""
+    amount_minor, until_day = 0, INT64_MAX if counting_day is None else counting_day + 1
+    for standing in scene.standings:
+        amount_minor += standing.level
+        until_day = min(until_day, standing.until_day)
+    return SteadyIncome(
+        scene.standings[0].stream.currency, within_int64(amount_minor), scene.today, until_day
+    )
+
+
+def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rules: Rules) -> None:
+    """Keep it to the end of the week, or to when a level may fall: where no pay stands, its account is judged by whole weeks.
+
+    Who has lost income and is past due is looked at daily.
+    """
+    scene = _scene(evidence, at_ms, None, rules)
+    if _is_ahead(evidence, at_ms, scene.today):
+        return
+    for account in evidence.accounts:
+        if account.links and account.links[-1] // 2 > at_ms:
+            return
+    until_day = monday_of(week_of(scene.today) + 1)
+    counting_day = next_counting_day(evidence, scene.today)
+    if counting_day is not None:
+        until_day = min(until_day, counting_day)
+    for standing in scene.standings:
+        if standing.level:
+            until_day = min(until_day, standing.until_day)
+    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules, None)
+    loss.lost, loss.is_lost_told = lost, True
+    vars(evidence.sources[0])[LOSS] = loss
+
+
+def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
+    """Whether pay may be known that had not come by an instant."""
+    recent = evidence.recent
+    if not recent or recent[-1].time_ms > at_ms:
+        return True
+    return any(source.days[-1] > today for source in evidence.sources)
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------
@@ -286,11 +440,31 @@ def _of_main_currency(income: list[Pays]) -> list[Pays]:
     return [pays for pays in income if pays.source.currency == currency]
 
 
-def _is_plainly_enough(scene: _Scene, policy: IncomeDropPolicy) -> bool:
-    """Whether no loss can be found, whatever is usual: more than the best levels ever it is not."""
-    best = sum([max(standing.stream.levels) for standing in scene.standings])
-    income = sum([standing.level for standing in scene.standings])
-    return best - income < policy.severity.watch * best
+def _is_plainly_enough(scene: _Scene, watch: float) -> bool:
+    """Whether no loss can be found, whatever is usual: more than the best levels ever it is not, nor more than without bonuses."""
+    best = income = 0
+    for standing in scene.standings:
+        best += standing.stream.best_level
+        income += standing.level
+    if best - income < watch * best:
+        return True
+    last_look = _last_look(scene)
+    most = 0
+    for standing in scene.standings:
+        levels = standing.stream.levels[: bisect_right(standing.stream.days, last_look)]
+        most += _without_bonus(sorted(levels)[len(levels) // 2]) if levels else 0
+    return most - income < watch * most
+
+
+def _last_look(scene: _Scene) -> int:
+    """The day of the newest look at past income."""
+    # A level of many pays is low only once most of them are: what is usual lies before them.
+    return scene.look_day - max([standing.stream.lag_days for standing in scene.standings], default=0)
+
+
+def _without_bonus(middle: int) -> int:
+    """The highest level that is no bonus beside this middle one."""
+    return middle + middle // BONUS_PART
 
 
 def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
@@ -298,47 +472,59 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
     standings = scene.standings
     if not standings:
         return None
-    first_day = min([standing.stream.pays.days[0] for standing in standings])
-    # A level of many pays is low only once most of them are: what is usual lies before them.
-    last_look = scene.look_day - max([standing.stream.lag_days for standing in standings])
-    looks = list(range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS))
+    watch = policy.severity.watch
+    first_day = min([standing.stream.days[0] for standing in standings])
+    last_look = _last_look(scene)
+    looks = range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS)
     if not looks:
         return None
-    levels = [_levels_on(standing.stream, looks) for standing in standings]
-    usual = _usual(levels[0] if len(levels) == 1 else list(map(sum, zip(*levels, strict=True))))
+    owns = [_own_past(standing.stream, looks) for standing in standings]
+    usual = owns[0][1]
+    if len(owns) > 1:
+        usual = _usual(list(map(sum, zip(*[levels for levels, _ in owns], strict=True))))
     if usual == 0:
         return None
-    standings = [
-        standing._replace(usual=_usual(own)) for standing, own in zip(standings, levels, strict=True)
-    ]
-    income = sum([standing.level for standing in standings])
-    blind = sum([standing.usual for standing in standings if standing.blind])
-    watch = policy.severity.watch
-    last_full_day = max([standing.stream.pays.days[_last_full(standing, watch)] for standing in standings])
+    income = blind = last_full_day = 0
+    by_own: list[_Standing] = []
+    for (stream, level, until_day, blindness, _), (_, own) in zip(standings, owns, strict=True):
+        by_own.append(_Standing(stream, level, until_day, blindness, own))
+        income += level
+        if blindness:
+            blind += own
+        last_full_day = max(last_full_day, stream.days[_last_full(stream.levels, own, watch)])
     return _Picture(
         today=scene.today,
         usual=usual,
         income=income,
         unseen=max(min(blind, usual - income), 0),
         history_days=last_full_day - first_day,
-        expected_by_day=_expected_by_day(standings, watch),
-        standings=standings,
+        standings=by_own,
+        watch=watch,
     )
 
 
-def _levels_on(stream: Stream, looks: list[int]) -> list[int]:
+def _own_past(stream: Stream, looks: range) -> tuple[list[int], int]:
+    """The levels of one source at past looks, and its own usual one: the same until pay comes, so told once."""
+    asked = looks[0], len(looks)
+    if stream.looked is None or stream.looked[0] != asked:
+        levels = _levels_on(stream, looks)
+        stream.looked = asked, levels, _usual(levels)
+    return stream.looked[1:]
+
+
+def _levels_on(stream: Stream, looks: range) -> list[int]:
     """The levels at past looks, without bonuses and less what is this source's ordinary variation.
 
     Neither touches steady pay. A bonus is what stands out above the middle of the levels: one every quarter can stand
     at most of the looks, but never makes up most of the pays.
     """
-    known = stream.levels[: bisect_right(stream.pays.days, looks[0])]
+    known = stream.levels[: bisect_right(stream.days, looks[0])]
     if not known:
         return [0] * len(looks)
     middle, variation = middle_and_variation(known, stream.pays_per_level)
     if stream.pays_per_level > 2:  # such sums overlap, so that some of the variation does not show
         variation += variation // 2
-    cap = middle + middle // BONUS_PART
+    cap = _without_bonus(middle)
     return [max(min(level, cap) - variation, 0) for level in levels_before(stream, looks)]
 
 
@@ -350,7 +536,7 @@ def _usual(levels: list[int]) -> int:
 def _expected_by_day(standings: list[_Standing], watch: float) -> int:
     """The last day on which pay of the usual size would have been in time; of sources missed alike the latest."""
     ends = [
-        end_of_standing(standing.stream, _last_full(standing, watch))
+        end_of_standing(standing.stream, _last_full(standing.stream.levels, standing.usual, watch))
         if standing.level
         else standing.until_day
         for standing in standings
@@ -359,19 +545,22 @@ def _expected_by_day(standings: list[_Standing], watch: float) -> int:
     return max(zip(missed, ends, strict=True))[1] - 1
 
 
-def _last_full(standing: _Standing, watch: float) -> int:
+def _last_full(levels: list[int], usual: int, watch: float) -> int:
     """The index of a source's newest pay that is no loss by the source's own measure."""
-    levels = standing.stream.levels
-    usual = standing.usual or sorted(levels)[len(levels) // 2]
-    return max((index for index, level in enumerate(levels) if usual - level < watch * usual), default=0)
+    usual = usual or sorted(levels)[len(levels) // 2]
+    most = watch * usual
+    for index in range(len(levels) - 1, 0, -1):
+        if usual - levels[index] < most:
+            return index
+    return 0
 
 
 def _standing(
     evidence: IncomeEvidence, streams: list[Stream], stream: Stream, at_ms: int, today: int, rules: Rules
 ) -> _Standing:
     level, until_day = level_now(stream, today)
-    number = stream.pays.source.account
-    if number < 0 or (level and not evidence.accounts[number].links):
+    number = stream.account
+    if number < 0 or (level and _was_always_seen(evidence.accounts[number])):
         return _Standing(stream, level, until_day or end_of_standing(stream, len(stream.levels) - 1), "")
     account = evidence.accounts[number]
     end_day, dark_day = _sight(account, stream, at_ms, rules)
@@ -387,6 +576,11 @@ def _standing(
     return _Standing(stream, 0, end_day, blind)
 
 
+def _was_always_seen(account: Account) -> bool:
+    """Whether the account was never unlinked: then what stands stands for as long as its rhythm says."""
+    return not account.links or all(link % 2 for link in account.links)
+
+
 def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[int, int | None]:
     """When the last pay stands no more, given what we could see, and since which day we see the account no more.
 
@@ -394,7 +588,7 @@ def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[
     before it begins the waiting anew.
     """
     day_of = rules.calendar.day_of
-    last_pay_day = stream.pays.days[-1]
+    last_pay_day = stream.days[-1]
     end_day = end_of_standing(stream, len(stream.levels) - 1)
     dark_day: int | None = None
     for link in account.links:
@@ -418,7 +612,7 @@ def _fell_silent(account: Account, streams: list[Stream], stream: Stream, today:
     `_SILENT_ACTIVE_WEEKS_MIN` of which it moved. A sign of life since then ends the silence. An account on which nothing
     but pay (and own transfers) ever moved can fall silent in no other way than by the pay's absence: it never is silent.
     """
-    last_day = stream.pays.days[-1]
+    last_day = stream.days[-1]
     expected_day = last_day + stream.pace_days
     last_whole_week = week_of(end_of_standing(stream, len(stream.levels) - 1)) - 1
     weeks = weeks_up_to(account, last_whole_week)
@@ -432,10 +626,8 @@ def _fell_silent(account: Account, streams: list[Stream], stream: Stream, today:
         return False
     if is_active(account, last_whole_week + 1, week_of(today) - 1):
         return False
-    number = stream.pays.source.account
-    return not any(
-        other.pays.source.account == number and other.pays.days[-1] >= expected_day for other in streams
-    )
+    number = stream.account
+    return not any(other.account == number and other.days[-1] >= expected_day for other in streams)
 
 
 def _longest_silence(weeks: int) -> int:
@@ -477,7 +669,7 @@ def _may_be_a_part_month(picture: _Picture, policy: IncomeDropPolicy) -> bool:
     first_pays = sum(
         standing.level
         for standing in picture.standings
-        if len(standing.stream.levels) == 1 and standing.stream.pays.source.kind in (SALARY, EMPLOYER)
+        if len(standing.stream.levels) == 1 and standing.stream.kind in (SALARY, EMPLOYER)
     )
     doubled = picture.income + first_pays
     return first_pays > 0 and (picture.usual - doubled) / picture.usual < policy.severity.watch
@@ -509,8 +701,8 @@ def _pay_days_apart(standings: list[_Standing]) -> int:
     """Days from the first to the last pay."""
     if not standings:
         return -1
-    first_day = min([standing.stream.pays.days[0] for standing in standings])
-    return max([standing.stream.pays.days[-1] for standing in standings]) - first_day
+    first_day = min([standing.stream.days[0] for standing in standings])
+    return max([standing.stream.days[-1] for standing in standings]) - first_day
 
 
 def _next_settled_check(today: int, opened_day: int, policy: IncomeDropPolicy) -> int:
@@ -524,7 +716,7 @@ def _next_settled_check(today: int, opened_day: int, policy: IncomeDropPolicy) -
 
 def _sign_of_life_day(evidence: IncomeEvidence, standing: _Standing, today: int) -> int:
     """The Monday on which a flow of the current week ends a silence; 0 where there is none."""
-    number = standing.stream.pays.source.account
+    number = standing.stream.account
     week = week_of(today)
     return monday_of(week + 1) if is_active(evidence.accounts[number], week, week) else 0
 

@@ -51,7 +51,7 @@ def judge(
         rules: the policy.
     """
     policy = rules.policy.signals.multi_platform_borrowing
-    if len(evidence.tracks) < policy.severity.watch:
+    if not is_in_reach(evidence, at_ms, rules):
         return None
     counted = within_window(new_institutions(evidence, own, rules), at_ms, policy.window_days)
     reached = _severity(len(counted), open_severity, policy.severity)
@@ -75,7 +75,7 @@ def next_deadline_ms(
     """
     policy = rules.policy.signals.multi_platform_borrowing
     watch = policy.severity.watch
-    if len(evidence.tracks) < watch:
+    if not is_in_reach(evidence, after_ms, rules):
         return None
     window_ms = policy.window_days * DAY_MS
     found = new_institutions(evidence, own, rules)
@@ -90,6 +90,17 @@ def next_deadline_ms(
         if open_now or len(within_window(found, change_ms, policy.window_days)) >= watch:
             return change_ms
     return None
+
+
+def is_in_reach(evidence: InstitutionEvidence, at_ms: int, rules: Rules) -> bool:
+    """Whether the window that ends at `at_ms`, or a later one, may hold enough: each institution in it begins a track."""
+    policy = rules.policy.signals.multi_platform_borrowing
+    wanted, start_ms = policy.severity.watch, at_ms - policy.window_days * DAY_MS
+    for track in reversed(evidence.tracks):
+        if not wanted or track.start_ms <= start_ms:
+            break
+        wanted -= 1
+    return not wanted
 
 
 def _severity(
@@ -168,6 +179,8 @@ class MultiPlatformBorrowing:
         deadline: bool,
     ) -> Finding | None:
         """Distinct new institutions in the window that ends at `at_ms`."""
+        if not is_in_reach(borrower.institutions, at_ms, rules):
+            return None
         severity, _ = open_state(episode)
         return judge(borrower.institutions, at_ms, severity, borrower.own_platforms(at_ms), rules)
 
@@ -175,6 +188,8 @@ class MultiPlatformBorrowing:
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
         """The next instant at which an institution leaves the window."""
+        if not is_in_reach(borrower.institutions, after_ms, rules):
+            return NEVER
         severity, _ = open_state(episode)
         due_ms = next_deadline_ms(
             borrower.institutions, after_ms, severity, borrower.own_platforms(after_ms), rules

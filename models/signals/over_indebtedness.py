@@ -34,7 +34,7 @@ from models.debts import (
 from models.episodes import Episode
 from models.events import FUND_FLOWS
 from models.income import IncomeEvidence
-from models.income_level import MonthlyIncome, monthly_income, next_pay_counts_day
+from models.income_level import NO_DAY, MonthlyIncome, income_from, monthly_income, next_pay_counts_day
 from models.ledger import Loan
 from models.limits import INT64_MAX
 from models.money import format_amount, within_int64
@@ -45,11 +45,15 @@ from models.obligations import (
     is_open,
     last_bill,
     month_later,
+    most_in_a_month_minor,
 )
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
 from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, open_state
+
+_WEEK_AHEAD_DAYS: Final = 9
+"""Within so many days all pay counts that has come: the week is over, and one day of the next."""
 
 
 class Burden(NamedTuple):
@@ -93,8 +97,13 @@ def judge(
     if not income.sources:
         return None
     policy = rules.policy.signals.over_indebtedness
+    known_ms = at_ms - 1 if deadline else at_ms
+    if open_severity is None:
+        day = rules.calendar.day_of(at_ms)
+        if _out_of_reach_until_day(loans, debts, income, known_ms, day, rules) > day:
+            return None
     worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
-    for burden in _burdens(loans, debts, at_ms - 1 if deadline else at_ms, at_ms, rules):
+    for burden in _burdens(loans, debts, known_ms, at_ms, rules):
         if not burden.total_minor:
             continue
         known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
@@ -132,7 +141,7 @@ def next_deadline_ms(
             continue
         days.append(known.until_day)
         enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
-        if _most_minor(own, debts, today) < enough_minor:
+        if _most_minor(own, debts, today, policy.summary_days) < enough_minor:
             # Neither a schedule nor a payment can make it found: only a loss of income. Pay that stands is lost no sooner
             # than `income_drop` looks, however little comes beside it.
             if not known.is_standing:
@@ -146,6 +155,42 @@ def next_deadline_ms(
     next_ms = NEVER if next_day is None else rules.calendar.midnight_ms(next_day)
     due_ms = min(next_ms, loss_ms)
     return None if due_ms == NEVER else due_ms
+
+
+def next_finding_ms(
+    loans: dict[str, Loan],
+    debts: DebtEvidence,
+    income: IncomeEvidence,
+    after_ms: int,
+    rules: Rules,
+    *,
+    may_be_found: bool,
+) -> int | None:
+    """While no alert is open: no local midnight before this one lets time alone find anything, or find it no more.
+
+    Told cheaply, for nearly everybody's debts are out of reach of the threshold: then only income brings them near that falls,
+    on a day that is known, or pay that has come and does not count yet. None where it takes evidence to tell.
+
+    Args:
+        loans: the own loans of one borrower.
+        debts: elsewhere.
+        income: recognised.
+        after_ms: the instant to look ahead from.
+        rules: the policy.
+        may_be_found: as of `after_ms`, though no alert is open, and somebody asks when it ends.
+    """
+    if not income.sources:
+        return None
+    today = rules.calendar.day_of(after_ms)
+    day = today if may_be_found else today + 1
+    until_day = _out_of_reach_until_day(loans, debts, income, after_ms, day, rules)
+    # Pay of this week counts in up to three steps; each may be looked at now as well as then.
+    while day < until_day <= today + _WEEK_AHEAD_DAYS:
+        day = until_day
+        until_day = _out_of_reach_until_day(loans, debts, income, after_ms, day, rules)
+    if until_day <= today + 1:
+        return next_deadline_ms(loans, debts, income, after_ms, rules)
+    return None if until_day == NO_DAY else rules.calendar.midnight_ms(until_day)
 
 
 def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules: Rules) -> Resolution | None:
@@ -191,9 +236,51 @@ def _burden(
     return Burden(currency, own_minor, elsewhere_minor, "repayments" if lenders else "none", lenders)
 
 
-def _most_minor(own: list[Loan], debts: DebtEvidence, today: int) -> int:
+def _out_of_reach_until_day(
+    loans: dict[str, Loan],
+    debts: DebtEvidence,
+    income: IncomeEvidence,
+    known_ms: int,
+    first_day: int,
+    rules: Rules,
+) -> int:
+    """Before which day nothing is found from `first_day` on, however much falls due in a month; `first_day` where it may be."""
+    policy = rules.policy.signals.over_indebtedness
+    own_minor: dict[str, int] = {}
+    for loan in loans.values():
+        if is_open(loan, known_ms):
+            own_minor[loan.currency] = own_minor.get(loan.currency, 0) + most_in_a_month_minor(loan)
+    elsewhere_minor = most_elsewhere_minor(debts, first_day, policy.summary_days)
+    until_day = NO_DAY
+    for currency, most_minor in own_minor.items():
+        enough_until_day = _enough_until_day(income, currency, most_minor + elsewhere_minor, first_day, rules)
+        if enough_until_day == first_day:
+            return first_day
+        until_day = min(until_day, enough_until_day)
+    return until_day
+
+
+def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, day: int, rules: Rules) -> int:
+    """Before which day income is known to put debts out of reach, or not known at all; `day` itself where it does not."""
+    policy = rules.policy.signals.over_indebtedness
+    watch = policy.severity.watch
+    steady = income_drop.steady_income(income, rules)
+    if (
+        steady is not None
+        and steady.after_day < day < steady.until_day
+        and steady.currency == currency
+        and most_minor / steady.amount_minor < watch
+    ):
+        return steady.until_day
+    known, until_day = income_from(income, currency, day, rules)
+    if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
+        return until_day
+    return day if most_minor / known.amount_minor >= watch else until_day
+
+
+def _most_minor(own: list[Loan], debts: DebtEvidence, today: int, summary_days: int) -> int:
     """More than can fall due within a month, on what is known."""
-    most_minor = most_elsewhere_minor(debts)
+    most_minor = most_elsewhere_minor(debts, today, summary_days)
     for loan in own:
         dues = [(line.due_day, line.due_minor) for line in loan.lines if line.due_day >= today]
         bill = last_bill(loan)
@@ -318,7 +405,14 @@ class OverIndebtedness:
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
         """The next local midnight at which debts or income change by time."""
-        due_ms = next_deadline_ms(borrower.loans, borrower.debts, borrower.income, after_ms, rules)
+        loans, debts, income = borrower.loans, borrower.debts, borrower.income
+        if episode is None:
+            may_be_found = bool(
+                borrower.episodes
+            )  # in a cooldown, or where it confirms an alert of another signal
+            due_ms = next_finding_ms(loans, debts, income, after_ms, rules, may_be_found=may_be_found)
+        else:
+            due_ms = next_deadline_ms(loans, debts, income, after_ms, rules)
         return NEVER if due_ms is None else due_ms
 
     def resolution(

@@ -20,10 +20,11 @@ over to `missed_payment`. A fund-flow feed that stands still cannot raise an ala
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Final, NamedTuple
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
-from models.balances import BalanceEvidence, Sight, sight
+from models.balances import BalanceEvidence, Sight, most_minor, sight
 from models.borrower import Borrower
 from models.calendars import iso_date
 from models.deadlines import NEVER
@@ -31,10 +32,10 @@ from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.income import IncomeEvidence
 from models.income_level import awaited_pays
-from models.ledger import Loan
+from models.ledger import Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import format_amount
-from models.obligations import next_unpaid_day, unpaid
+from models.obligations import is_open, next_unpaid_day
 from models.policy import PaymentAtRiskPolicy
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, open_state
@@ -85,14 +86,20 @@ def judge(
     policy = rules.policy.signals.payment_at_risk
     day = rules.calendar.day_of(at_ms)
     dues = _dues(loans, at_ms - 1 if deadline else at_ms, day, policy.ahead_days, rules)
+    if not dues:
+        return None
     margin = 0.0 if open_severity is None else policy.ease_margin
     worst: tuple[Severity, float, Coverage] | None = None
+    enough = policy.severity.watch + margin
     for currency in sorted(dues):
+        if most_minor(balances, currency, day) >= enough * sum(
+            short_minor for _, short_minor in dues[currency]
+        ):
+            continue  # plainly enough: of what else is asked nothing can lessen it but not knowing
         seen = sight(balances, currency, day, policy.fresh_days, rules)
         if seen.is_blind or not seen.is_fresh:
             continue
-        enough = policy.severity.watch + margin
-        for coverage in _coverages(dues[currency], currency, seen, income, day, enough, rules):
+        for coverage in _coverages(dues[currency], currency, seen, income, day, rules):
             reached = _severity(coverage, day, open_severity, policy)
             if reached is None:
                 continue
@@ -126,10 +133,66 @@ def next_deadline_ms(
         if due_day is not None and due_day >= day:
             look_day = max(due_day - policy.ahead_days, day + 1)
             if open_severity is None:
-                looks = (due_day - policy.ahead_days, due_day - policy.serious_days, due_day, due_day + 1)
-                look_day = min(one for one in looks if one > day)
-            next_day = look_day if next_day is None else min(next_day, look_day)
+                look_day = _next_look_day(due_day, day, policy)
+            if next_day is None or look_day < next_day:
+                next_day = look_day
     return None if next_day is None else rules.calendar.midnight_ms(next_day)
+
+
+def _next_look_day(due_day: int, day: int, policy: PaymentAtRiskPolicy) -> int:
+    """The day after `day`, which is not after the due date, at whose beginning one who has enough is looked at next."""
+    look_day = due_day + 1 if day == due_day else due_day
+    for days in (policy.ahead_days, policy.serious_days):
+        if day < due_day - days < look_day:
+            look_day = due_day - days
+    return look_day
+
+
+def next_look_ms(
+    loans: dict[str, Loan],
+    balances: BalanceEvidence,
+    after_ms: int,
+    open_severity: Severity | None,
+    rules: Rules,
+) -> int | None:
+    """`next_deadline_ms`, or None where what is known by now is plainly enough for all that is looked at.
+
+    How much that takes is left in `balances`: whoever records a balance below it asks once more, and whatever changes the
+    dues is judged. So nobody is looked at who has enough all the time.
+    """
+    balances.enough_minor = 0
+    due_ms = next_deadline_ms(loans, balances, after_ms, open_severity, rules)
+    if due_ms is not None and open_severity is None:
+        balances.enough_minor = _enough_minor(loans, balances, after_ms, rules)
+        if balances.enough_minor:
+            return None
+    return due_ms
+
+
+def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: int, rules: Rules) -> int:
+    """What a balance has to hold that all dues up to the last look are covered whenever they are looked at; 0 where less is seen.
+
+    All that falls due is asked for at once, and what is seen is taken as old as it will be at the last look. It cannot be
+    told where something is known already that counts from later on.
+    """
+    policy, day = rules.policy.signals.payment_at_risk, rules.calendar.day_of(after_ms)
+    if balances.newest_day > day:
+        return 0
+    last_day = day
+    for loan in loans.values():
+        if loan.now.upto_ms > after_ms:
+            return 0
+        due_day = next_unpaid_day(loan, after_ms, rules)
+        if due_day is not None and due_day >= last_day:
+            last_day = due_day + 1
+    enough_minor = 0
+    dues = _dues(loans, after_ms, day, last_day - day + policy.ahead_days, rules)
+    for currency, own in dues.items():
+        asked_minor = ceil(policy.severity.watch * sum(short_minor for _, short_minor in own))
+        if most_minor(balances, currency, last_day) < asked_minor:
+            return 0
+        enough_minor = max(enough_minor, asked_minor)
+    return min(enough_minor, INT64_MAX)
 
 
 def is_near(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
@@ -177,11 +240,16 @@ def _dues(
 ) -> dict[str, list[tuple[int, int]]]:
     """What falls due from `day` on within so many days, by currency: (due day, missing amount), in order of due day."""
     dues: dict[str, list[tuple[int, int]]] = {}
+    last_day, tolerance_minor = day + ahead_days, rules.policy.signals.missed_payment.tolerance_minor
     for loan in loans.values():
-        for due_day, short_minor in unpaid(loan, known_ms, rules):
-            if not day <= due_day <= day + ahead_days:
-                break  # past due, which is not ours, or later
-            dues.setdefault(loan.currency, []).append((due_day, short_minor))
+        if not is_open(loan, known_ms):
+            continue
+        for place, short_minor in enumerate(balances_at(loan, known_ms, rules).short_minor):
+            if short_minor > tolerance_minor:
+                due_day = loan.lines[place].due_day
+                if not day <= due_day <= last_day:
+                    break  # past due, which is not ours, or later
+                dues.setdefault(loan.currency, []).append((due_day, short_minor))
     for own in dues.values():
         own.sort()
     return dues
@@ -193,12 +261,9 @@ def _coverages(
     seen: Sight,
     income: IncomeEvidence,
     day: int,
-    enough: float,
     rules: Rules,
 ) -> list[Coverage]:
-    """The coverage up to each instalment; nothing where the money in sight is plainly enough."""
-    if seen.total_minor >= enough * sum(short_minor for _, short_minor in dues):
-        return []
+    """The coverage up to each instalment."""
     awaited = awaited_pays(income, currency, day, dues[-1][0], rules)
     coverages: list[Coverage] = []
     due_minor = 0
@@ -308,3 +373,10 @@ class PaymentAtRisk:
     ) -> Resolution | None:
         """Paid, passed on to `missed_payment`, or money has come."""
         return resolution(borrower.loans, borrower.balances, episode.opened_ms, at_ms, rules)
+
+
+def next_look_of(borrower: Borrower, after_ms: int, episode: Episode | None, rules: Rules) -> int:
+    """`next_look_ms` of a borrower, for who sees to it that what it leaves out is asked for again."""
+    severity, _ = open_state(episode)
+    due_ms = next_look_ms(borrower.loans, borrower.balances, after_ms, severity, rules)
+    return NEVER if due_ms is None else due_ms

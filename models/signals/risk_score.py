@@ -33,12 +33,21 @@ from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.institutions import REVIEW
-from models.ledger import Loan, balances_at, next_entry_ms, oldest_unpaid_day, standing
+from models.ledger import (
+    Loan,
+    balances_at,
+    credit_limit_minor,
+    next_entry_ms,
+    oldest_unpaid,
+    oldest_unpaid_day,
+    position,
+)
 from models.policy import Policy
 from models.risk.features import UNKNOWN, Features
 from models.risk.observation import observe
 from models.risk.scorecard import Contribution, tier_of
 from models.rules import Rules
+from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, open_state
 
 LOOK_DAYS: Final = 3
@@ -77,17 +86,9 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         rules: the policy, and the card.
     """
     policy = rules.policy.signals.risk_score
-    day = rules.calendar.day_of(at_ms)
-    if open_severity is None:
-        day -= day % LOOK_DAYS
-    look_ms = rules.calendar.midnight_ms(day)
-    if is_forgotten(borrower, look_ms - 1, rules):
-        return None
-    if open_severity is None and not is_in_reach(borrower, look_ms - 1, rules):
-        return None
-    look = _look(borrower, look_ms, rules)
     ease = 1.0 if open_severity is None else policy.ease_ratio
-    if not _can_be_late(look.features, rules) or look.background < policy.background_min * ease:
+    look = _seen(borrower, at_ms, open_severity, rules)
+    if look is None:
         return None
     crossed = _crossed(look.probability, open_severity, rules)
     jump = _jump(borrower, look, policy.rise * ease, rules)
@@ -99,19 +100,28 @@ def judge(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
     return Finding(severity, (*reasons, *_factor_reasons(look.features, rules)))
 
 
+def stands(borrower: Borrower, at_ms: int, open_severity: Severity, rules: Rules) -> bool:
+    """Whether it is plain that `judge` finds the severity of the open alert again: most daily looks do.
+
+    Told by the tier alone, without the reasons and the look further back that a revision would tell of.
+    """
+    look = _seen(borrower, at_ms, open_severity, rules)
+    crossed = None if look is None else _crossed(look.probability, open_severity, rules)
+    return crossed is not None and crossed[0] == open_severity
+
+
 def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity | None, rules: Rules) -> int:
     """The midnight of the next look: of one at which there may be something, else of the first after the next miss."""
-    day = rules.calendar.day_of(after_ms)
+    calendar = rules.calendar
+    day = calendar.day_of(after_ms)
     if open_severity is not None:
-        return rules.calendar.midnight_ms(day + 1)
-    if is_forgotten(borrower, after_ms, rules):
+        return calendar.midnight_ms(day + 1)
+    ahead = _look_ahead(borrower, after_ms, day, rules)
+    if not ahead.is_alive and is_forgotten(borrower, after_ms, rules):
         return _wakes_ms(borrower, after_ms, rules)
-    look_day = _next_look_day(day)
-    if is_in_reach(borrower, after_ms, rules):
-        return rules.calendar.midnight_ms(look_day)
-    due_days = [oldest_unpaid_day(loan, after_ms, rules) for loan in borrower.loans.values()]
-    to_come = [due_day for due_day in due_days if due_day is not None and due_day >= look_day]
-    return rules.calendar.midnight_ms(_next_look_day(min(to_come))) if to_come else NEVER
+    if _reaches(ahead, borrower, after_ms, rules):
+        return calendar.midnight_ms(_next_look_day(day))
+    return NEVER if ahead.due_day is None else calendar.midnight_ms(_next_look_day(ahead.due_day))
 
 
 def is_forgotten(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
@@ -121,11 +131,11 @@ def is_forgotten(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
 
 def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
     """Whether anything was entered in a loan, or falls due, within `QUIET_DAYS`."""
-    due_day = oldest_unpaid_day(loan, known_ms, rules)
-    if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
-        return True
     after_ms = known_ms - QUIET_DAYS * DAY_MS
     if after_ms < loan.opened_ms <= known_ms:
+        return True
+    due_day = oldest_unpaid_day(loan, known_ms, rules)
+    if due_day is not None and abs(due_day - rules.calendar.day_of(known_ms)) <= QUIET_DAYS:
         return True
     entry_ms = next_entry_ms(loan, after_ms)
     return entry_ms is not None and entry_ms <= known_ms
@@ -151,32 +161,76 @@ def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     Where it may not, no later look may either until something happens or the next instalment gets past due: what only
     time changes, or would take long to ask (income), is taken at its worst.
     """
-    policy = rules.policy.signals.risk_score
-    look_day = _next_look_day(rules.calendar.day_of(known_ms))
+    ahead = _look_ahead(borrower, known_ms, rules.calendar.day_of(known_ms), rules)
+    return _reaches(ahead, borrower, known_ms, rules)
+
+
+class _Ahead(NamedTuple):
+    """What the own loans let expect of the next look."""
+
+    first_opened_ms: int
+    open_loans: int
+    days_past_due: int
+    """At the next look; 0 or less where nothing will be past due."""
+    worst_days: int
+    """Without what is past due now."""
+    utilisation: float
+    """As known now: what falls due until then may change it."""
+    due_day: int | None
+    """The first day, not before that of the next look, on which the oldest of what a loan asks for falls due."""
+    is_alive: bool
+    """Whether a due date is near enough that the borrower is not forgotten; if not, it may be alive all the same."""
+
+
+def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _Ahead:
+    """Walk over the loans once, on what is known up to `known_ms`, on the local `day`."""
+    look_day = _next_look_day(day)
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
     open_loans = days_past_due = worst_days = used_minor = limits_minor = 0
+    first_opened_ms = known_ms
+    next_due_day: int | None = None
+    is_alive = False
     for loan in borrower.loans.values():
-        if loan.opened_ms > known_ms:
+        balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+        due_day: int | None = None
+        oldest = oldest_unpaid(balances, tolerance_minor)
+        if oldest is not None:
+            due_day = loan.lines[oldest].due_day
+            if rules.moves_due_days:
+                due_day = rules.last_day_to_pay(due_day)
+        closed_ms = loan.closed_ms
+        is_open = closed_ms is None or closed_ms > known_ms
+        if due_day is not None and is_open:
+            is_alive = is_alive or -QUIET_DAYS <= due_day - day <= QUIET_DAYS
+            if due_day >= look_day and (next_due_day is None or due_day < next_due_day):
+                next_due_day = due_day
+        opened_ms = loan.opened_ms
+        if opened_ms > known_ms:
             continue
-        if loan.closed_ms is not None and loan.closed_ms <= known_ms:
-            worst_days = max(worst_days, standing(loan, known_ms, rules).worst_days_past_due)
-            continue
-        open_loans += 1
-        due_day = oldest_unpaid_day(loan, known_ms, rules)
-        days_past_due = max(days_past_due, 0 if due_day is None else look_day - due_day)
-        worst_days = max(worst_days, balances_at(loan, known_ms, rules).worst_days_past_due)
-        if loan.limits_minor:
-            now = standing(loan, known_ms, rules)
-            if now.credit_limit_minor:
-                used_minor += now.outstanding_minor
-                limits_minor += now.credit_limit_minor
-    if not open_loans or days_past_due >= rules.policy.risk.target_days_late:
+        first_opened_ms = min(first_opened_ms, opened_ms)
+        worst_days = max(worst_days, balances.worst_days_past_due)
+        if is_open:
+            open_loans += 1
+            if due_day is not None and look_day - due_day > days_past_due:
+                days_past_due = look_day - due_day
+            if loan.limits_minor and (limit_minor := credit_limit_minor(loan, known_ms)):
+                used_minor += position(loan, known_ms, known_ms, day, rules).outstanding_minor
+                limits_minor += limit_minor
+        elif due_day is not None and closed_ms is not None:
+            worst_days = max(worst_days, rules.calendar.day_of(closed_ms) - due_day)
+    utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
+    return _Ahead(first_opened_ms, open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
+
+
+def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rules: Rules) -> bool:
+    """`is_in_reach`, once it is known what the loans let expect."""
+    if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
         return False
     sightings = _sightings_in_window(borrower, known_ms, rules)
-    utilisation = used_minor / limits_minor if limits_minor else UNKNOWN
-    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
-    if background < policy.background_min:
-        return False
-    return days_past_due > 0 or probability >= min(policy.rise, _begins_at("watch", rules.policy))
+    if_late, at_once = _thresholds_reached(
+        ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, rules
+    )
+    return if_late if ahead.days_past_due > 0 else at_once
 
 
 def resolution(borrower: Borrower, at_ms: int, rules: Rules) -> Resolution | None:
@@ -193,6 +247,54 @@ def _next_look_day(day: int) -> int:
     return (day // LOOK_DAYS + 1) * LOOK_DAYS
 
 
+def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules: Rules) -> Look | None:
+    """The last look up to an instant, if it shows enough of a background that anything may be found; None if it does not."""
+    calendar, policy = rules.calendar, rules.policy.signals.risk_score
+    day = calendar.day_of(at_ms)
+    if open_severity is not None:
+        background_min = policy.background_min * policy.ease_ratio
+        look_ms = calendar.midnight_ms(day)
+        if is_forgotten(borrower, look_ms - 1, rules):
+            return None
+    else:
+        background_min = policy.background_min
+        look_ms = calendar.midnight_ms(day - day % LOOK_DAYS)
+        known_ms = look_ms - 1
+        ahead = _look_ahead(borrower, known_ms, calendar.day_of(known_ms), rules)
+        if not (
+            _reaches(ahead, borrower, known_ms, rules)
+            and (ahead.is_alive or not is_forgotten(borrower, known_ms, rules))
+            and _may_be_found(ahead, borrower, look_ms, rules)
+        ):
+            return None
+    look = _look(borrower, look_ms, rules)
+    return look if _can_be_late(look.features, rules) and look.background >= background_min else None
+
+
+def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
+    """Whether a look may find something, with as many new institutions as there may be; never told from late payments.
+
+    At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask.
+    """
+    lost = income_drop.lost_fraction(borrower.income, look_ms, rules)
+    lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
+    days = (look_ms - ahead.first_opened_ms) // DAY_MS
+    sightings = _sightings_in_window(borrower, look_ms - 1, rules)
+    most_used = UNKNOWN if ahead.utilisation == UNKNOWN else inf
+    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, ahead.open_loans)
+    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, ahead.open_loans)
+    background = rules.card.ceiling(lows, highs)
+    if background < rules.policy.signals.risk_score.background_min:
+        return False
+    if ahead.days_past_due > 0:
+        return True
+    worst_days = ahead.worst_days
+    if not worst_days:
+        return background >= _least(rules.policy)
+    lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
+    return rules.card.ceiling(lows, highs) >= _least(rules.policy)
+
+
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
     features = observe(borrower, look_ms, rules, deadline=True)
     probability = background = rules.card.score(features)
@@ -207,10 +309,23 @@ def _can_be_late(features: Features, rules: Rules) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def _thresholds_reached(
+    open_loans: int, worst_days: int, sightings: int, utilisation: float, rules: Rules
+) -> tuple[bool, bool]:
+    """Whether the worst there may be is enough: once something is past due, and as long as nothing is.
+
+    Most borrowers ask for the same few.
+    """
+    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rules)
+    policy = rules.policy.signals.risk_score
+    is_enough = background >= policy.background_min
+    return is_enough, is_enough and probability >= _least(rules.policy)
+
+
 def _ceilings(
     open_loans: int, worst_days: int, sightings: int, utilisation: float, rules: Rules
 ) -> tuple[float, float]:
-    """The highest background and, with nothing past due, the highest probability. Most borrowers ask for the same few."""
+    """The highest background and, with nothing past due, the highest probability."""
     lows = Features(open_loans=open_loans, utilisation=utilisation)
     highs = lows._replace(
         income_lost_fraction=1.0,
@@ -227,6 +342,8 @@ def _ceilings(
 
 def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int:
     """At least as many as there are new institutions, now or later; never those of the lender and of the own loans."""
+    if not borrower.institutions.tracks:
+        return 0
     since_ms = known_ms - rules.policy.signals.multi_platform_borrowing.window_days * DAY_MS
     fresh = {
         track.institution_id
@@ -247,6 +364,11 @@ def _begins_at(severity: str, policy: Policy) -> float:
     tier: Tier = getattr(policy.signals.risk_score.severity, severity)
     begins_at: float = getattr(policy.risk.tiers, tier)
     return begins_at
+
+
+def _least(policy: Policy) -> float:
+    """No lower probability is found, be it for its tier or for its rise."""
+    return min(policy.signals.risk_score.rise, _begins_at("watch", policy))
 
 
 def _crossed(

@@ -171,7 +171,7 @@ def broken_promises(
 
 def _can_be_broken(contact: Contact, rules: Rules) -> bool:
     """A promise for a day that was over when it was made is a mistake of whoever wrote it down."""
-    if not contact.is_promise or contact.promise_day is None:
+    if contact.promise_day is None or not contact.is_promise:
         return False
     return contact.promise_day >= rules.calendar.day_of(contact.time_ms)
 

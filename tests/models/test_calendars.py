@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+from itertools import pairwise
 from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
@@ -71,6 +74,27 @@ def changes(zone: str) -> list[int]:
     return found
 
 
+def changes_in_file(zone: str) -> list[int]:
+    """Return the changes of offset since 1970 that the 64-bit part of a zone's file (RFC 8536) lists, in milliseconds."""
+    content = files("tzdata").joinpath("zoneinfo", *zone.split("/")).read_bytes()
+
+    def counts_at(place: int) -> tuple[int, int, int]:
+        _, _, leaps, times, types, letters = struct.unpack_from(">6l", content, place + 20)
+        return leaps, times, types * 6 + letters
+
+    leaps, times, rest = counts_at(0)
+    begin = 44 + times * 5 + rest + leaps * 8 + sum(struct.unpack_from(">2l", content, 20))
+    _, times, _ = counts_at(begin)
+    instants = struct.unpack_from(f">{times}q", content, begin + 44)
+    kinds = content[begin + 44 + times * 8 : begin + 44 + times * 9]
+    offsets = [struct.unpack_from(">l", content, begin + 44 + times * 9 + kind * 6)[0] for kind in kinds]
+    return [
+        at * 1000
+        for at, (before, after) in zip(instants[1:], pairwise(offsets), strict=False)
+        if at >= 0 and before != after
+    ]
+
+
 @given(st.sampled_from(ZONES), st.integers(0, END_OF_TIME_MS))
 @example("America/St_Johns", instant("America/St_Johns", 2005, 4, 3, 0, 1) - 1)
 @example("America/St_Johns", instant("America/St_Johns", 2005, 10, 30, 0, 1))
@@ -89,6 +113,22 @@ def test_days_hold_around_every_change_of_clocks(zone: str) -> None:
         for offset_ms in (-HOUR_MS, -60_000, -1, 0, 1, 30_000, 60_000, 600_000, HOUR_MS):
             instant_ms = change_ms + offset_ms
             assert date_of_day(calendar.day_of(instant_ms)) == local(zone, instant_ms).date()
+
+
+def test_no_clocks_change_twice_in_a_slot() -> None:
+    """From 1970 on, in every zone: offsets are told from the two ends of a slot."""
+    for zone in zone_names():
+        instants = changes_in_file(zone)
+        assert all(later - earlier > calendars._SLOT_MS for earlier, later in pairwise(instants)), zone
+
+
+@given(st.sampled_from(sorted(zone_names())), st.integers(0, 2**32 * 1000))
+def test_every_zone_has_the_day_of_the_standard_library(zone: str, instant_ms: int) -> None:
+    """Asked first and asked again, in any order of instants about it."""
+    calendar, standard = Calendar(zone), load_zone(zone)
+    for near_ms in (instant_ms, instant_ms + DAY_MS, instant_ms, max(instant_ms - DAY_MS, 0)):
+        shown = (EPOCH + timedelta(milliseconds=near_ms)).astimezone(standard)
+        assert date_of_day(calendar.day_of(near_ms)) == shown.date()
 
 
 @given(st.sampled_from(ZONES), st.integers(0, day_of_date(date(9999, 12, 28))))
@@ -194,7 +234,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(2):
         for day in range(19_700, 19_800):
             assert calendar.day_of(calendar.midnight_ms(day)) == day
-            assert len(calendar._offsets_ms) <= 10
+            assert len(calendar._offsets_ms) + len(calendar._changes_ms) <= 10
             assert len(calendar._midnights_ms) <= 10
 
 

@@ -6,7 +6,13 @@ from datetime import date
 from itertools import pairwise
 
 from models.calendars import date_of_day, day_of_date
-from models.holidays import SPRING_FESTIVAL_DAYS, spring_festival_within, spring_festivals_within
+from models.holidays import (
+    SPRING_FESTIVAL_DAYS,
+    next_spring_festival,
+    spring_festival_within,
+    spring_festivals_within,
+)
+from models.limits import INT64_MAX
 
 
 def test_one_festival_a_year() -> None:
@@ -36,3 +42,10 @@ def test_both_ends_count() -> None:
 def test_outside_the_table_there_is_none() -> None:
     """After 2040 nothing is known, and nothing is allowed for."""
     assert not spring_festival_within(day_of_date(date(2041, 1, 1)), day_of_date(date(2042, 12, 31)))
+
+
+def test_every_day_knows_the_next_festival() -> None:
+    """On the day itself that one, before all the first, after all none."""
+    for day in range(SPRING_FESTIVAL_DAYS[0] - 400, SPRING_FESTIVAL_DAYS[-1] + 400):
+        later = [festival for festival in SPRING_FESTIVAL_DAYS if festival >= day]
+        assert next_spring_festival(day) == (later[0] if later else INT64_MAX)

@@ -216,7 +216,7 @@ def test_what_counts_later_is_announced() -> None:
     evidence = recorded(flow(at("2025-01-06", "09:00"), 100))
 
     def next_day(day: str) -> int | None:
-        return next_counting_day(evidence, at(day), RULES.calendar)
+        return next_counting_day(evidence, DAY_OF(at(day)))
 
     assert next_day("2025-01-06") is None
     record_flow(evidence, flow(at("2025-01-06", "10:00"), 20), RULES)

@@ -19,12 +19,13 @@ from models.events import (
     Repayment,
     RepaymentReversed,
 )
-from models.ledger import EXACT_DAYS, Loan, standing
+from models.ledger import EXACT_DAYS, Loan, Position, position, standing
 from models.ledger.compaction import RESCHEDULES_KEPT_MAX
 from models.ledger.entries import LIMITS_KEPT_MAX
 from models.ledger.folding import fold
 from models.ledger.journal import REVERSALS_PER_PAYMENT_MAX
 from models.limits import PAYMENTS_PER_LOAN_MAX
+from models.rules import Rules
 from models.signals.missed_payment import judge, next_deadline_ms
 from tests.support.events import at, billed, bounced, ended, loan, paid, rescheduled, rules
 from tests.support.ledgers import LoanEvent, enter, ledger_of
@@ -141,6 +142,29 @@ def test_the_numbers_of_a_standing_agree(log: LoanLog, at_ms: int, *, deadline: 
     assert (now.next_due_day is None) == (now.next_due_minor == 0)
     assert now.overdue_minor + now.next_due_minor <= now.outstanding_minor
     assert now.closed is None or (now.outstanding_minor, now.days_past_due) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "by", [RULES, STRICT, rules('[signals.missed_payment]\ngrace_days = 5\ngrace_counts_from = "grace_end"')]
+)
+@given(log=loan_logs(), at_ms=AS_OF, deadline=st.booleans())
+def test_a_position_is_the_standing_in_one_walk(
+    by: Rules, log: LoanLog, at_ms: int, *, deadline: bool
+) -> None:
+    """What is added up over loans is the same, asked either way."""
+    opened, events = log
+    held = ledger_of(opened, *events, rules=by)
+    now = standing(held, at_ms, by, deadline=deadline)
+    known_ms = at_ms - deadline
+
+    assert position(held, at_ms, known_ms, by.calendar.day_of(at_ms), by) == Position(
+        now.days_past_due,
+        now.worst_days_past_due,
+        now.instalments_past_due,
+        now.overdue_minor,
+        now.outstanding_minor,
+    )
+    assert ledger.credit_limit_minor(held, known_ms) == now.credit_limit_minor
 
 
 @given(loan_logs_in_order(), st.data())

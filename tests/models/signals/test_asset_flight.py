@@ -412,6 +412,16 @@ def test_drained_accounts_open_at_midnight() -> None:
     ]
 
 
+def test_a_day_that_began_with_an_inflow_is_looked_at_like_any_other() -> None:
+    """Money came in the morning and small payments emptied the account: none of them is a transfer, the midnight tells."""
+    day = "2025-06-14"
+    morning = flow(day, 10_000, "refund", event_time_ms=at(day, "08:00"), balance_after_minor=1_010_000)
+    spent = flow(day, 40_000, "living", "out", event_time_ms=at(day, "20:00"), balance_after_minor=50_000)
+    known = [one_loan(DUE), *every_day("2025-04-20", "2025-06-08", 1_000_000)]
+
+    assert lines_of(*known, morning, spent)[0] == "2025-06-15 00:00 asset_flight opened warning"
+
+
 def test_paying_up_ends_it() -> None:
     """By the name of how the loan came right."""
     transfer = sent("2025-06-14", 900_000)

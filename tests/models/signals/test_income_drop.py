@@ -14,7 +14,7 @@ from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
 from models.limits import INT64_MAX
 from models.rules import Rules
-from models.signals.income_drop import judge, lost_fraction, next_deadline_ms, resolution
+from models.signals.income_drop import awaits_pay, judge, lost_fraction, next_deadline_ms, resolution
 from tests.support.events import at, local, rules
 from tests.support.incomes import drive, flow
 
@@ -642,6 +642,17 @@ def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
     record_unlink(evidence, "acct-1", at("2025-09-10"))
     assert record_flow(evidence, living("2025-09-16", "2025-09-16")[0], RULES)
     assert severity_of(evidence, ABSENT) == Severity.SERIOUS
+
+
+def test_life_counts_where_pay_is_awaited_only() -> None:
+    """Not while the last pay surely stands, nor on another account; with two payers from two weeks on, in doubt."""
+    evidence = recorded(*pays(*MONTHS))
+    assert not awaits_pay(evidence, "acct-1", at("2025-09-24"), RULES)
+    assert awaits_pay(evidence, "acct-1", at(ABSENT), RULES)
+    assert not awaits_pay(evidence, "acct-2", at(ABSENT), RULES)
+    record_flow(evidence, flow(at("2025-08-12"), 1, payer="other"), RULES)
+    assert not awaits_pay(evidence, "acct-1", at("2025-08-24"), RULES)
+    assert awaits_pay(evidence, "acct-1", at("2025-08-25"), RULES)
 
 
 def test_an_account_linked_again_is_given_time_to_show_the_pay() -> None:

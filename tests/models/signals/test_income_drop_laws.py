@@ -15,13 +15,19 @@ from models.events import FlowCategory, FundFlow
 from models.income import (
     AS_OF_DAYS,
     IncomeEvidence,
+    is_life,
     record_flow,
     record_link,
     record_unlink,
 )
 from models.policy import default_policy
 from models.rules import Rules
-from models.signals.income_drop import judge, next_deadline_ms
+from models.signals.income_drop import (
+    awaits_pay,
+    judge,
+    lost_fraction,
+    next_deadline_ms,
+)
 from tests.support.incomes import START, flow
 
 RULES = Rules(default_policy())
@@ -158,6 +164,15 @@ def test_state_survives_its_bytes(log: list[Entry], cut: int) -> None:
     assert evidence_of(log) == restored
 
 
+def matters(evidence: IncomeEvidence, entry: Entry, state: tuple[Severity | None, int | None]) -> bool:
+    """Record an entry in order of time; return whether the engine judges for it: not for life while no pay is awaited."""
+    if not record(evidence, entry):
+        return False
+    if not isinstance(entry, FundFlow) or not is_life(entry) or state != (None, None):
+        return True
+    return awaits_pay(evidence, entry.account_id, entry.event_time_ms, RULES)
+
+
 @settings(max_examples=150)
 @given(logs(), st.booleans())
 def test_time_alone_changes_no_judgement_between_deadlines(log: list[Entry], opens: bool) -> None:
@@ -169,7 +184,7 @@ def test_time_alone_changes_no_judgement_between_deadlines(log: list[Entry], ope
     log = [*log, (time_of(log[-1]) + 500 * DAY_MS, "nobody", True)]
     for entry, after in pairwise(log):
         now_ms = time_of(entry)
-        if record(evidence, entry) or due_ms == now_ms:
+        if matters(evidence, entry, state) or due_ms == now_ms:
             found, state = settle(evidence, now_ms, state, opens=opens)
             due_ms = next_deadline_ms(evidence, now_ms, *state, RULES)
         while now_ms < time_of(after):
@@ -183,6 +198,29 @@ def test_time_alone_changes_no_judgement_between_deadlines(log: list[Entry], ope
             now_ms = due_ms
             found, state = settle(evidence, now_ms, state, opens=opens)
             due_ms = next_deadline_ms(evidence, now_ms, *state, RULES)
+
+
+@settings(max_examples=100)
+@given(logs(), st.randoms(use_true_random=False))
+def test_what_is_remembered_between_judgements_changes_no_answer(log: list[Entry], dice: Random) -> None:
+    """Judged along the way as the engine does, at any instant the answers are those of evidence just decoded."""
+    evidence = IncomeEvidence()
+    for entry, after in pairwise(log):
+        now_ms, after_ms = time_of(entry), time_of(after)
+        if record(evidence, entry):
+            judge(evidence, now_ms, None, None, RULES)
+            next_deadline_ms(evidence, now_ms, None, None, RULES)
+        if dice.random() < 0.9:
+            continue
+        for _ in range(3):
+            restored = msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=IncomeEvidence)
+            at_ms = dice.randint(now_ms - 40 * DAY_MS, after_ms + dice.choice((0, 0, 90)) * DAY_MS)
+            if dice.random() < 0.5:  # what is lost is kept for a week
+                lost_fraction(evidence, at_ms - dice.randint(0, 8 * 24) * HOUR_MS, RULES)
+            kept = lost_fraction(evidence, at_ms, RULES), next_deadline_ms(evidence, at_ms, None, None, RULES)
+            told = lost_fraction(restored, at_ms, RULES), next_deadline_ms(restored, at_ms, None, None, RULES)
+            assert kept == told
+            assert judge(evidence, at_ms, None, None, RULES) == judge(restored, at_ms, None, None, RULES)
 
 
 def settle(

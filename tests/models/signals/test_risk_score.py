@@ -8,6 +8,7 @@ from math import inf, nextafter
 import msgspec
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models import evidence
 from models.alerts import Alert, Finding, Severity
@@ -30,6 +31,7 @@ from models.signals.risk_score import (
     judge,
     next_deadline_ms,
     resolution,
+    stands,
 )
 from tests.support.events import (
     at,
@@ -407,6 +409,61 @@ def test_what_is_out_of_reach_would_not_be_found(events: list[BorrowerEvent]) ->
         alone, open_watch = judge(known, midnight_ms, None, by), judge(known, midnight_ms, Severity.WATCH, by)
         assert (alone and alone.severity) == (open_watch and min(open_watch.severity, Severity.WARNING))
         assert alone is None or is_in_reach(known, midnight_ms - 1, by)
+
+
+def _whole_judgement(
+    borrower: Borrower, at_ms: int, open_severity: Severity | None, by: Rules
+) -> Severity | None:
+    """What a look finds, from all features at once: no bound is asked, and no look further back is spared."""
+    policy, ticks = by.policy.signals.risk_score, by.policy.risk.tiers
+    ease = 1.0 if open_severity is None else policy.ease_ratio
+    day = by.calendar.day_of(at_ms)
+    day -= 0 if open_severity else day % LOOK_DAYS
+    look_ms = by.calendar.midnight_ms(day)
+    now = observe(borrower, look_ms, by, deadline=True)
+    before = observe(borrower, by.calendar.midnight_ms(day - policy.rise_days), by, deadline=True)
+    probability = by.card.score(now)
+    if now.open_loans == 0 or now.days_past_due >= by.policy.risk.target_days_late:
+        return None
+    if by.card.score(now._replace(**NEVER_LATE)) < policy.background_min * ease:
+        return None
+    severe = ticks.severe * (ease if open_severity is Severity.WARNING else 1)
+    if probability >= severe:
+        return Severity.WARNING
+    has_jumped = probability - by.card.score(before) >= policy.rise * ease
+    return Severity.WATCH if probability >= ticks.high * ease or has_jumped else None
+
+
+@settings(deadline=None, max_examples=80)
+@given(logs_in_order(borrowers_max=1), st.sampled_from((None, Severity.WATCH, Severity.WARNING)))
+def test_the_bounds_spare_no_finding(events: list[BorrowerEvent], open_severity: Severity | None) -> None:
+    """Whatever is told from a part of the features, all of them together say the same."""
+    by = rules(tiers(0.02, 0.05, 0.15, background_min=0.025, rise=0.04))
+    risk_engine = engine()
+    for offset, event in enumerate(events):
+        risk_engine.process(event, feed_of(event), offset)
+    known = risk_engine.borrower("b-0")
+    if known is None:
+        return
+    for days in range(0, 230, 7):
+        at_ms = at(later("2025-01-03", days), "00:00")
+        finding = judge(known, at_ms, open_severity, by)
+        assert (finding and finding.severity) == _whole_judgement(known, at_ms, open_severity, by)
+        if open_severity is not None and stands(known, at_ms, open_severity, by):
+            assert finding is not None
+            assert finding.severity == open_severity
+            assert finding.actionable
+
+
+def test_an_open_alert_stands_by_its_tier_alone() -> None:
+    """Neither a tier that was left nor a jump is plain enough."""
+    at_ms = at(LOOK, "00:00")
+
+    assert stands(CROWDED, at_ms, Severity.WATCH, rules(tiers(0.01, P, 0.9)))
+    assert not stands(CROWDED, at_ms, Severity.WATCH, rules(tiers(0.01, 0.1, P)))
+    assert not stands(CROWDED, at_ms, Severity.WARNING, rules(tiers(0.01, P, 0.9)))
+    assert not stands(CROWDED, at_ms, Severity.WATCH, rules(jumping(0.1)))
+    assert not stands(borrower_of(), at_ms, Severity.WATCH, rules())
 
 
 # ---- in the engine -----------------------------------------------------------------------------------------------

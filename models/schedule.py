@@ -1,0 +1,155 @@
+"""When time alone may change something: the next deadline of each signal, of each borrower, of all.
+
+A deadline is the first instant at which a signal may find something else, or an alert show something else, though no event comes. One
+too early costs a look that finds nothing; one too late would be an alert that is missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from models import levels
+from models.borrower import CLOCKS, Borrower, check_record
+from models.deadlines import NEVER, DeadlineQueue
+from models.episodes import open_episode
+from models.lifecycle import Lifecycle
+from models.reviews import Reviews
+from models.rulebook import Rulebook
+from models.signal_table import MOVED_WITH, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
+from models.signals.payment_at_risk import next_look_of
+
+REVIEW: Final = ""
+"""Stands in the queue for the borrowers whose minute of a review it is: no borrower's id is empty."""
+
+
+class Schedule:
+    """The deadlines of a task's borrowers. A borrower remembers its own (`Borrower.deadlines_ms`); this finds and queues them."""
+
+    def __init__(
+        self,
+        book: Rulebook,
+        lifecycle: Lifecycle,
+        reviews: Reviews,
+        borrowers: Mapping[str, Borrower | bytes],
+        watermarks_ms: Sequence[int],
+    ) -> None:
+        """Everything is the engine's, and read only."""
+        self._book = book
+        self._lifecycle = lifecycle
+        self._reviews = reviews
+        self._borrowers = borrowers
+        self._watermarks_ms = watermarks_ms
+        self.queue = DeadlineQueue(CLOCKS)
+
+    def renew(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        clock: int,
+        signals: Iterable[int],
+        no_later_than_ms: int = NEVER,
+    ) -> None:
+        """Find the next deadlines of signals of a clock, after all that was judged, and with them the clock's."""
+        after_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
+        deadlines_ms = borrower.signal_deadlines_ms
+        for signal in range(len(deadlines_ms), len(SIGNALS)):
+            deadlines_ms.append(borrower.deadlines_ms[SIGNALS[signal].clock])
+        due_ms = no_later_than_ms
+        for signal in signals:
+            deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
+        if self._reviews.minutes:
+            review_ms = self.review_ms(borrower_id, clock)
+            due_ms = min(due_ms, review_ms)
+            for signal in signals:
+                deadlines_ms[signal] = min(review_ms, deadlines_ms[signal])
+        if borrower.links is not None:
+            rules = self._book.of(borrower, None, after_ms)
+            due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
+        due_ms = min([due_ms, *[deadlines_ms[signal] for signal in SIGNALS_BY_CLOCK[clock]]])
+        if due_ms != borrower.deadlines_ms[clock]:
+            borrower.deadlines_ms[clock] = due_ms
+            if due_ms != NEVER:
+                self.push(clock, due_ms, borrower_id)
+
+    def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
+        """Queue a borrower's deadline."""
+        self.queue.push(clock, due_ms, borrower_id)
+        if self.queue.is_overgrown(clock, len(self._borrowers)):
+            standing = [
+                (due, known_id)
+                for known_id, known in self._borrowers.items()
+                if (due := _deadlines_of(known_id, known)[clock]) != NEVER
+            ]
+            if (review_ms := self._reviews.next_ms(clock, self._watermarks_ms[clock])) != NEVER:
+                standing.append((review_ms, REVIEW))
+            self.queue.rebuild(clock, standing)
+
+    def push_review(self, clock: int) -> None:
+        """Queue the next minute of a review, where there is one."""
+        due_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock])
+        if due_ms != NEVER:
+            self.queue.push(clock, due_ms, REVIEW)
+
+    def await_review(self, borrower_id: str, borrower: Borrower) -> None:
+        """Let a borrower's deadlines show the review, now that somebody asks for them."""
+        for clock in range(CLOCKS):
+            due_ms = self._book.review_ms(borrower_id, self._watermarks_ms[clock])
+            if bring_forward(borrower, clock, due_ms):
+                self.push(clock, due_ms, borrower_id)
+
+    def review_ms(self, borrower_id: str, clock: int) -> int:
+        """A borrower's next review on a clock, of which its deadlines may not know yet."""
+        return self._book.review_ms(borrower_id, self._watermarks_ms[clock]) if self._reviews else NEVER
+
+    def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
+        """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
+        kind = SIGNALS[signal]
+        own = [episode for episode in borrower.episodes if episode.signal == signal]
+        due_ms = NEVER
+        for subject in kind.subjects(borrower):
+            episode = open_episode(own, signal, subject) if own else None
+            rules = self._book.of(borrower, subject, after_ms)
+            if signal == PAYMENT_AT_RISK:
+                subject_due_ms = next_look_of(borrower, after_ms, episode, rules)
+            else:
+                subject_due_ms = kind.next_deadline_ms(borrower, subject, after_ms, episode, rules)
+            if own:
+                if episode is not None:
+                    change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
+                else:
+                    change_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
+                subject_due_ms = min(subject_due_ms, change_ms)
+            due_ms = min(due_ms, subject_due_ms)
+        return due_ms
+
+
+def moved_by(borrower: Borrower, clock: int, touched: Iterable[tuple[int, str | None]]) -> set[int]:
+    """Signals of a clock whose deadlines may have come nearer with what was touched.
+
+    They are those touched, those that rest on the same evidence, and those with an open alert, which shows what all know. Of others
+    the deadline stands. It may have moved further away; then a look finds nothing, and what comes next.
+    """
+    moved: set[int] = set()
+    for signal, _ in touched:
+        if SIGNALS[signal].clock == clock:
+            moved.update(MOVED_WITH[signal])
+    for episode in borrower.episodes:
+        if episode.closed_ms is None and SIGNALS[episode.signal].clock == clock:
+            moved.add(episode.signal)
+    return moved
+
+
+def bring_forward(borrower: Borrower, clock: int, review_ms: int) -> bool:
+    """Have all signals of a clock judged no later than at a review; whether that is before every deadline."""
+    deadlines_ms = borrower.signal_deadlines_ms
+    for signal in SIGNALS_BY_CLOCK[clock]:
+        if signal < len(deadlines_ms):
+            deadlines_ms[signal] = min(deadlines_ms[signal], review_ms)
+    is_first = review_ms < borrower.deadlines_ms[clock]
+    borrower.deadlines_ms[clock] = min(borrower.deadlines_ms[clock], review_ms)
+    return is_first
+
+
+def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:
+    return check_record(borrower_id, known) if isinstance(known, bytes) else known.deadlines_ms
