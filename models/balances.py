@@ -157,6 +157,11 @@ def is_excused(flow: FundFlow) -> bool:
     )
 
 
+def is_below(flow: FundFlow, minor: int) -> bool:
+    """Whether a flow tells a balance, and less than that."""
+    return flow.balance_after_minor is not None and flow.balance_after_minor < minor
+
+
 def record_link(
     evidence: BalanceEvidence, account_id: str, at_ms: int, *, linked: bool, fingerprint: bytes = b""
 ) -> None:

@@ -21,7 +21,7 @@ from models import (
     rollovers,
     servicing,
 )
-from models.borrower import AwaitedVoid, Borrower, WaitingEvent
+from models.borrower import HIGHEST, AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
 from models.contacts import what_alerts_show
 from models.episodes import open_episode
@@ -78,7 +78,7 @@ from models.signal_table import (
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import asset_flight, income_drop, payment_at_risk, relapse, risk_score
+from models.signals import asset_flight, borrowing_to_repay, income_drop, payment_at_risk, relapse, risk_score
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -121,7 +121,6 @@ _RISK_SCORE: Final[Touched] = ((RISK_SCORE, None),)
 _FEATURED: Final = frozenset({MISSED_PAYMENT, INCOME_DROP, MULTI_PLATFORM_BORROWING})
 """Signals on whose evidence the features of the score are, too: what touches none of them changes no feature."""
 _INCOME_AND_LOOK: Final = Noted(touched=((INCOME_DROP, None), *_PAYMENT_AT_RISK))
-_BOTH: Final = Noted(touched=((INCOME_DROP, None), (MULTI_PLATFORM_BORROWING, None)))
 
 
 def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rules) -> Noted:
@@ -161,57 +160,77 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
 
 
 def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
-    day = rules.calendar.day_of(event.event_time_ms)
-    account_id = balances.short_id(event.account_id)
-    excused_minor = event.amount_minor if balances.is_excused(event) else 0
+    """Most flows are everyday spending: what they cannot concern, by category and direction, is not asked."""
+    at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
+    is_late = at_ms < borrower.judged_ms[REPAYMENTS]
+    day, account_id = rules.calendar.day_of(at_ms), balances.short_id(event.account_id)
+    excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
+    is_life = category != "own_transfer" if is_out else income.is_life(event)
     recent_flows.remember(
-        borrower.recent_flows,
-        event,
-        account_id,
-        excused_minor=excused_minor,
-        is_life=income.is_life(event),
+        borrower.recent_flows, event, account_id, excused_minor=excused_minor, is_life=is_life
     )
-    touches_income = income.record_flow(borrower.income, event, rules) and _may_change_income(
-        borrower, event, rules
+    touches_income = income.record_flow(borrower.income, event, rules) and (
+        not is_life or _may_change_income(borrower, event, rules)
     )
     touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
     known = borrower.balances
     newest_day, is_first = known.newest_day, not known.accounts
     is_told = balances.enter_flow(known, event, day, account_id, excused_minor)
-    if touches_income:
-        noted = _BOTH if touches_institutions else _INCOME
-    else:
-        noted = _MULTI_PLATFORM if touches_institutions else NOTHING
-    touched = noted.touched
-    if (is_told and is_first) or (
-        (is_told or touches_income) and _rewrites_a_look(borrower, event.event_time_ms, rules)
-    ):
+    is_new_day = known.newest_day > newest_day
+    touched: Touched = _INCOME.touched if touches_income else ()
+    if touches_institutions:
+        touched += _MULTI_PLATFORM.touched
+    if is_told and is_first:
         touched += (
-            _PAYMENT_AT_RISK  # money is looked at as of midnights: in order, only the very first matters
+            _PAYMENT_AT_RISK  # money is looked at as of midnights: in order only the very first matters
         )
-    if _record_debt(borrower, event, rules, touches_income=touches_income):
+    elif is_late and (is_told or touches_income) and _rewrites_a_look(borrower, at_ms, rules):
+        touched += _PAYMENT_AT_RISK
+    if (category == "loan_repayment" or touches_income) and _record_debt(
+        borrower, event, rules, touches_income=touches_income
+    ):
         touched += _OVER_INDEBTEDNESS
-    if rollovers.record_flow(borrower.rollovers, event, borrower.loans, rules):
+    if category in rollovers.CATEGORIES and _record_rollover(borrower, event, rules):
         touched += _BORROWING_TO_REPAY
-    if fund_use.record_flow(borrower.fund_use, event, borrower.loans, rules):
+    if (not is_out or category in fund_use.WENT_TO) and fund_use.record_flow(
+        borrower.fund_use, event, borrower.loans, rules
+    ):
         touched += _touched_by_use(borrower)
-    if _record_outflow(borrower, event, day, rules, is_new_day=known.newest_day > newest_day):
+    was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
+    if (was_transfer or is_new_day or is_late) and _touches_flight(borrower, at_ms, day, rules):
         touched += _ASSET_FLIGHT
-    balance_minor = event.balance_after_minor
-    if is_told and balance_minor is not None and balance_minor < known.enough_minor:
+    if is_told and known.enough_minor and balances.is_below(event, known.enough_minor):
         return Noted(touched=touched, lacks_money=True)
-    return noted if touched is noted.touched else Noted(touched=touched)
+    return Noted(touched=touched) if touched else NOTHING
 
 
 def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
-    """Whether `income_drop` is to be judged for a flow that its evidence notes: any pay, and life where pay is awaited."""
+    """Whether `income_drop` is to be judged for a sign of life that its evidence notes: where pay is awaited."""
     at_ms = event.event_time_ms
     return (
-        not income.is_life(event)
-        or at_ms < max(borrower.judged_ms)
+        at_ms < max(borrower.judged_ms)
         or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
         or income_drop.awaits_pay(borrower.income, event.account_id, at_ms, rules)
     )
+
+
+def _record_rollover(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
+    """Remember borrowed money that moved; return whether `borrowing_to_repay` is to be judged.
+
+    At most repayments it finds nothing for sure; then it counts as judged.
+    """
+    if not rollovers.record_flow(borrower.rollovers, event, borrower.loans, rules):
+        return False
+    at_ms = event.event_time_ms
+    if (
+        borrower.pending
+        or borrower.deadlines_ms[HIGHEST] <= at_ms
+        or any(episode.signal == BORROWING_TO_REPAY for episode in borrower.episodes)
+        or borrowing_to_repay.is_in_reach(borrower.rollovers, borrower.loans, at_ms, rules)
+    ):
+        return True
+    borrower.judged_ms[HIGHEST] = max(borrower.judged_ms[HIGHEST], at_ms)
+    return False
 
 
 def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
@@ -233,15 +252,15 @@ def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_i
     )
 
 
-def _record_outflow(borrower: Borrower, event: FundFlow, day: int, rules: Rules, *, is_new_day: bool) -> bool:
-    """Remember a large transfer; return whether `asset_flight` is to be judged: while past due, or for the past."""
-    at_ms, judged_ms = event.event_time_ms, borrower.judged_ms[REPAYMENTS]
-    was_transfer = event.direction == "out" and outflows.record_flow(borrower.outflows, event, rules)
+def _touches_flight(borrower: Borrower, at_ms: int, day: int, rules: Rules) -> bool:
+    """Whether `asset_flight` is to be judged for what is late, for a transfer, or for the day's first flow, in or out.
+
+    The last has the midnight looked at from which on the day's balances count.
+    """
+    judged_ms = borrower.judged_ms[REPAYMENTS]
     is_late = at_ms < judged_ms
     if is_late and borrower.episodes and _watches(borrower):
         return True
-    if not (was_transfer or is_new_day or is_late):
-        return False  # the day's first flow, in or out, has the midnight looked at from which on its balances count
     if not borrower.balances.accounts:
         return False
     if is_late:
@@ -396,10 +415,11 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
     entered_up_to_ms = -1
     if borrower.waiting and isinstance(event, Repayment):
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
+    still_has_enough = entered_up_to_ms < 0 and _still_has_enough(borrower, loan, event)
     return Noted(
         touched=(
             (MISSED_PAYMENT, event.loan_id),
-            *_touched_by_dues(borrower),
+            *(() if still_has_enough else _touched_by_dues(borrower)),
             *(_OVER_INDEBTEDNESS if borrower.income.sources and _changes_dues(loan, event) else ()),
             *_touched_by_borrowing(borrower, event),
             *(_touched_by_use(borrower) if isinstance(event, LoanClosed) else ()),
@@ -459,6 +479,20 @@ def _changes_dues(loan: ledger.Loan, event: RepaymentsEvent) -> bool:
 def _touched_by_dues(borrower: Borrower) -> Touched:
     """Signals that compare what falls due with what else is known of the borrower, where anything is."""
     return _PAYMENT_AT_RISK if borrower.balances.accounts else ()
+
+
+def _still_has_enough(borrower: Borrower, loan: ledger.Loan, event: RepaymentsEvent) -> bool:
+    """Whether a payment, the last of what is known of its loan, is made by one who had enough before: it leaves less to be paid.
+
+    `payment_at_risk` finds nothing then, and is only to be asked when it looks: that goes with `missed_payment`.
+    """
+    return (
+        borrower.balances.enough_minor > 0
+        and isinstance(event, Repayment)
+        and loan.now.upto_ms <= event.event_time_ms
+        and event.event_time_ms >= borrower.judged_ms[REPAYMENTS]
+        and all(episode.signal != PAYMENT_AT_RISK for episode in borrower.episodes)
+    )
 
 
 def _touched_by_payments(borrower: Borrower, rules: Rules) -> Touched:

@@ -59,7 +59,7 @@ RETURNED: Final = 3
 DISBURSED: Final = 6
 SPENT: Final = 7
 """From the first use on: money that went to it. The order of these numbers is that of things at one instant."""
-_WENT_TO: Final[dict[str | None, int]] = {
+WENT_TO: Final[dict[str | None, int]] = {
     "own_transfer": OWN_OUT,
     **{use: SPENT + place for place, use in enumerate(USES)},
 }
@@ -179,7 +179,7 @@ def _kind_of(flow: FundFlow) -> int | None:
     """What a flow is here; None for the spending that says nothing: most flows."""
     category = flow.category
     if flow.direction == "out":
-        return _WENT_TO.get(category)
+        return WENT_TO.get(category)
     if category == "loan_disbursement":
         return DISBURSED
     if category == "own_transfer" or flow.counterparty_kind == "self":

@@ -22,7 +22,6 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -65,6 +64,7 @@ OUTLOOK: Final = "outlook"
 LOSS: Final = "loss"
 """The same, dropped when life changes too."""
 
+_ALL_WEEKS: Final = (1 << ACTIVE_WEEKS_MAX) - 1
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week."""
@@ -286,9 +286,11 @@ def _keep_recent(evidence: IncomeEvidence, source: Source, flow: FundFlow) -> No
     kept = RecentPay(
         flow.event_time_ms, fingerprint_of(flow.event_id), flow.amount_minor, _source_key(source)
     )
-    insort(evidence.recent, kept)
-    since_ms = evidence.recent[-1].time_ms - RECENT_FLOWS_DAYS * DAY_MS
-    evidence.recent = [flow for flow in evidence.recent[-RECENT_FLOWS_MAX:] if flow.time_ms > since_ms]
+    recent = evidence.recent
+    insort(recent, kept)
+    since_ms = recent[-1].time_ms - RECENT_FLOWS_DAYS * DAY_MS
+    while len(recent) > RECENT_FLOWS_MAX or recent[0].time_ms <= since_ms:
+        del recent[0]
 
 
 def _source_key(source: Source) -> int:
@@ -327,7 +329,7 @@ def _mark_active(account: Account, week: int) -> bool:
     ahead = week - account.active_week
     if ahead > 0:
         shifted = account.active_weeks << ahead if ahead < ACTIVE_WEEKS_MAX else 0
-        account.active_weeks = (shifted & ((1 << ACTIVE_WEEKS_MAX) - 1)) | 1
+        account.active_weeks = (shifted & _ALL_WEEKS) | 1
         account.active_week = week
         return ahead > 1 or (bool(account.links) and account.links[-1] % 2 == 0)
     known = account.active_weeks
@@ -355,8 +357,8 @@ def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, rules: R
     week = week_of(day)
     if week > evidence.newest_week:
         evidence.newest_week = week
-        _forget_old(evidence, rules)
-    if week < _oldest_week(evidence, rules):
+        _forget_old(evidence, _oldest_week(evidence, rules))
+    elif week < _oldest_week(evidence, rules):
         return False
     source = _source_for(evidence, flow, kind)
     if source is None:
@@ -420,9 +422,7 @@ def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int) -> Source |
     """The flow's source, new where need be; None where there is no room for it."""
     account = _account_index(evidence, flow.account_id)
     named = "" if kind == BUSINESS else _short(flow.counterparty_id or "")
-    alike = 0
     for source in evidence.sources:
-        alike += (source.kind >= EMPLOYER) == (kind >= EMPLOYER)
         if (
             source.counterparty_id == named
             and source.account == account
@@ -430,7 +430,8 @@ def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int) -> Source |
             and source.currency == flow.currency
         ):
             return source
-    if alike >= SOURCES_MAX:
+    alike = [source for source in evidence.sources if (source.kind >= EMPLOYER) == (kind >= EMPLOYER)]
+    if len(alike) >= SOURCES_MAX:
         if kind < EMPLOYER:
             return _shared_source(evidence, flow.currency)
         if not _make_room(evidence):
@@ -503,16 +504,18 @@ def _oldest_week(evidence: IncomeEvidence, rules: Rules) -> int:
     return evidence.newest_week - kept_days // 7
 
 
-def _forget_old(evidence: IncomeEvidence, rules: Rules) -> None:
-    oldest_day = monday_of(_oldest_week(evidence, rules))
+def _forget_old(evidence: IncomeEvidence, oldest_week: int) -> None:
+    oldest_day = monday_of(oldest_week)
+    recent_day = monday_of(evidence.newest_week - _RECENT_WEEKS + 1)
+    is_idle = False
     for source in evidence.sources:
         if source.days[0] < oldest_day:
             gone = bisect_left(source.days, oldest_day)
             source.days, source.amounts = source.days[gone:], source.amounts[gone:]
-        recent_day = monday_of(evidence.newest_week - _RECENT_WEEKS + 1)
+            is_idle = is_idle or not source.days
         while source.firsts and source.firsts[0] < recent_day:
             del source.firsts[:_FIRST]
-    if any(not source.days for source in evidence.sources):
+    if is_idle:
         evidence.sources = [source for source in evidence.sources if source.days]
 
 
@@ -538,6 +541,10 @@ def pays_as_of(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> list
 def _pays_amid_week(source: Source, monday: int, today: int, clock_ms: int) -> Pays | None:
     """What counts of a source of which some pay is of the week of `today`, or came later; None where nothing does."""
     days, amounts = source.days, source.amounts
+    if _is_one_flow(source):
+        last_day = days[-1]
+        if last_day < today or (last_day == today and source.firsts[-3] <= clock_ms):
+            return Pays(source, days, amounts)
     count = bisect_left(days, monday)
     if days[count] < monday + 7:
         first_day, amount_minor = _counted_this_week(source, today, clock_ms)
@@ -548,13 +555,19 @@ def _pays_amid_week(source: Source, monday: int, today: int, clock_ms: int) -> P
     return Pays(source, days[:count], amounts[:count]) if count else None
 
 
+def _is_one_flow(source: Source) -> bool:
+    """Whether the newest week with pay brought one flow only, as is usual: it counts as a whole from its instant on."""
+    firsts = source.firsts
+    return bool(firsts) and firsts[-_FIRST] == source.days[-1] and firsts[-2] == source.amounts[-1]
+
+
 def next_counting_day(evidence: IncomeEvidence, today: int) -> int | None:
     """The day at whose beginning something counts that came in the week of `today` and does not count yet."""
     next_monday = today + 7 - (today + 3) % 7
     next_day: int | None = None
     for source in evidence.sources:
         last_day = source.days[-1]
-        if last_day < next_monday - 7:
+        if last_day < next_monday - 7 or (last_day <= today and _is_one_flow(source)):
             continue
         first = _first_of_week(source, next_monday - 7)
         if first < 0:
@@ -691,8 +704,3 @@ def week_of(day: int) -> int:
 def monday_of(week: int) -> int:
     """The first day of a week."""
     return week * 7 - 3
-
-
-def gaps_of(days: list[int]) -> list[int]:
-    """Days between neighbours."""
-    return [later - earlier for earlier, later in pairwise(days)]

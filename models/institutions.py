@@ -25,8 +25,8 @@ of an application are kept a memory longer, so that its first funder is still kn
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -77,8 +77,11 @@ class Sighting(Struct, array_like=True, frozen=True, order=True, gc=False):
     kind: int
 
 
-class InstitutionEvidence(Struct, array_like=True):
-    """All that is kept of one borrower: 4 bytes while empty, about 40 a track."""
+class InstitutionEvidence(Struct, array_like=True, dict=True):
+    """All that is kept of one borrower: 4 bytes while empty, about 40 a track.
+
+    `dict`: what is new is kept beside it until it changes, and never in the state.
+    """
 
     first_flow_ms: int | None = None
     """Event time of the first fund flow: since when flows are known."""
@@ -123,6 +126,7 @@ def record_flow(evidence: InstitutionEvidence, event: FundFlow, rules: Rules) ->
     first_flow_ms = evidence.first_flow_ms
     longer_history = False
     if first_flow_ms is None or event.event_time_ms < first_flow_ms:
+        _note_change(evidence)
         evidence.first_flow_ms = event.event_time_ms
         longer_history = any(track.kind == DISBURSEMENT for track in evidence.tracks)
     if event.category != "loan_disbursement" or event.direction != "in" or event.counterparty_id is None:
@@ -140,6 +144,7 @@ def void(evidence: InstitutionEvidence, fingerprint: bytes) -> bool:
     voided = next((sighting for sighting in evidence.recent if sighting.fingerprint == fingerprint), None)
     if voided is None:
         return False
+    _note_change(evidence)
     evidence.recent.remove(voided)
     for track in evidence.tracks:
         end_ms = track.start_ms + track.span_ms
@@ -158,7 +163,13 @@ def take_back_flow(evidence: InstitutionEvidence, gone: RecentFlow, recent: Rece
         return
     first_ms = min((flow.time_ms for flow in all_of(recent)), default=None)
     if first_ms is not None or all(track.kind != DISBURSEMENT for track in evidence.tracks):
+        _note_change(evidence)
         evidence.first_flow_ms = first_ms
+
+
+def _note_change(evidence: InstitutionEvidence) -> None:
+    """What is new may be about to change."""
+    vars(evidence).clear()
 
 
 def _shorten(evidence: InstitutionEvidence, track: Track, voided: Sighting) -> None:
@@ -200,16 +211,36 @@ def _keep_recent(evidence: InstitutionEvidence, sighting: Sighting, newest_ms: i
     evidence.recent = recent
 
 
+class _Known(NamedTuple):
+    """What was found to be new, and what was asked."""
+
+    own: frozenset[str]
+    rules: Rules
+    found: list[NewInstitution]
+
+
 def new_institutions(
     evidence: InstitutionEvidence, own: Collection[str], rules: Rules
-) -> list[NewInstitution]:
+) -> Sequence[NewInstitution]:
     """Every institution at every sighting kept at which it was new, by time.
 
     Whether a sighting is new depends only on what was before it, so those up to an instant are what was known then.
     `own` holds the platform ids of the borrower's own loans, as reported; they and the lender's never count.
+
+    Two signals ask for it, and ask again and again: it is kept beside the evidence, which drops it when it changes.
     """
     if not evidence.tracks:
         return []
+    own = frozenset(own)
+    known: _Known | None = vars(evidence).get("new")
+    if known is None or known.own != own or known.rules is not rules:
+        known = vars(evidence)["new"] = _Known(own, rules, _new_institutions(evidence, own, rules))
+    return known.found
+
+
+def _new_institutions(
+    evidence: InstitutionEvidence, own: frozenset[str], rules: Rules
+) -> list[NewInstitution]:
     memory_ms = rules.policy.signals.multi_platform_borrowing.memory_days * DAY_MS
     ours = rules.own_institutions.union(map(rules.institution, own))
     by_institution: dict[str, list[_Led]] = {}
@@ -294,6 +325,7 @@ def _see(
     rules: Rules,
 ) -> bool:
     """Insert a sighting in its place; tell whether what is new anywhere may have changed."""
+    _note_change(evidence)
     policy = rules.policy.signals.multi_platform_borrowing
     memory_ms = policy.memory_days * DAY_MS
     institution_id = rules.institution(reported_id)

@@ -14,12 +14,13 @@ and delays `tests/models/signals/test_income_drop_found_and_false.py` holds fast
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from operator import sub
 from typing import Final
 
 from models.holidays import next_spring_festival, spring_festival_within, spring_festivals_within
-from models.income import BENEFIT, PENSION, Pays, gaps_of
+from models.income import BENEFIT, PENSION, Pays
 from models.limits import INT64_MAX
 from models.policy import IncomeDropPolicy
 
@@ -81,6 +82,8 @@ class Stream:
         "festival_days",
         "followed_days",
         "kind",
+        "lag_days",
+        "learnt_days",
         "levels",
         "looked",
         "now",
@@ -91,34 +94,40 @@ class Stream:
         "stands_at_most_days",
     )
 
-    def __init__(self, pays: Pays, policy: IncomeDropPolicy) -> None:
-        """Tell the rhythm of a source from its pays."""
+    def __init__(self, pays: Pays, policy: IncomeDropPolicy, before: Stream | None = None) -> None:
+        """Tell the rhythm of a source from its pays; `before`: as it was told once, most of which may still hold."""
         source, days, amounts = pays
         self.account, self.currency, self.kind = source.account, source.currency, source.kind
         self.days, self.amounts, self.policy = days, amounts, policy
         self.pace_days = pace_of(days)
         """Time from one pay to the next."""
-        self.reach_days, self.followed_days = _reach_days(days, source.kind, self.pace_days, policy)
-        """A pay stands through so many days after its own, but only so many once the next pay has come: then the payer has
-        not changed, and pay of full size is merely due."""
+        reach_days, followed_days = _unlearnt_reach_days(source.kind, self.pace_days, policy)
         self.festival_days = policy.spring_festival_days
         """Longer over a Spring Festival."""
+        grown = None if before is None or before.policy is not policy else _grown(before, self)
+        if before is None or grown is None:
+            self.learnt_days = _learnt_days(days, followed_days, reach_days)
+            self.pays_per_level, self.levels = _levels(days, amounts, self.pace_days, self.festival_days)
+            self.best_level = max(self.levels)
+        else:
+            self.learnt_days = _learnt_days(days[-2:], before.learnt_days, reach_days)
+            self.pays_per_level, self.levels = before.pays_per_level, grown
+            self.best_level = max(before.best_level, grown[-1])
+        """How many pays make a level, and the levels, minor units a month."""
+        self.lag_days = (self.pays_per_level - 1) * self.pace_days
+        """How far back the pays of one level reach."""
+        self.reach_days = max(reach_days, self.learnt_days)
+        self.followed_days = max(followed_days, self.learnt_days)
+        """A pay stands through so many days after its own, but only so many once the next pay has come: then the payer has
+        not changed, and pay of full size is merely due."""
         self.stands_at_most_days = max(
             self.reach_days + self.festival_days, 2 * self.pace_days + _JITTER_DAYS
         )
         """No pay stands longer, whatever festivals there are."""
-        self.pays_per_level, self.levels = _levels(days, amounts, self.pace_days, self.festival_days)
-        """How many pays make a level, and the levels, minor units a month."""
-        self.best_level = max(self.levels)
         self.now = (0, 0, 0, 0)
         """From a day to before another, the level and the day at whose beginning it may fall: as `level_now` said last."""
         self.looked: tuple[tuple[int, int], list[int], int] | None = None
         """What `income_drop` saw in its past last: when, the levels, and which of them is usual."""
-
-    @property
-    def lag_days(self) -> int:
-        """How far back the pays of one level reach."""
-        return (self.pays_per_level - 1) * self.pace_days
 
 
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
@@ -135,7 +144,7 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
             or (stream.days == days and stream.amounts == amounts)
         ):
             return stream
-    stream = Stream(pays, policy)
+    stream = Stream(pays, policy, known[-1] if known else None)
     known.append(stream)
     del known[:-_KNOWN_RHYTHMS]
     return stream
@@ -143,7 +152,8 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
 
 def pace_of(days: list[int]) -> int:
     """The usual gap. By the week it is the mean; else the gap that covers the middle day, however many extra pays there are."""
-    gaps = sorted(gaps_of(days[-_PACE_GAPS - 1 :]))
+    newest = days[-_PACE_GAPS - 1 :]
+    gaps: list[int] = sorted(map(sub, newest[1:], newest))
     if not gaps:
         return MONTH_DAYS
     middle = gaps[len(gaps) // 2]
@@ -151,9 +161,10 @@ def pace_of(days: list[int]) -> int:
         return min(max(MONTH_DAYS, middle), _PACE_DAYS_MAX)
     while gaps[-1] > middle * _OUTAGE_FACTOR:
         gaps.pop()
-    if sum(gaps) <= len(gaps) * _WEEKLY_DAYS_MAX:
-        return round(sum(gaps) / len(gaps))
-    half, covered = sum(gaps) / 2, 0
+    total = sum(gaps)
+    if total <= len(gaps) * _WEEKLY_DAYS_MAX:
+        return round(total / len(gaps))
+    half, covered = total / 2, 0
     for gap in gaps:
         covered += gap
         if covered >= half:
@@ -175,14 +186,23 @@ def level_now(stream: Stream, today: int) -> tuple[int, int]:
     from_day, before_day, level, until_day = stream.now
     if from_day <= today < before_day:
         return level, until_day
-    level, index = _best(stream, len(stream.levels) - 1, today)
-    if not level:
-        stream.now = today, INT64_MAX, 0, 0
-        return 0, 0
-    until_day = end_of_standing(stream, index)
-    before_day = min(until_day, stream.days[index] + stream.stands_at_most_days + 1)
+    level, until_day, before_day = _level_on(stream, today)
     stream.now = today, before_day, level, until_day
     return level, until_day
+
+
+def level_then(stream: Stream, day: int) -> tuple[int, int]:
+    """The same on a day to come, if no pay comes: nothing is remembered."""
+    return _level_on(stream, day)[:2]
+
+
+def _level_on(stream: Stream, day: int) -> tuple[int, int, int]:
+    """The level on a day, when it may fall, and until when all of that holds."""
+    level, index = _best(stream, len(stream.levels) - 1, day)
+    if not level:
+        return 0, 0, INT64_MAX
+    until_day = end_of_standing(stream, index)
+    return level, until_day, min(until_day, stream.days[index] + stream.stands_at_most_days + 1)
 
 
 def end_of_standing(stream: Stream, index: int) -> int:
@@ -247,6 +267,29 @@ def _levels(days: list[int], amounts: list[int], pace_days: int, festival_days: 
     else:
         sums = _better_sums(days, amounts, few, many, pace_days)
     return many, _a_month(sums, many, pace_days)
+
+
+def _grown(before: Stream, stream: Stream) -> list[int] | None:
+    """The levels of a source to which one pay was added and nothing else happened; None where they are to be told anew."""
+    days, pace_days = stream.days, stream.pace_days
+    if pace_days != before.pace_days or before.days != days[:-1] or before.amounts != stream.amounts[:-1]:
+        return None
+    if pace_days <= _WEEKLY_DAYS_MAX:
+        wide, narrow = _window_days(8, 7), _window_days(4, 7)
+        since = days[-1] - wide - stream.festival_days
+        if stream.festival_days and next_spring_festival(since) <= days[-1]:
+            return None  # the clock of `_without_festivals` stands still in the window
+        better = max(_since(stream, days[-1] - wide), 2 * _since(stream, days[-1] - narrow))
+        return before.levels + _a_month([better], 8, 7)
+    if pace_days <= _HALF_MONTHLY_DAYS_MAX or pace_days > _MONTHLY_DAYS_MAX or before.pays_per_level > 1:
+        return None
+    levels = [*before.levels, _since(stream, days[-1] - _window_days(1, pace_days))]
+    return levels if _is_steady(levels, 1) else None
+
+
+def _since(stream: Stream, day: int) -> int:
+    """What came after a day."""
+    return sum(stream.amounts[bisect_right(stream.days, day) :])
 
 
 def _without_festivals(days: list[int], festival_days: int) -> list[int]:
@@ -340,15 +383,8 @@ def _a_month(sums: list[int], pays: int, pace_days: int) -> list[int]:
 # ---- reach -----------------------------------------------------------------------------------------------------------
 
 
-def _reach_days(days: list[int], kind: int, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
-    """How long a pay stands while no other comes, and how long once one has come."""
-    reach_days, followed_days = _unlearnt_reach_days(kind, pace_days, policy)
-    learnt_days = _learnt_days(days, followed_days, reach_days)
-    return max(reach_days, learnt_days), max(followed_days, learnt_days)
-
-
 def _unlearnt_reach_days(kind: int, pace_days: int, policy: IncomeDropPolicy) -> tuple[int, int]:
-    """The same, whatever gaps this payer has left before."""
+    """How long a pay stands while no other comes, and how long once one has come; whatever this payer's habit."""
     late_days = policy.late_days
     if pace_days <= _HALF_MONTHLY_DAYS_MAX:
         # One pay may be skipped (a week off), so the slack is twice what is allowed for a late one.

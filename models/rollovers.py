@@ -43,6 +43,8 @@ DISBURSEMENTS_MAX: Final = 32
 """Disbursements kept: six times what `borrowing_to_repay` finds serious. The oldest goes first."""
 REPAYMENTS_MAX: Final = 64
 """Repayments kept: two a disbursement. The oldest goes first."""
+CATEGORIES: Final = frozenset({"loan_disbursement", "loan_repayment"})
+"""Flows of others are never kept."""
 OWN_LENDER: Final = "own"
 """What the lender's own institutions are called together."""
 _LONE_DAYS: Final = 10

@@ -16,8 +16,7 @@ from models.episodes import open_episode
 from models.lifecycle import Lifecycle
 from models.reviews import Reviews
 from models.rulebook import Rulebook
-from models.signal_table import MOVED_WITH, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
-from models.signals.payment_at_risk import next_look_of
+from models.signal_table import MOVED_WITH, NEXT_LOOK_MS, SIGNALS, SIGNALS_BY_CLOCK
 
 REVIEW: Final = ""
 """Stands in the queue for the borrowers whose minute of a review it is: no borrower's id is empty."""
@@ -104,16 +103,13 @@ class Schedule:
 
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
-        kind = SIGNALS[signal]
+        next_look_ms = NEXT_LOOK_MS[signal]
         own = [episode for episode in borrower.episodes if episode.signal == signal]
         due_ms = NEVER
-        for subject in kind.subjects(borrower):
+        for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
             rules = self._book.of(borrower, subject, after_ms)
-            if signal == PAYMENT_AT_RISK:
-                subject_due_ms = next_look_of(borrower, after_ms, episode, rules)
-            else:
-                subject_due_ms = kind.next_deadline_ms(borrower, subject, after_ms, episode, rules)
+            subject_due_ms = next_look_ms(borrower, subject, after_ms, episode, rules)
             if own:
                 if episode is not None:
                     change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from models.alerts import SignalName
-from models.borrower import CLOCKS
+from models.borrower import CLOCKS, Borrower
+from models.episodes import Episode
+from models.rules import Rules
 from models.signals.asset_flight import AssetFlight
 from models.signals.binding import Signal
 from models.signals.borrowing_to_repay import BorrowingToRepay
@@ -15,7 +18,7 @@ from models.signals.linked_distress import LinkedDistress
 from models.signals.missed_payment import MissedPayment
 from models.signals.multi_platform_borrowing import MultiPlatformBorrowing
 from models.signals.over_indebtedness import OverIndebtedness
-from models.signals.payment_at_risk import PaymentAtRisk
+from models.signals.payment_at_risk import PaymentAtRisk, next_look_of
 from models.signals.relapse import Relapse
 from models.signals.risk_score import RiskScore
 from models.signals.unreachable import Unreachable
@@ -61,7 +64,7 @@ MOVED_WITH: Final[tuple[tuple[int, ...], ...]] = tuple(
     (
         number,
         *{
-            MISSED_PAYMENT: (ASSET_FLIGHT, RELAPSE, RISK_SCORE),
+            MISSED_PAYMENT: (PAYMENT_AT_RISK, ASSET_FLIGHT, RELAPSE, RISK_SCORE),
             INCOME_DROP: (OVER_INDEBTEDNESS,),
         }.get(number, ()),
     )
@@ -69,3 +72,10 @@ MOVED_WITH: Final[tuple[tuple[int, ...], ...]] = tuple(
 )
 """By signal: itself, and those that rest on the same evidence, so that what touches it may bring their deadlines nearer though
 they are not touched. `missed_payment` stands for the loans, `income_drop` for income. All of one clock."""
+NextLookMs = Callable[[Borrower, str | None, int, Episode | None, Rules], int]
+NEXT_LOOK_MS: Final[tuple[NextLookMs, ...]] = tuple(
+    next_look_of if number == PAYMENT_AT_RISK else signal.next_deadline_ms
+    for number, signal in enumerate(SIGNALS)
+)
+"""By signal: when it is looked at next. That is its next deadline; `payment_at_risk` lets those out who have enough, and leaves in
+the picture which balance has it asked again."""

@@ -120,10 +120,13 @@ def next_deadline_ms(
     balances: BalanceEvidence,
     after_ms: int,
     rules: Rules,
+    *,
+    is_open: bool = True,
 ) -> int | None:
     """The next instant at which a receiver leaves the window (or, known early, enters it), or a day's balances count.
 
-    While nothing is watched, the midnight from which on it is, should nothing be paid.
+    While nothing is watched, the midnight from which on it is, should nothing be paid. Where no alert is open, a day without
+    flows is looked at only while the money has fallen far enough: before the next flow, which is judged, it falls no further.
     """
     if not balances.accounts:
         return None
@@ -142,7 +145,9 @@ def next_deadline_ms(
     window_ms = policy.window_days * DAY_MS
     changes_ms = [track.start_ms + window_ms for track in outflows.tracks]
     changes_ms += [transfer.time_ms for transfer in outflows.transfers]
-    if balances.newest_day >= day - DRAIN_DAYS - 1:
+    if balances.newest_day >= day - DRAIN_DAYS - 1 and (
+        is_open or balances.newest_day >= day or _may_be_drained(balances, day + 1, begin_day, policy)
+    ):
         changes_ms.append(calendar.midnight_ms(day + 1))
     return min((change_ms for change_ms in changes_ms if change_ms > after_ms), default=None)
 
@@ -158,10 +163,11 @@ def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules)
     last_day = day - max(1, signals.asset_flight.days_past_due_min)
     tolerance_minor = signals.missed_payment.tolerance_minor
     for loan in loans.values():
-        lines = loan.lines
+        lines, now = loan.lines, loan.now
         if not lines or lines[0].due_day > last_day or not is_open(loan, known_ms):
             continue
-        for place, short_minor in enumerate(balances_at(loan, known_ms, rules).short_minor):
+        known = now if known_ms >= now.upto_ms else balances_at(loan, known_ms, rules)
+        for place, short_minor in enumerate(known.short_minor):
             if short_minor > tolerance_minor:
                 if lines[place].due_day <= last_day:
                     return True
@@ -231,7 +237,6 @@ def _drained(
     begin_day = max(day - DRAIN_DAYS, since_day)
     if begin_day >= day:
         return
-    least = policy.drained_severity.watch - policy.ease_margin
     for currency in currencies(balances):
         known_day = first_day(balances, currency)
         if known_day is None or known_day > begin_day - USUAL_DAYS:
@@ -239,7 +244,7 @@ def _drained(
         seen = totals(balances, currency, begin_day, day)
         left_minor, peak_minor = seen[-1], max(seen[:-1])
         fell_minor = peak_minor - left_minor
-        if fell_minor < policy.amount_minor_min or fell_minor / peak_minor < least:
+        if not _is_far(fell_minor, peak_minor, policy):
             continue  # the month before need not be looked at
         peak_day = begin_day + max(place for place, total in enumerate(seen[:-1]) if total == peak_minor)
         usual = totals(balances, currency, begin_day - USUAL_DAYS + 1, peak_day)
@@ -247,6 +252,23 @@ def _drained(
             continue
         excused = excused_minor(balances, currency, peak_day, day - 1)
         yield _Gone("AF-DRAINED", currency, fell_minor - excused, peak_minor, peak_day, 0)
+
+
+def _may_be_drained(balances: BalanceEvidence, day: int, since_day: int, policy: AssetFlightPolicy) -> bool:
+    """Whether money has fallen far as of the midnight that begins a local day, usual or not."""
+    begin_day = max(day - DRAIN_DAYS, since_day)
+    for currency in currencies(balances):
+        *before, left_minor = totals(balances, currency, begin_day, day)
+        peak_minor = max(before)
+        if _is_far(peak_minor - left_minor, peak_minor, policy):
+            return True
+    return False
+
+
+def _is_far(fell_minor: int, peak_minor: int, policy: AssetFlightPolicy) -> bool:
+    """Whether a fall from a peak may be an alert, or keep one open."""
+    least = policy.drained_severity.watch - policy.ease_margin
+    return fell_minor >= policy.amount_minor_min and fell_minor / peak_minor >= least
 
 
 def _severity(
@@ -353,7 +375,14 @@ class AssetFlight:
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
         """When a receiver leaves the window, or a day's balances count."""
-        due_ms = next_deadline_ms(borrower.loans, borrower.outflows, borrower.balances, after_ms, rules)
+        due_ms = next_deadline_ms(
+            borrower.loans,
+            borrower.outflows,
+            borrower.balances,
+            after_ms,
+            rules,
+            is_open=episode is not None,
+        )
         return NEVER if due_ms is None else due_ms
 
     def resolution(

@@ -72,16 +72,21 @@ def _within_window(
 ) -> list[Pair]:
     """The pairs completed in the half-open window that ends at `at_ms`: later than its start, not after its end.
 
-    None of them where there cannot be enough for an alert: each takes a repayment, and a loan of its own.
+    None of them where there cannot be enough for an alert.
     """
-    policy = rules.policy.signals.borrowing_to_repay
-    least = policy.severity.watch
-    if len(evidence.repayments) < least:
+    if not is_in_reach(evidence, loans, at_ms, rules):
         return []
-    start_ms = at_ms - policy.window_days * DAY_MS
-    if lent_at_most(evidence, loans, start_ms - policy.pair_days * DAY_MS) < least:
-        return []
+    start_ms = at_ms - rules.policy.signals.borrowing_to_repay.window_days * DAY_MS
     return [pair for pair in pairs(evidence, loans, known_ms, rules) if pair.completed_ms > start_ms]
+
+
+def is_in_reach(evidence: RolloverEvidence, loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
+    """Whether the window that ends at `at_ms`, or a later one, may hold enough: each pair takes a repayment, and a loan of its own."""
+    policy = rules.policy.signals.borrowing_to_repay
+    if len(evidence.repayments) < policy.severity.watch:
+        return False
+    start_ms = at_ms - (policy.window_days + policy.pair_days) * DAY_MS
+    return lent_at_most(evidence, loans, start_ms) >= policy.severity.watch
 
 
 def _severity(

@@ -58,6 +58,7 @@ from models.rhythm import (
     Stream,
     end_of_standing,
     level_now,
+    level_then,
     levels_before,
     middle_and_variation,
     stream_of,
@@ -84,6 +85,8 @@ _SILENT_MEMORY_WEEKS: Final = 12
 """Weeks before a silence that tell an account's own frequency of flows: enough for three of a flow a month."""
 _SILENT_ACTIVE_WEEKS_MIN: Final = 3
 """Fewer active weeks among them, and silence is nothing new: then a missing pay is a missing pay."""
+
+_NO_DAY: Final = INT64_MAX
 
 _Blindness = Literal["silent", "unlinked", ""]
 
@@ -169,7 +172,7 @@ def judge(
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
     scene = _scene(evidence, at_ms, opened_at_ms, rules)
-    if opened_at_ms is None and _is_plainly_enough(scene, policy.severity.watch):
+    if opened_at_ms is None and _is_plainly_enough(scene.standings, scene.look_day, policy.severity.watch):
         return None
     picture = _look(scene, policy)
     if picture is None or picture.history_days < policy.history_days_min:
@@ -197,31 +200,27 @@ def next_deadline_ms(
     rules: Rules,
 ) -> int | None:
     """The first local midnight after `after_ms` at which time alone may change the judgement, or None."""
-    calendar = rules.calendar
-    policy = rules.policy.signals.income_drop
-    opened_at_ms = opened_at_ms if open_severity is not None else None
-    if opened_at_ms is None and (outlook := _outlook(evidence, after_ms, rules)) is not None:
-        return outlook.until_ms if outlook.until_ms < NEVER else None
+    if open_severity is None or opened_at_ms is None:
+        due_ms = _outlook(evidence, after_ms, rules).deadline_ms
+        return None if due_ms == NEVER else due_ms
+    policy, calendar = rules.policy.signals.income_drop, rules.calendar
     scene = _scene(evidence, after_ms, opened_at_ms, rules)
-    today, standings = scene.today, scene.standings
-    counting_day = next_counting_day(evidence, today)
-    days = [counting_day or 0]
-    if opened_at_ms is not None:
-        days.append(_next_settled_check(today, calendar.day_of(opened_at_ms), policy))
-    if opened_at_ms is not None or _pay_days_apart(standings) >= policy.history_days_min:
-        for standing in standings:
-            if standing.level:
-                days.append(standing.until_day)
-            if standing.blind:
-                days.append(_sign_of_life_day(evidence, standing, today))
-        if standings and not any(standing.level for standing in standings):
-            days.append(_forgotten_day(standings, policy))
-    later = [day for day in days if day > today]
-    due_ms = calendar.midnight_ms(min(later)) if later else None
-    if opened_at_ms is None:
-        until_ms = NEVER if due_ms is None else due_ms
-        _remember_outlook(evidence, scene, counting_day, after_ms, until_ms, rules)
-    return due_ms
+    check_day = _next_settled_check(scene.today, calendar.day_of(opened_at_ms), policy)
+    day = min(
+        _later(scene.today, next_counting_day(evidence, scene.today)),
+        _later(scene.today, check_day),
+        _next_fall_day(evidence, scene, policy),
+    )
+    return None if day == _NO_DAY else calendar.midnight_ms(day)
+
+
+def next_change_ms(evidence: IncomeEvidence, after_ms: int, rules: Rules) -> int | None:
+    """The first local midnight after `after_ms` at which time alone may change what is known of income, or None.
+
+    Never later than the next deadline where no alert is open: what stands may fall, and still be plainly enough.
+    """
+    change_ms = _outlook(evidence, after_ms, rules).until_ms
+    return None if change_ms == NEVER else change_ms
 
 
 def resolution(evidence: IncomeEvidence, opened_at_ms: int, at_ms: int, rules: Rules) -> Resolution | None:
@@ -241,15 +240,19 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     """
     day = rules.calendar.day_of(at_ms)
     policy = rules.policy.signals.income_drop
-    awaited = pays_into(evidence, account_id, monday_of(week_of(day)))
-    if len(awaited) > 1 or len(evidence.sources) > 1:  # of one payer they may be taken together
-        return any(day - pays.days[-1] > policy.late_days + WEEK_DAYS for pays in awaited)
+    monday = monday_of(week_of(day))
+    fresh_days = policy.late_days + WEEK_DAYS  # no pay stands for less
+    if all(day - fresh_days <= source.days[-1] < monday for source in evidence.sources):
+        return False
+    awaited = pays_into(evidence, account_id, monday)
+    if len(evidence.sources) > 1:  # of one payer they may be taken together
+        return any(day - pays.days[-1] > fresh_days for pays in awaited)
     return any(not surely_stands(pays, day, policy) for pays in awaited)
 
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
-    outlook = _outlook(evidence, at_ms, rules) or _outlook(evidence, at_ms, rules, LOSS)
+    outlook = _known_outlook(evidence, at_ms, rules) or _known_outlook(evidence, at_ms, rules, LOSS)
     if outlook is None:
         lost = _lost_fraction(evidence, at_ms, rules)
         _remember_loss(evidence, lost, at_ms, rules)
@@ -288,23 +291,25 @@ def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None
 
 
 class _Outlook:
-    """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about to a deadline.
+    """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about on.
 
-    It is had while all pay stands, on accounts that were never unlinked: then nothing but pay and links change it, which
-    `models.income` drops it for. It is kept beside the first source, and never in the state.
+    It is kept beside the first source, and never in the state, while all pay stands, on accounts that were never unlinked:
+    then nothing but time, pay and links changes it, and `models.income` drops it for the last two.
     """
 
-    __slots__ = ("from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
+    __slots__ = ("deadline_ms", "from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
 
-    def __init__(self, from_ms: int, until_ms: int, rules: Rules, steady: SteadyIncome | None) -> None:
-        self.from_ms, self.until_ms, self.rules = from_ms, until_ms, rules
-        self.steady = steady
+    def __init__(self, from_ms: int, until_ms: int, deadline_ms: int, rules: Rules) -> None:
+        """`until_ms`: when what stands may change; `deadline_ms`: when that may be a loss."""
+        self.from_ms, self.until_ms, self.deadline_ms, self.rules = from_ms, until_ms, deadline_ms, rules
+        self.steady: SteadyIncome | None = None
         self.lost: float | None = None
         self.is_lost_told = False
 
 
-def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUTLOOK) -> _Outlook | None:
-    """What is known already, as of an instant; None where it is to be told anew."""
+def _known_outlook(
+    evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUTLOOK
+) -> _Outlook | None:
     if not evidence.sources:
         return None
     known: _Outlook | None = vars(evidence.sources[0]).get(name)
@@ -313,30 +318,43 @@ def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUT
     return known
 
 
-def _remember_outlook(
-    evidence: IncomeEvidence,
-    scene: _Scene,
-    counting_day: int | None,
-    from_ms: int,
-    until_ms: int,
-    rules: Rules,
-) -> None:
-    """Keep what was told, unless life or another link may change it, or pay is known that had not come by then."""
-    if _is_ahead(evidence, from_ms, scene.today):
-        return
+def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook:
+    """What is known already as of an instant, or told now."""
+    known = _known_outlook(evidence, at_ms, rules)
+    if known is not None:
+        return known
+    policy = rules.policy.signals.income_drop
+    scene = _scene(evidence, at_ms, None, rules)
+    is_clear = _is_clear(evidence, scene)
+    counting_day = _later(scene.today, next_counting_day(evidence, scene.today))
+    fall_day = loss_day = _NO_DAY
+    if _pay_days_apart(scene.standings) >= policy.history_days_min:
+        fall_day = _next_fall_day(evidence, scene, policy)
+        loss_day = _next_loss_day(scene, fall_day, policy) if is_clear else fall_day
+    midnight_ms = rules.calendar.midnight_ms
+    change_day, due_day = min(counting_day, fall_day), min(counting_day, loss_day)
+    until_ms = NEVER if change_day == _NO_DAY else midnight_ms(change_day)
+    due_ms = NEVER if due_day == _NO_DAY else midnight_ms(due_day)
+    outlook = _Outlook(at_ms, until_ms, due_ms, rules)
+    if is_clear and not _is_ahead(evidence, at_ms, scene.today):
+        outlook.steady = _steady(scene, counting_day) if scene.standings else None
+        vars(evidence.sources[0])[OUTLOOK] = outlook
+    return outlook
+
+
+def _is_clear(evidence: IncomeEvidence, scene: _Scene) -> bool:
+    """Whether all pay stands, on accounts that were never unlinked: neither life on them nor a link to come matters then."""
+    is_clear = True
     for standing in scene.standings:
-        if not standing.level:
-            return
+        is_clear = is_clear and standing.level > 0
     for account in evidence.accounts:
-        if not _was_always_seen(account):
-            return
-    steady = _steady(scene, counting_day) if scene.standings else None
-    vars(evidence.sources[0])[OUTLOOK] = _Outlook(from_ms, until_ms, rules, steady)
+        is_clear = is_clear and _was_always_seen(account)
+    return is_clear
 
 
-def _steady(scene: _Scene, counting_day: int | None) -> SteadyIncome:
+def _steady(scene: _Scene, counting_day: int) -> SteadyIncome:
     """What stands, until some does no more, or until the midnight after that from which on more pay counts here."""
-    amount_minor, until_day = 0, INT64_MAX if counting_day is None else counting_day + 1
+    amount_minor, until_day = 0, counting_day + 1
     for standing in scene.standings:
         amount_minor += standing.level
         until_day = min(until_day, standing.until_day)
@@ -363,7 +381,8 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
     for standing in scene.standings:
         if standing.level:
             until_day = min(until_day, standing.until_day)
-    loss = _Outlook(at_ms, rules.calendar.midnight_ms(until_day), rules, None)
+    until_ms = rules.calendar.midnight_ms(until_day)
+    loss = _Outlook(at_ms, until_ms, until_ms, rules)
     loss.lost, loss.is_lost_told = lost, True
     vars(evidence.sources[0])[LOSS] = loss
 
@@ -371,9 +390,52 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
 def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
     """Whether pay may be known that had not come by an instant."""
     recent = evidence.recent
-    if not recent or recent[-1].time_ms > at_ms:
+    if not evidence.sources or not recent or recent[-1].time_ms > at_ms:
         return True
-    return any(source.days[-1] > today for source in evidence.sources)
+    return max([source.days[-1] for source in evidence.sources]) > today
+
+
+def _later(today: int, day: int | None) -> int:
+    """A day that is yet to come, or none."""
+    return day if day is not None and day > today else _NO_DAY
+
+
+def _next_fall_day(evidence: IncomeEvidence, scene: _Scene, policy: IncomeDropPolicy) -> int:
+    """The next day at whose beginning what stands may fall, or be seen, or be forgotten."""
+    today, standings = scene.today, scene.standings
+    next_day = _NO_DAY
+    for standing in standings:
+        if standing.level:
+            next_day = min(next_day, _later(today, standing.until_day))
+        if standing.blind:
+            next_day = min(next_day, _later(today, _sign_of_life_day(evidence, standing, today)))
+    if standings and not any(standing.level for standing in standings):
+        next_day = min(next_day, _later(today, _forgotten_day(standings, policy)))
+    return next_day
+
+
+def _next_loss_day(scene: _Scene, fall_day: int, policy: IncomeDropPolicy) -> int:
+    """The first day at whose beginning what stands may fall by too much, while no pay comes.
+
+    What was followed by the next pay of its size falls by little, every month. Told only as far as the next pay is waited
+    for: with it all is told anew, and one look too many does no harm.
+    """
+    standings, watch = scene.standings, policy.severity.watch
+    paces = [one.stream.pace_days for one in standings]
+    last_day = scene.look_day + max(paces, default=0) + policy.late_days
+    while fall_day <= last_day:
+        fallen: list[_Standing] = []
+        for one in standings:
+            level, until_day = one.level, one.until_day
+            if until_day <= fall_day:
+                level, until_day = level_then(one.stream, fall_day)
+                if not level:
+                    return fall_day
+            fallen.append(_Standing(one.stream, level, until_day, ""))
+        if not _is_plainly_enough(fallen, scene.look_day, watch):
+            return fall_day
+        standings, fall_day = fallen, min([one.until_day for one in fallen])
+    return fall_day
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------
@@ -386,19 +448,24 @@ class _LastScene:
     """
 
     def __init__(self) -> None:
-        self._asked: tuple[IncomeEvidence, int, int, int | None, Rules] | None = None
+        self._evidence: IncomeEvidence | None = None
+        self._rules: Rules | None = None
+        self._revision = self._at_ms = -1
+        self._opened_at_ms: int | None = None
         self._scene = _Scene(0, 0, [])
 
     def look(self, evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, rules: Rules) -> _Scene:
-        asked = self._asked
         if (
-            asked is None
-            or asked[0] is not evidence
-            or asked[1:4] != (evidence.revision, at_ms, opened_at_ms)
-            or asked[4] is not rules
+            self._evidence is evidence
+            and self._at_ms == at_ms
+            and self._revision == evidence.revision
+            and self._opened_at_ms == opened_at_ms
+            and self._rules is rules
         ):
-            self._scene = _set_scene(evidence, at_ms, opened_at_ms, rules)
-            self._asked = (evidence, evidence.revision, at_ms, opened_at_ms, rules)
+            return self._scene
+        self._scene = _set_scene(evidence, at_ms, opened_at_ms, rules)
+        self._evidence, self._revision, self._rules = evidence, evidence.revision, rules
+        self._at_ms, self._opened_at_ms = at_ms, opened_at_ms
         return self._scene
 
 
@@ -440,26 +507,28 @@ def _of_main_currency(income: list[Pays]) -> list[Pays]:
     return [pays for pays in income if pays.source.currency == currency]
 
 
-def _is_plainly_enough(scene: _Scene, watch: float) -> bool:
+def _is_plainly_enough(standings: list[_Standing], look_day: int, watch: float) -> bool:
     """Whether no loss can be found, whatever is usual: more than the best levels ever it is not, nor more than without bonuses."""
     best = income = 0
-    for standing in scene.standings:
+    for standing in standings:
         best += standing.stream.best_level
         income += standing.level
     if best - income < watch * best:
         return True
-    last_look = _last_look(scene)
+    if not standings:
+        return False
+    last_look = _last_look(standings, look_day)
     most = 0
-    for standing in scene.standings:
+    for standing in standings:
         levels = standing.stream.levels[: bisect_right(standing.stream.days, last_look)]
         most += _without_bonus(sorted(levels)[len(levels) // 2]) if levels else 0
     return most - income < watch * most
 
 
-def _last_look(scene: _Scene) -> int:
+def _last_look(standings: list[_Standing], look_day: int) -> int:
     """The day of the newest look at past income."""
     # A level of many pays is low only once most of them are: what is usual lies before them.
-    return scene.look_day - max([standing.stream.lag_days for standing in scene.standings], default=0)
+    return look_day - max([standing.stream.lag_days for standing in standings])
 
 
 def _without_bonus(middle: int) -> int:
@@ -474,7 +543,7 @@ def _look(scene: _Scene, policy: IncomeDropPolicy) -> _Picture | None:
         return None
     watch = policy.severity.watch
     first_day = min([standing.stream.days[0] for standing in standings])
-    last_look = _last_look(scene)
+    last_look = _last_look(standings, scene.look_day)
     looks = range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS)
     if not looks:
         return None
@@ -578,7 +647,10 @@ def _standing(
 
 def _was_always_seen(account: Account) -> bool:
     """Whether the account was never unlinked: then what stands stands for as long as its rhythm says."""
-    return not account.links or all(link % 2 for link in account.links)
+    links = account.links
+    if len(links) <= 1:  # as nearly always: linked once
+        return not links or links[0] % 2 == 1
+    return all(link % 2 for link in links)
 
 
 def _sight(account: Account, stream: Stream, at_ms: int, rules: Rules) -> tuple[int, int | None]:
@@ -699,6 +771,9 @@ def _has_settled(picture: _Picture, opened_day: int, policy: IncomeDropPolicy) -
 
 def _pay_days_apart(standings: list[_Standing]) -> int:
     """Days from the first to the last pay."""
+    if len(standings) == 1:
+        days = standings[0].stream.days
+        return days[-1] - days[0]
     if not standings:
         return -1
     first_day = min([standing.stream.days[0] for standing in standings])

@@ -143,10 +143,10 @@ def next_deadline_ms(
         enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
         if _most_minor(own, debts, today, policy.summary_days) < enough_minor:
             # Neither a schedule nor a payment can make it found: only a loss of income. Pay that stands is lost no sooner
-            # than `income_drop` looks, however little comes beside it.
+            # than what is known of income changes, however little comes beside it.
             if not known.is_standing:
                 days.append(next_pay_counts_day(income, today))
-            loss_ms = min(loss_ms, income_drop.next_deadline_ms(income, after_ms, None, None, rules) or NEVER)
+            loss_ms = min(loss_ms, income_drop.next_change_ms(income, after_ms, rules) or NEVER)
             continue
         days += (day for loan in own for day in _own_change_days(loan, today))
         days.append(next_change_day(debts, today, policy.summary_days))

@@ -32,7 +32,7 @@ from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.income import IncomeEvidence
 from models.income_level import awaited_pays
-from models.ledger import Loan, balances_at
+from models.ledger import Loan, balances_at, oldest_unpaid
 from models.limits import INT64_MAX
 from models.money import format_amount
 from models.obligations import is_open, next_unpaid_day
@@ -161,12 +161,11 @@ def next_look_ms(
     dues is judged. So nobody is looked at who has enough all the time.
     """
     balances.enough_minor = 0
-    due_ms = next_deadline_ms(loans, balances, after_ms, open_severity, rules)
-    if due_ms is not None and open_severity is None:
+    if open_severity is None and balances.accounts:
         balances.enough_minor = _enough_minor(loans, balances, after_ms, rules)
         if balances.enough_minor:
             return None
-    return due_ms
+    return next_deadline_ms(loans, balances, after_ms, open_severity, rules)
 
 
 def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: int, rules: Rules) -> int:
@@ -175,23 +174,31 @@ def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: i
     All that falls due is asked for at once, and what is seen is taken as old as it will be at the last look. It cannot be
     told where something is known already that counts from later on.
     """
-    policy, day = rules.policy.signals.payment_at_risk, rules.calendar.day_of(after_ms)
+    signals, day = rules.policy.signals, rules.calendar.day_of(after_ms)
     if balances.newest_day > day:
         return 0
-    last_day = day
+    policy, tolerance_minor, last_day = signals.payment_at_risk, signals.missed_payment.tolerance_minor, day
+    upcoming: list[tuple[Loan, int]] = []
     for loan in loans.values():
         if loan.now.upto_ms > after_ms:
             return 0
-        due_day = next_unpaid_day(loan, after_ms, rules)
-        if due_day is not None and due_day >= last_day:
-            last_day = due_day + 1
+        place = oldest_unpaid(loan.now, tolerance_minor) if is_open(loan, after_ms) else None
+        if place is not None and (due_day := loan.lines[place].due_day) >= day:
+            upcoming.append((loan, place))
+            last_day = max(last_day, due_day + 1)
+    asked_minor: dict[str, int] = {}
+    for loan, place in upcoming:
+        for line, short_minor in zip(loan.lines[place:], loan.now.short_minor[place:], strict=True):
+            if line.due_day > last_day + policy.ahead_days:
+                break
+            if short_minor > tolerance_minor:
+                asked_minor[loan.currency] = asked_minor.get(loan.currency, 0) + short_minor
     enough_minor = 0
-    dues = _dues(loans, after_ms, day, last_day - day + policy.ahead_days, rules)
-    for currency, own in dues.items():
-        asked_minor = ceil(policy.severity.watch * sum(short_minor for _, short_minor in own))
-        if most_minor(balances, currency, last_day) < asked_minor:
+    for currency, minor in asked_minor.items():
+        wanted_minor = ceil(policy.severity.watch * minor)
+        if most_minor(balances, currency, last_day) < wanted_minor:
             return 0
-        enough_minor = max(enough_minor, asked_minor)
+        enough_minor = max(enough_minor, wanted_minor)
     return min(enough_minor, INT64_MAX)
 
 
@@ -375,7 +382,9 @@ class PaymentAtRisk:
         return resolution(borrower.loans, borrower.balances, episode.opened_ms, at_ms, rules)
 
 
-def next_look_of(borrower: Borrower, after_ms: int, episode: Episode | None, rules: Rules) -> int:
+def next_look_of(
+    borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
+) -> int:
     """`next_look_ms` of a borrower, for who sees to it that what it leaves out is asked for again."""
     severity, _ = open_state(episode)
     due_ms = next_look_ms(borrower.loans, borrower.balances, after_ms, severity, rules)

@@ -261,10 +261,12 @@ def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         look_ms = calendar.midnight_ms(day - day % LOOK_DAYS)
         known_ms = look_ms - 1
         ahead = _look_ahead(borrower, known_ms, calendar.day_of(known_ms), rules)
+        if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
+            return None
         if not (
-            _reaches(ahead, borrower, known_ms, rules)
+            _may_be_found(ahead, borrower, look_ms, rules)
+            and _reaches(ahead, borrower, known_ms, rules)
             and (ahead.is_alive or not is_forgotten(borrower, known_ms, rules))
-            and _may_be_found(ahead, borrower, look_ms, rules)
         ):
             return None
     look = _look(borrower, look_ms, rules)

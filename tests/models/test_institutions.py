@@ -22,8 +22,10 @@ from models.institutions import (
     exact_from_ms,
     new_institutions,
     record_flow,
+    void,
     within_window,
 )
+from models.recent_ids import fingerprint_of
 from models.rules import Rules
 from tests.support.credit import CreditEvent, account, evidence_of, inflow, outflow, query, record, rules_of
 
@@ -432,6 +434,21 @@ def test_a_sighting_again_changes_nothing(events: list[CreditEvent]) -> None:
     for event in events:
         assert not record(evidence, event, RULES)
     assert msgspec.msgpack.encode(evidence) == once
+
+
+@given(LOGS, st.data())
+def test_what_is_kept_of_the_answer_changes_none(events: list[CreditEvent], data: st.DataObject) -> None:
+    """Asked after each event and each void, for other own platforms too, it is what evidence just read back says."""
+    evidence = InstitutionEvidence()
+    platforms = st.sampled_from([(), ("a",), ("b", "c"), ("p",)])
+    for event in events:
+        record(evidence, event, RULES)
+        if data.draw(st.integers(0, 5)) == 0:
+            voided = data.draw(st.sampled_from(events))
+            void(evidence, fingerprint_of(voided.event_id))
+        restored = msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=InstitutionEvidence)
+        for own in ((), data.draw(platforms)):
+            assert new_institutions(evidence, own, RULES) == new_institutions(restored, own, RULES)
 
 
 @given(LOGS, EVENTS)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import accumulate
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.calendars import day_of_date
 from models.income import PENSION, SALARY, Pays, Source
@@ -13,6 +16,8 @@ from models.rhythm import Stream, end_of_standing, level_now, levels_before, pac
 from tests.support.events import rules
 
 POLICY = rules().policy.signals.income_drop
+RHYTHMS = ((7, 0), (7, 2), (8, 4), (15, 1), (30, 2), (30, 0), (31, 12), (45, 40), (91, 3))
+"""Usual gaps between pays, and how much they vary."""
 FIRST = day_of_date(date(2025, 3, 3))
 """A Monday, far from the Spring Festivals."""
 
@@ -124,3 +129,36 @@ def test_past_levels_are_told_without_what_came_later() -> None:
     mornings = [FIRST, FIRST + 1, FIRST + 30, FIRST + 31, FIRST + 90, FIRST + 91, FIRST + 400]
     assert levels_before(steady, mornings)[:2] == [0, steady.levels[0]]
     assert levels_before(steady, mornings)[-1] == 0
+
+
+@settings(max_examples=300)
+@given(
+    first_day=st.integers(day_of_date(date(2024, 6, 1)), day_of_date(date(2025, 6, 1))),
+    gaps=st.one_of(
+        *(st.lists(st.integers(usual - jitter, usual + jitter), max_size=40) for usual, jitter in RHYTHMS)
+    ),
+    dice=st.randoms(use_true_random=False),
+)
+def test_a_rhythm_told_a_pay_at_a_time_is_that_of_all_pays(
+    first_day: int, gaps: list[int], dice: Random
+) -> None:
+    """Whatever is taken over from before, over festivals and losses too, and asked on any days in between."""
+    days = list(accumulate(gaps, initial=first_day))
+    spread = dice.choice([0, 50, 400])
+    amounts = [1000 + dice.randint(-spread, spread) for _ in days]
+    source = Source(0, "e", "CNY", dice.choice([SALARY, PENSION]))
+    for count in range(1, len(days) + 1):
+        pays = Pays(source, days[:count], amounts[:count])
+        grown, whole = stream_of(pays, POLICY), Stream(pays, POLICY)
+        for name in (
+            "pace_days",
+            "learnt_days",
+            "reach_days",
+            "followed_days",
+            "pays_per_level",
+            "levels",
+            "best_level",
+        ):
+            assert getattr(grown, name) == getattr(whole, name), name
+        for day in sorted(days[count - 1] + dice.randint(0, 130) for _ in range(4)):
+            assert level_now(grown, day) == level_now(Stream(pays, POLICY), day)

@@ -18,7 +18,10 @@ from tests.support.every_kind import DRAWN, months_with
 from tests.support.servicing_logs import served_logs
 from tests.support.signal_stories import STORIES, in_time, live
 
-EVERYTHING = tuple(tuple(range(len(SIGNALS))) for _ in SIGNALS)
+EVERYTHING = tuple(
+    tuple(number for number, other in enumerate(SIGNALS) if other.clock == signal.clock) for signal in SIGNALS
+)
+"""By signal: all of its clock."""
 PLAIN = ""
 COMBINED = """
 combinations = [

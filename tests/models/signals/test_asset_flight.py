@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alerts import Finding, Severity
-from models.calendars import DAY_MS, HOUR_MS
+from models.calendars import DAY_MS, HOUR_MS, date_of_day
 from models.events import FUND_FLOWS, Event, EventVoided, FundFlow, LoanOpened, Repayment
 from models.ledger import close
+from models.obligations import oldest_past_due_day
 from models.outflows import (
     LATE_DAYS,
     TRACKS_MAX,
@@ -34,6 +35,7 @@ from tests.support.events import (
     event_id,
     feed_of,
     flow,
+    loan,
     paid,
     rules,
     run,
@@ -417,7 +419,7 @@ def test_a_day_that_began_with_an_inflow_is_looked_at_like_any_other() -> None:
     day = "2025-06-14"
     morning = flow(day, 10_000, "refund", event_time_ms=at(day, "08:00"), balance_after_minor=1_010_000)
     spent = flow(day, 40_000, "living", "out", event_time_ms=at(day, "20:00"), balance_after_minor=50_000)
-    known = [one_loan(DUE), *every_day("2025-04-20", "2025-06-08", 1_000_000)]
+    known: list[Event] = [one_loan(DUE), *every_day("2025-04-20", "2025-06-08", 1_000_000)]
 
     assert lines_of(*known, morning, spent)[0] == "2025-06-15 00:00 asset_flight opened warning"
 
@@ -561,6 +563,78 @@ def test_time_alone_changes_no_judgement_between_deadlines(
             assert found_at(between_ms) == expected
         now_ms = due_ms
     assert found_at(now_ms + 400 * DAY_MS) == found_at(now_ms)
+
+
+def test_a_day_without_flows_is_looked_at_only_after_a_fall() -> None:
+    """Before the next flow nothing falls any further; while an alert is open, or flows are coming in, every day is looked at."""
+    loans, nothing = loans_of(one_loan(DUE)), OutflowEvidence()
+    steady, fallen = balances_of(*RICH), balances_of(*RICH, told("2025-06-13", 50_000, "20:00"))
+    tomorrow_ms = at("2025-06-16", "00:00")
+    assert next_deadline_ms(loans, nothing, steady, NOW_MS, RULES, is_open=False) is None
+    assert next_deadline_ms(loans, nothing, steady, NOW_MS, RULES, is_open=True) == tomorrow_ms
+    assert next_deadline_ms(loans, nothing, fallen, NOW_MS, RULES, is_open=False) == tomorrow_ms
+    assert next_deadline_ms(
+        loans,
+        nothing,
+        balances_of(*RICH, told("2025-06-15", 1_000_000, "08:00")),
+        NOW_MS,
+        RULES,
+        is_open=False,
+    ) == (tomorrow_ms)
+
+
+@st.composite
+def drained_lives(draw: st.DrawFn) -> list[Event]:
+    """A loan that is paid late or not at all, and an account that goes up and down for three months, in order of time."""
+    events: list[Event] = [one_loan(DUE), *every_day("2025-04-20", "2025-04-22", 1_000_000)]
+    moments = st.tuples(st.integers(-30, 25), st.sampled_from([0, 1, 9, 23]))
+    for day, hour in draw(st.lists(moments, max_size=20, unique=True)):
+        balance_minor = draw(st.sampled_from([0, 50_000, 200_000, 500_000, 900_000, 1_000_000]))
+        time_ms = RULES.calendar.midnight_ms(BEGIN + 9 + day) + hour * HOUR_MS
+        fields: dict[str, Any] = {
+            "event_time_ms": time_ms,
+            "balance_after_minor": balance_minor,
+            "account_id": draw(st.sampled_from(["acc-1", "acc-1", "acc-2"])),
+        }
+        category = draw(st.sampled_from(["living", "rent", "refund"]))
+        direction: Literal["in", "out"] = "in" if category == "refund" else "out"
+        events.append(flow("2025-06-01", 10_000, category, direction, **fields))
+    if draw(st.booleans()):
+        events.append(paid(draw(st.sampled_from(["2025-06-12", "2025-06-20"])), 100_000))
+    return sorted(events, key=lambda event: event.event_time_ms)
+
+
+@settings(deadline=None, max_examples=100)
+@given(drained_lives())
+def test_leaving_days_without_flows_out_tells_what_looking_every_day_tells(events: list[Event]) -> None:
+    """Alert for alert, for events in order."""
+    with pytest.MonkeyPatch.context() as every_day_is:
+        every_day_is.setattr("models.signals.asset_flight._may_be_drained", lambda *_: True)
+        expected = story(run(events, until="2025-08-01"))
+    assert story(run(events, until="2025-08-01")) == expected
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3)), max_size=3),
+    st.integers(0, 25),
+    st.sampled_from([1, 2, 5]),
+)
+def test_money_is_watched_from_the_oldest_day_past_due(
+    loans: list[tuple[int, int]], day: int, days_past_due_min: int
+) -> None:
+    """One walk over the loans says what the oldest due day says."""
+    own = rules(f"[signals.asset_flight]\ndays_past_due_min = {days_past_due_min}")
+    dates = [date_of_day(BEGIN + due).isoformat() for due in range(45)]
+    known: list[LoanOpened | Repayment] = []
+    for number, (due, instalments_paid) in enumerate(loans):
+        lines = [(dates[due + step], 100_000) for step in (0, 8, 16)]
+        known.append(loan("2025-05-01", lines, loan_id=f"l-{number}"))
+        known += [paid("2025-05-02", 100_000, loan_id=f"l-{number}") for _ in range(instalments_paid)]
+    ledgers = loans_of(*known)
+    now_ms = own.calendar.midnight_ms(BEGIN + day) + HOUR_MS
+    oldest_day = oldest_past_due_day(ledgers, now_ms, BEGIN + day, own)
+    expected = oldest_day is not None and oldest_day + days_past_due_min <= BEGIN + day
+    assert is_watched(ledgers, now_ms, own) == expected
 
 
 @given(FLOWS, st.integers(0, 20))

@@ -666,6 +666,20 @@ def test_time_alone_changes_no_judgement_between_deadlines(
         now_ms = due_ms
 
 
+@settings(max_examples=60, deadline=None)
+@given(logs(), st.randoms(use_true_random=False), st.booleans())
+def test_repayments_out_of_reach_tell_what_asking_at_each_tells(
+    log: list[FundFlow], dice: Random, in_order: bool
+) -> None:
+    """Where there cannot be enough pairs nobody judges: the same alerts, late flows or not."""
+    if not in_order:
+        dice.shuffle(log)
+    with pytest.MonkeyPatch.context() as asking:
+        asking.setattr("models.signals.borrowing_to_repay.is_in_reach", lambda *_: True)
+        expected = story(run(log, until="2025-12-31"))
+    assert story(run(log, until="2025-12-31")) == expected
+
+
 @settings(max_examples=40)
 @given(logs(), st.sets(st.integers(0, 23), max_size=4))
 def test_a_duplicate_and_a_restart_change_no_alert(log: list[FundFlow], places: set[int]) -> None:

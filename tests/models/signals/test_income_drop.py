@@ -14,7 +14,14 @@ from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
 from models.limits import INT64_MAX
 from models.rules import Rules
-from models.signals.income_drop import awaits_pay, judge, lost_fraction, next_deadline_ms, resolution
+from models.signals.income_drop import (
+    awaits_pay,
+    judge,
+    lost_fraction,
+    next_change_ms,
+    next_deadline_ms,
+    resolution,
+)
 from tests.support.events import at, local, rules
 from tests.support.incomes import drive, flow
 
@@ -599,6 +606,24 @@ def test_a_sign_of_life_makes_a_silent_account_a_lost_job() -> None:
     assert due(evidence, "2025-10-15", opened) == "2025-10-20 00:00"
 
 
+def test_life_after_a_silence_is_seen_though_it_was_asked_before() -> None:
+    """Nothing is kept of a borrower whose pay is missing: a sign of life changes the answer."""
+    evidence = recorded(*in_time(*pays(*MONTHS), *living("2025-03-11", "2025-08-30")))
+    due(evidence, ABSENT)
+    assert lost_fraction(evidence, at("2025-10-20"), RULES) == 0.0
+    record_flow(evidence, living("2025-10-15", "2025-10-15")[0], RULES)
+    assert lost_fraction(evidence, at("2025-10-20"), RULES) == 1.0
+
+
+def test_links_that_were_known_ahead_are_seen_in_their_time() -> None:
+    """Nothing is kept where an account was unlinked: what was linked again afterwards is waited for anew."""
+    evidence = recorded(*pays(*MONTHS))
+    record_unlink(evidence, "acct-1", at("2025-08-20"))
+    record_link(evidence, "acct-1", at("2025-08-25"))
+    assert due(evidence, "2025-08-22") == f"{ABSENT} 00:00"
+    assert due(evidence, "2025-08-26") == "2025-10-10 00:00"
+
+
 def test_other_accounts_do_not_show_where_the_pay_went() -> None:
     """Each account is judged by itself: the pay account is silent though another lives."""
     flows = in_time(
@@ -642,6 +667,17 @@ def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
     record_unlink(evidence, "acct-1", at("2025-09-10"))
     assert record_flow(evidence, living("2025-09-16", "2025-09-16")[0], RULES)
     assert severity_of(evidence, ABSENT) == Severity.SERIOUS
+
+
+def test_a_fall_that_is_surely_no_loss_is_not_looked_at() -> None:
+    """A pay a little below the one before it: that one stands no more, but only the last one's end may be a loss."""
+    evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 98 // 100))
+    change_ms = next_change_ms(evidence, at("2025-08-12"), RULES)
+    assert change_ms is not None
+    assert local(change_ms) == "2025-08-18 00:00"
+    assert due(evidence, "2025-08-12") == f"{ABSENT} 00:00"
+    evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 69 // 100))
+    assert due(evidence, "2025-08-12") == "2025-08-18 00:00"
 
 
 def test_life_counts_where_pay_is_awaited_only() -> None:

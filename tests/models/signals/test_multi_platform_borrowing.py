@@ -313,6 +313,24 @@ def test_the_order_of_arrival_does_not_matter(
         )
 
 
+@given(DENSE_LOGS, st.integers(-1, 90 * DAY_MS), OPENED, OWN)
+def test_what_is_out_of_reach_is_what_nobody_would_find(
+    events: list[CreditEvent], at: int, opened: Severity | None, own: list[str]
+) -> None:
+    """Too few institutions in the window are found by counting tracks as by counting those that are new."""
+    evidence, at_ms = evidence_of(EAGER, *events), T0 + at
+    answers = (
+        judge(evidence, at_ms, opened, own, EAGER),
+        next_deadline_ms(evidence, at_ms, opened, own, EAGER),
+    )
+    with pytest.MonkeyPatch.context() as counting:
+        counting.setattr("models.signals.multi_platform_borrowing.is_in_reach", lambda *_: True)
+        assert answers == (
+            judge(evidence, at_ms, opened, own, EAGER),
+            next_deadline_ms(evidence, at_ms, opened, own, EAGER),
+        )
+
+
 @given(DENSE_LOGS, OPENED, OWN)
 def test_judging_leaves_the_evidence_as_it_was(
     events: list[CreditEvent], opened: Severity | None, own: list[str]

@@ -16,6 +16,7 @@ from models.balances import (
     LATE_DAYS,
     LINKS_MAX,
     BalanceEvidence,
+    most_minor,
     record_flow,
     record_link,
     sight,
@@ -583,6 +584,24 @@ def test_the_order_of_arrival_does_not_matter(log: list[FundFlow], dice: Random)
     for day in range(newest - LATE_DAYS, newest + 20):
         assert sight(one, "CNY", day, 10, RULES) == sight(other, "CNY", day, 10, RULES)
     assert totals(one, "CNY", newest - 10, newest) == totals(other, "CNY", newest - 10, newest)
+
+
+@given(logs(), st.integers(0, 90), st.integers(0, 12))
+def test_balances_are_added_up_day_by_day(log: list[FundFlow], first: int, days: int) -> None:
+    """Each account's last balance before a midnight, summed; what is seen is no more than what is there."""
+    evidence = balances_of(*log)
+    first_day = BEGIN + first
+    expected: list[int] = []
+    for day in range(first_day, first_day + days + 1):
+        known = [
+            max(0, account.closings[3 * account.days.index(before[-1]) + 1])
+            for account in evidence.accounts
+            if (before := [one for one in account.days if one < day])
+        ]
+        expected.append(sum(known) if known else -1)
+    assert totals(evidence, "CNY", first_day, first_day + days) == expected
+    seen, most = sight(evidence, "CNY", first_day, 10, RULES), most_minor(evidence, "CNY", first_day)
+    assert seen.total_minor == most if not seen.is_blind else seen.total_minor <= most
 
 
 @given(logs(), st.integers(0, 70), OPENED)

@@ -18,7 +18,7 @@ from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS, AccountLinked, AccountUnlinked, BorrowerEvent, FundFlow, LoanOpened
 from models.rules import Rules
-from models.signal_table import PAYMENT_AT_RISK, SIGNALS
+from models.signal_table import NEXT_LOOK_MS, PAYMENT_AT_RISK, SIGNALS
 from models.signals.payment_at_risk import next_look_ms
 from tests.support.events import at, end_of, engine, event_id, feed_of, loan, paid, rules, run, story
 from tests.support.means import (
@@ -41,13 +41,17 @@ UNTIL = "2025-08-31"
 def looking_at_everybody() -> Iterator[None]:
     """Nothing is left out, and other deadlines of the clock are looked at all the time."""
 
-    def next_look_of(borrower: Borrower, after_ms: int, episode: Episode | None, own: Rules) -> int:
+    def next_look_of(
+        borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, own: Rules
+    ) -> int:
         borrower.balances.enough_minor = 0
-        due_ms = SIGNALS[PAYMENT_AT_RISK].next_deadline_ms(borrower, None, after_ms, episode, own)
+        due_ms = SIGNALS[PAYMENT_AT_RISK].next_deadline_ms(borrower, subject, after_ms, episode, own)
         return min(due_ms, NEVER - 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.schedule.next_look_of", next_look_of)
+        looks = list(NEXT_LOOK_MS)
+        looks[PAYMENT_AT_RISK] = next_look_of
+        patch.setattr("models.schedule.NEXT_LOOK_MS", looks)
         yield
 
 
@@ -128,7 +132,7 @@ def deadline_after(*events: LoanOpened | FundFlow) -> int:
         risk_engine.process(event, feed_of(event), offset)
     borrower = risk_engine.borrower("b-1")
     assert borrower is not None
-    return borrower.signal_deadline_ms(PAYMENT_AT_RISK, REPAYMENTS)
+    return borrower.signal_deadlines_ms[PAYMENT_AT_RISK]
 
 
 def test_who_has_enough_awaits_no_look() -> None:
