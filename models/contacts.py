@@ -63,15 +63,15 @@ def is_promise_pending(evidence: ServicingEvidence, known_ms: int, at_ms: int, r
 
 def pending_until_ms(evidence: ServicingEvidence, known_ms: int, at_ms: int, rules: Rules) -> int | None:
     """When the wait for the borrower's last promise ends; None where nobody waits."""
-    end_ms: int | None = None
-    for contact in evidence.contacts:
+    for contact in reversed(evidence.contacts):
         if contact.time_ms > known_ms:
-            break
+            continue
         if contact.is_promise:
             end_ms = _wait_ends_ms(contact, rules)
-        elif contact.outcome == "refused" and contact.is_at_borrower:
-            end_ms = None
-    return end_ms if end_ms is not None and at_ms < end_ms else None
+            return end_ms if end_ms is not None and at_ms < end_ms else None
+        if contact.outcome == "refused" and contact.is_at_borrower:
+            return None
+    return None
 
 
 def what_alerts_show(

@@ -200,7 +200,7 @@ def _disbursed(flow: FundFlow, rules: Rules) -> Disbursed:
     )
 
 
-def _around(flows: list[Flow], draws_ms: list[int], own_ms: int, watch_ms: int, recent_ms: int) -> list[Flow]:
+def around(flows: list[Flow], draws_ms: list[int], own_ms: int, watch_ms: int, recent_ms: int) -> list[Flow]:
     """The flows later than `recent_ms`, and of those before from `own_ms` before to `watch_ms` after any draw."""
     new = bisect_right(flows, recent_ms, key=_time_of)
     kept: list[Flow] = []
@@ -237,7 +237,7 @@ def _forget_old(evidence: FundUseEvidence, loans: dict[str, Loan], rules: Rules)
         return
     draws_ms = [kept.time_ms for kept in evidence.disbursed]
     draws_ms += [loan.opened_ms for loan in loans.values() if loan.opened_ms > looked_at_ms]
-    evidence.flows = _around(evidence.flows, draws_ms, own_ms, watch_ms, recent_ms)
+    evidence.flows = around(evidence.flows, draws_ms, own_ms, watch_ms, recent_ms)
 
 
 def _make_room(evidence: FundUseEvidence) -> None:

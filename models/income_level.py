@@ -6,9 +6,8 @@ from typing import Final, NamedTuple
 
 from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
 from models.income import IncomeEvidence, Pays, Source, monday_of, pays_as_of, recognised, week_of
-from models.limits import INT64_MAX
 from models.money import within_int64
-from models.obligations import month_later
+from models.obligations import NO_DAY, month_later
 from models.rhythm import level_now, pace_of, stream_of
 from models.rules import Rules
 
@@ -20,8 +19,6 @@ _PAYS_MIN: Final = 3
 """Two gaps show a rhythm; with fewer pays nobody knows when the next one comes."""
 PAY_EARLY_DAYS: Final = 2
 """A pay may come so many days before its usual day, when that is a weekend: in doubt it is awaited."""
-NO_DAY: Final = INT64_MAX
-"""Later than every day."""
 _WEEK_DAYS: Final = 7
 _FIRST: Final = 4
 """Numbers kept of the first pay day of a week (`models.income`)."""
@@ -85,7 +82,7 @@ def income_from(
     calendar = rules.calendar
     seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
     income = _monthly_income(seen, currency, day, rules) if seen else None
-    until_day = NO_DAY if _is_all(evidence, seen) else next_counting_day(evidence, day)
+    until_day = NO_DAY if _is_all(evidence, seen) else pay_counts_day(evidence, day)
     if income is not None and income.until_day < until_day:
         until_day = income.until_day
     spans.append(_Span(rules, currency, day, until_day, income))
@@ -103,11 +100,8 @@ def _is_all(evidence: IncomeEvidence, seen: list[Pays]) -> bool:
     return True
 
 
-def next_counting_day(evidence: IncomeEvidence, day: int) -> int:
-    """The first day after `day` at whose beginning pay counts that has come and does not count on `day`; `NEVER` if none.
-
-    Exactly, and so it also tells for how long an answer holds; `next_pay_counts_day` tells of pay that counts already.
-    """
+def pay_counts_day(evidence: IncomeEvidence, day: int) -> int:
+    """The first day after `day` at whose beginning pay counts that has come and does not count on `day`; `NO_DAY` if none."""
     monday = monday_of(week_of(day - 1))
     next_day = NO_DAY
     for source in evidence.sources:
@@ -142,21 +136,6 @@ def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
         if first_day < monday:
             break
     return week_day, week_day, week_day
-
-
-def next_pay_counts_day(evidence: IncomeEvidence, today: int) -> int | None:
-    """The first day after `today` from which on pay counts that has come and does not count yet.
-
-    Of a week, the first pay day counts from the next day on, the rest once the week is over (`models.income`).
-    """
-    days: list[int] = []
-    for source in evidence.sources:
-        for pay_day in reversed(source.days):
-            if pay_day < today - 7:
-                break
-            days += (pay_day + 1, monday_of(week_of(pay_day) + 1) + 1)
-        days += (first_day + 1 for first_day in source.firsts[::4])
-    return min((day for day in days if day > today), default=None)
 
 
 def _monthly_income(seen: list[Pays], currency: str, day: int, rules: Rules) -> MonthlyIncome | None:

@@ -256,6 +256,8 @@ def hold_as_of(evidence: ServicingEvidence, known_ms: int, at_ms: int) -> HoldRe
 
 def is_restricted(evidence: ServicingEvidence, known_ms: int) -> bool:
     """Whether the borrower stands on some list."""
+    if not evidence.restrictions:
+        return False
     newest = {entry.list_name: entry for entry in evidence.restrictions if entry.time_ms <= known_ms}
     return any(not entry.is_lifting for entry in newest.values())
 

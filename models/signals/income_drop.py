@@ -50,6 +50,7 @@ from models.income import (
     week_of,
     weeks_up_to,
 )
+from models.income_level import REMEMBERED_DAYS, pay_counts_day
 from models.limits import INT64_MAX
 from models.money import format_amount, within_int64
 from models.policy import IncomeDropPolicy
@@ -337,7 +338,7 @@ def _outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> _Outlook:
     due_ms = NEVER if due_day == _NO_DAY else midnight_ms(due_day)
     outlook = _Outlook(at_ms, until_ms, due_ms, rules)
     if is_clear and not _is_ahead(evidence, at_ms, scene.today):
-        outlook.steady = _steady(scene, counting_day) if scene.standings else None
+        outlook.steady = _steady(evidence, scene) if scene.standings else None
         vars(evidence.sources[0])[OUTLOOK] = outlook
     return outlook
 
@@ -352,15 +353,17 @@ def _is_clear(evidence: IncomeEvidence, scene: _Scene) -> bool:
     return is_clear
 
 
-def _steady(scene: _Scene, counting_day: int) -> SteadyIncome:
-    """What stands, until some does no more, or until the midnight after that from which on more pay counts here."""
-    amount_minor, until_day = 0, counting_day + 1
+def _steady(evidence: IncomeEvidence, scene: _Scene) -> SteadyIncome:
+    """What stands, until some does no more or more pay counts: the very answer of `models.income_level` from tomorrow on."""
+    amount_minor = last_day = 0
+    until_day = pay_counts_day(evidence, scene.today + 1)
     for standing in scene.standings:
         amount_minor += standing.level
         until_day = min(until_day, standing.until_day)
-    return SteadyIncome(
-        scene.standings[0].stream.currency, within_int64(amount_minor), scene.today, until_day
-    )
+        last_day = max(last_day, standing.stream.days[-1])
+    until_day = min(until_day, last_day + REMEMBERED_DAYS + 1)
+    currency = scene.standings[0].stream.currency
+    return SteadyIncome(currency, within_int64(amount_minor), scene.today, until_day)
 
 
 def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rules: Rules) -> None:

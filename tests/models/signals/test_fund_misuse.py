@@ -15,9 +15,12 @@ from models.calendars import DAY_MS, HOUR_MS
 from models.events import BorrowerEvent, EventVoided, FundFlow, LoanOpened
 from models.fund_use import (
     DISBURSEMENTS_MAX,
+    EARNED,
     FLOWS_MAX,
+    Flow,
     FundUseEvidence,
     Use,
+    around,
     record_flow,
     use_of,
 )
@@ -664,6 +667,26 @@ def uses(evidence: FundUseEvidence, at_ms: int) -> list[Use | None]:
 
 
 @settings(max_examples=60)
+@given(
+    st.lists(st.integers(0, 100), max_size=20),
+    st.lists(st.integers(0, 100), max_size=4),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.integers(0, 100),
+)
+def test_what_lies_around_disbursements_is_kept(
+    times: list[int], draws: list[int], before: int, after: int, recent: int
+) -> None:
+    """Found by halving, it is what comparing each flow with each disbursement finds."""
+    flows = [Flow(time_ms, EARNED, b"", 1, "CNY") for time_ms in sorted(times)]
+    expected = [
+        one
+        for one in flows
+        if one.time_ms > recent or any(draw - before <= one.time_ms <= draw + after for draw in draws)
+    ]
+    assert around(flows, draws, before, after, recent) == expected
+
+
 @given(logs(), st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_matter(log: list[FundFlow], dice: Random) -> None:
     """Late flows take their places: the same as of every day."""
