@@ -29,7 +29,8 @@ from streams.backtest.plots import Point, bars, lines
 _STYLE: Final = (
     "body{font:14px/1.5 sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#111827}"
     "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;border-bottom:1px solid #e5e7eb;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr))}"
+    "td:first-child,th:first-child{text-align:left;white-space:pre-wrap}"
+    ".plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(440px,1fr))}"
 )
 
 
