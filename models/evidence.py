@@ -23,7 +23,7 @@ from models import (
 )
 from models.borrower import HIGHEST, AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
-from models.contacts import what_alerts_show
+from models.contacts import are_attempts_used_up
 from models.episodes import open_episode
 from models.events import (
     FUND_FLOWS,
@@ -345,15 +345,16 @@ def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: O
 
 def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin, rules: Rules) -> Noted:
     at_ms = event.event_time_ms
-    before = what_alerts_show(borrower.servicing, at_ms, rules)
+    were_used_up = are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
     servicing.record_contact(borrower.servicing, event)
     is_shown = (
-        at_ms < max(borrower.judged_ms)
-        or before != what_alerts_show(borrower.servicing, at_ms, rules)
+        event.outcome != "unreached"
+        or at_ms < max(borrower.judged_ms)
+        or were_used_up != are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
         or bool(rules.segments)
     )
     if not is_shown:
-        return Noted(touched=_UNREACHABLE)  # say, nobody answered, and it was not the last attempt of the day
+        return Noted(touched=_UNREACHABLE)  # nobody answered, and it was not the last attempt of the day
     touched = unsettled(borrower, at_ms)
     return Noted(touched=touched if _UNREACHABLE[0] in touched else touched + _UNREACHABLE)
 
