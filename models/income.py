@@ -59,7 +59,7 @@ REVISIONS: Final = 128
 """One msgpack byte; nobody looks at something derived that many changes ago."""
 
 OUTLOOK: Final = "outlook"
-"""What `income_drop` keeps beside the first source: it holds until pay or links change, and is dropped then."""
+"""What `models.income_outlook` keeps beside the first source: it holds until pay or links change, and is dropped then."""
 
 LOSS: Final = "loss"
 """The same, dropped when life changes too."""

@@ -127,7 +127,7 @@ class Stream:
         self.now = (0, 0, 0, 0)
         """From a day to before another, the level and the day at whose beginning it may fall: as `level_now` said last."""
         self.looked: tuple[tuple[int, int], list[int], int] | None = None
-        """What `income_drop` saw in its past last: when, the levels, and which of them is usual."""
+        """What `models.income_picture` saw in its past last: when, the levels, and which of them is usual."""
 
 
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
