@@ -17,8 +17,6 @@ from models.income import (
     IncomeEvidence,
     is_active,
     monday_of,
-    next_counting_day,
-    pays_into,
     week_of,
 )
 from models.income_level import REMEMBERED_DAYS, pay_counts_day
@@ -26,6 +24,7 @@ from models.income_picture import Scene, Standing, is_plainly_enough, picture_of
 from models.income_sight import was_always_seen
 from models.money import within_int64
 from models.obligations import NO_DAY
+from models.pays import next_counting_day, pays_into
 from models.policy import IncomeDropPolicy
 from models.rhythm import WEEK_DAYS, level_then, surely_stands
 from models.rules import Rules

@@ -22,14 +22,12 @@ from typing import Final, NamedTuple
 from models.income import (
     LOOKBACK_DAYS,
     IncomeEvidence,
-    Pays,
     is_active,
     monday_of,
-    pays_as_of,
-    recognised,
     week_of,
 )
 from models.income_sight import Blindness, fell_silent, sight_of, was_always_seen
+from models.pays import Pays, pays_as_of, recognised
 from models.policy import IncomeDropPolicy
 from models.rhythm import Stream, end_of_standing, level_now, levels_before, middle_and_variation, stream_of
 from models.rules import Rules

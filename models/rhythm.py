@@ -20,8 +20,9 @@ from operator import sub
 from typing import Final
 
 from models.holidays import next_spring_festival, spring_festival_within, spring_festivals_within
-from models.income import BENEFIT, PENSION, Pays
+from models.income import BENEFIT, PENSION
 from models.limits import INT64_MAX
+from models.pays import Pays
 from models.policy import IncomeDropPolicy
 
 MONTH_DAYS: Final = 31

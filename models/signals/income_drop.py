@@ -19,12 +19,13 @@ from models.calendars import iso_date
 from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import FUND_FLOWS
-from models.income import EMPLOYER, SALARY, IncomeEvidence, next_counting_day
+from models.income import EMPLOYER, SALARY, IncomeEvidence
 from models.income_outlook import forgotten_day, later, next_fall_day, outlook_of
 from models.income_picture import Picture, is_plainly_enough, picture_of, scene_of
 from models.limits import INT64_MAX
 from models.money import format_amount
 from models.obligations import NO_DAY
+from models.pays import next_counting_day
 from models.policy import IncomeDropPolicy
 from models.rhythm import levels_before
 from models.rules import Rules
