@@ -13,6 +13,7 @@ from models import (
     debts,
     fund_use,
     income,
+    income_outlook,
     institutions,
     ledger,
     links,
@@ -81,7 +82,6 @@ from models.signal_table import (
 from models.signals import (
     asset_flight,
     borrowing_to_repay,
-    income_drop,
     over_indebtedness,
     payment_at_risk,
     relapse,
@@ -218,7 +218,7 @@ def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> boo
     return (
         at_ms < max(borrower.judged_ms)
         or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
-        or income_drop.awaits_pay(borrower.income, event.account_id, at_ms, rules)
+        or income_outlook.awaits_pay(borrower.income, event.account_id, at_ms, rules)
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from models.income import FIRST_NUMBERS, IncomeEvidence, Source, monday_of, week_of
 from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
-from models.income import IncomeEvidence, Pays, Source, monday_of, pays_as_of, recognised, week_of
 from models.money import within_int64
 from models.obligations import NO_DAY, month_later
+from models.pays import Pays, pays_as_of, recognised
 from models.rhythm import level_now, pace_of, stream_of
 from models.rules import Rules
 
@@ -20,8 +21,6 @@ _PAYS_MIN: Final = 3
 PAY_EARLY_DAYS: Final = 2
 """A pay may come so many days before its usual day, when that is a weekend: in doubt it is awaited."""
 _WEEK_DAYS: Final = 7
-_FIRST: Final = 4
-"""Numbers kept of the first pay day of a week (`models.income`)."""
 _SPANS_MAX: Final = 4
 """Answers kept of a borrower: of today, of tomorrow and of the end of the week, in the one currency nearly everybody earns in."""
 _A_MONTH_DAYS: Final = range(28, 33)
@@ -115,7 +114,7 @@ def pay_counts_day(evidence: IncomeEvidence, day: int) -> int:
 
 
 def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
-    """From when on what a week brought counts (`models.income`), asked as of midnights.
+    """From when on what a week brought counts (`models.pays`), asked as of midnights.
 
     The first flow counts from the next day on, the rest of its day from the day after that; what came later in the week
     counts once the week, and one day of the next, are over.
@@ -123,8 +122,8 @@ def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
     last_day = source.days[index]
     monday = monday_of(week_of(last_day))
     week_day = monday + _WEEK_DAYS + 1
-    for first in range(len(source.firsts) - _FIRST, -1, -_FIRST):
-        first_day, _, first_minor, rest_minor = source.firsts[first : first + _FIRST]
+    for first in range(len(source.firsts) - FIRST_NUMBERS, -1, -FIRST_NUMBERS):
+        first_day, _, first_minor, rest_minor = source.firsts[first : first + FIRST_NUMBERS]
         if monday <= first_day < monday + _WEEK_DAYS:
             is_all = first_day == last_day and first_minor + rest_minor == source.amounts[index]
             first_counts_day, rest_day = first_day + 1, first_day + 2

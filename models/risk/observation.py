@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from models import institutions
+from models import income_outlook, institutions
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.ledger import credit_limit_minor, position
 from models.risk.features import UNKNOWN, Features
 from models.rules import Rules
-from models.signals import income_drop
 from models.signals.binding import known_of
 
 
@@ -36,7 +35,7 @@ def observe(borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = Fa
         if limit_minor:
             used_minor += now.outstanding_minor
             limits_minor += limit_minor
-    lost_fraction = income_drop.lost_fraction(borrower.income, at_ms, rules)
+    lost_fraction = income_outlook.lost_fraction(borrower.income, at_ms, rules)
     return Features(
         days_past_due,
         worst_days,

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
+from models import income_outlook
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
 from models.borrower import Borrower
 from models.calendars import iso_date
@@ -41,7 +42,6 @@ from models.money import format_amount, within_int64
 from models.obligations import NO_DAY, due_within, dues_of, is_open, month_later
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
-from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, known_of, open_state
 
 _WEEK_AHEAD_DAYS: Final = 9
@@ -291,7 +291,7 @@ def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, da
     """Before which day income is known to put debts out of reach, or not known at all; `day` itself where it does not."""
     policy = rules.policy.signals.over_indebtedness
     watch = policy.severity.watch
-    steady = income_drop.steady_income(income, rules)
+    steady = income_outlook.steady_income(income, rules)
     if (
         steady is not None
         and steady.after_day < day < steady.until_day

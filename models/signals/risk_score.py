@@ -26,6 +26,7 @@ from functools import lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
+from models import income_outlook
 from models.alerts import Finding, Reason, Resolution, Severity, Text, Tier, plain_number
 from models.borrower import Borrower
 from models.calendars import DAY_MS, iso_date
@@ -47,7 +48,6 @@ from models.risk.features import UNKNOWN, Features
 from models.risk.observation import observe
 from models.risk.scorecard import Contribution, tier_of
 from models.rules import Rules
-from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, open_state
 
 LOOK_DAYS: Final = 3
@@ -278,7 +278,7 @@ def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules)
 
     At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask.
     """
-    lost = income_drop.lost_fraction(borrower.income, look_ms, rules)
+    lost = income_outlook.lost_fraction(borrower.income, look_ms, rules)
     lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
     days = (look_ms - ahead.first_opened_ms) // DAY_MS
     sightings = _sightings_in_window(borrower, look_ms - 1, rules)

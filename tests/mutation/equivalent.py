@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
-    "income_drop._set_scene: len(income) > 1 -> len(income) >= 1": (
+    "income_picture._set_scene: len(income) > 1 -> len(income) >= 1": (
         "The main currency of one source is its own: the list that comes back is the same."
     ),
     "income_drop._may_be_a_part_month: first_pays > 0 -> first_pays >= 0": (

@@ -12,16 +12,10 @@ from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, day_of_date
 from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
+from models.income_outlook import awaits_pay, lost_fraction, next_change_ms
 from models.limits import INT64_MAX
 from models.rules import Rules
-from models.signals.income_drop import (
-    awaits_pay,
-    judge,
-    lost_fraction,
-    next_change_ms,
-    next_deadline_ms,
-    resolution,
-)
+from models.signals.income_drop import judge, next_deadline_ms, resolution
 from tests.support.events import at, local, rules
 from tests.support.incomes import drive, flow
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import debts, evidence
+from models import debts, evidence, income_outlook
 from models.alerts import Finding, Severity
 from models.balances import short_id
 from models.borrower import new_borrower
@@ -743,11 +743,11 @@ def test_what_is_remembered_of_income_is_what_would_be_told_anew(
 
 @given(PAYS)
 def test_income_remembered_at_a_pay_is_that_of_the_debts(pays: list[FundFlow]) -> None:
-    """What `income_drop` keeps of steady income is what is compared with debts, from the next day on."""
+    """What is kept of steady income is what is compared with debts, from the next day on."""
     income = paid_by(pays)
     after_ms = income.recent[-1].time_ms
     income_drop.next_deadline_ms(income, after_ms, None, None, RULES)
-    steady = income_drop.steady_income(income, RULES)
+    steady = income_outlook.steady_income(income, RULES)
     if steady is not None and steady.after_day + 1 < steady.until_day:
         known, until_day = income_from(without_memory(income), "CNY", steady.after_day + 1, RULES)
         assert known is not None
