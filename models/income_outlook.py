@@ -76,15 +76,6 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     return any(not surely_stands(pays, day, policy) for pays in awaited)
 
 
-def next_change_ms(evidence: IncomeEvidence, after_ms: int, rules: Rules) -> int | None:
-    """The first local midnight after `after_ms` at which time alone may change what is known of income, or None.
-
-    Never later than the next deadline where no alert is open: what stands may fall, and still be plainly enough.
-    """
-    change_ms = outlook_of(evidence, after_ms, rules).until_ms
-    return None if change_ms == NEVER else change_ms
-
-
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
     """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
     outlook = _known_outlook(evidence, at_ms, rules) or _known_outlook(evidence, at_ms, rules, LOSS)
