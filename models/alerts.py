@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -170,6 +170,9 @@ class ChainHead(Struct, frozen=True, gc=False):
     hash: str = ""
 
 
+_UNLINKED: Final = Chain(sequence=0, previous="", hash="")
+_published_encoder = msgspec.json.Encoder()
+_UNLINKED_END: Final = _published_encoder.encode(_UNLINKED) + b"}"
 _canonical_encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -180,12 +183,17 @@ def canonical_bytes(alert: Alert) -> bytes:
     every fraction in an alert went through `plain_number`. Integers beyond 2**53 stay exact decimal digits,
     where RFC 8785 would have none.
     """
-    document = msgspec.to_builtins(alert)
-    del document["detected_at_ms"]
+    document = _hashed_document(alert)
     del document["chain"]["hash"]
+    return sorted_bytes(document)
+
+
+def _hashed_document(alert: Alert) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(alert)
+    del document["detected_at_ms"]
     # A reader's decoder makes 0 into 0.0; its bytes must come out the same.
     document["risk"]["probability"] = _whole_as_integer(alert.risk.probability)
-    return sorted_bytes(document)
+    return document
 
 
 def sorted_bytes(document: object) -> bytes:
@@ -216,6 +224,40 @@ def link(alert: Alert, head: ChainHead) -> tuple[Alert, ChainHead]:
         unhashed, chain=Chain(sequence=head.sequence + 1, previous=head.hash, hash=digest)
     )
     return linked, ChainHead(sequence=head.sequence + 1, hash=digest)
+
+
+class Unchained(Struct, array_like=True, frozen=True, gc=False):
+    """An alert encoded but for its place in the chain: what is left to do is little, and goes from one alert to the next."""
+
+    body: bytes
+    """As published, up to the value of `chain`."""
+    canonical_head: bytes
+    """What the chain hashes, up to the value of `chain`."""
+    canonical_tail: bytes
+    """What the chain hashes, behind it."""
+
+
+def unchained(alert: Alert) -> Unchained:
+    """Encode a stamped alert, whatever its chain says."""
+    document = _hashed_document(alert)
+    before = {name: value for name, value in document.items() if name < "chain"}
+    behind = {name: value for name, value in document.items() if name > "chain"}
+    published = _published_encoder.encode(msgspec.structs.replace(alert, chain=_UNLINKED))
+    assert published.endswith(_UNLINKED_END), "the chain is the last field of an alert"
+    return Unchained(
+        body=published.removesuffix(_UNLINKED_END),
+        canonical_head=sorted_bytes(before)[:-1] + b',"chain":',
+        canonical_tail=b"," + sorted_bytes(behind)[1:],
+    )
+
+
+def link_encoded(alert: Unchained, head: ChainHead) -> tuple[bytes, ChainHead]:
+    """Put an encoded alert behind `head`; return it as published, and the new head. The same as `link`, encoded."""
+    sequence = head.sequence + 1
+    place = sorted_bytes({"previous": head.hash, "sequence": sequence})
+    digest = hashlib.sha256(alert.canonical_head + place + alert.canonical_tail).hexdigest()
+    chain = _published_encoder.encode(Chain(sequence=sequence, previous=head.hash, hash=digest))
+    return alert.body + chain + b"}", ChainHead(sequence=sequence, hash=digest)
 
 
 def alert_id(borrower_id: str, signal: str, loan_id: str | None, opened_at_ms: int, count: int) -> str:

@@ -58,30 +58,15 @@ def attempts_return_ms(evidence: ServicingEvidence, known_ms: int, rules: Rules)
 
 def is_promise_pending(evidence: ServicingEvidence, known_ms: int, at_ms: int, rules: Rules) -> bool:
     """Whether the borrower's last promise is near enough to wait for, its day not over, and nothing refused since."""
-    return pending_until_ms(evidence, known_ms, at_ms, rules) is not None
-
-
-def pending_until_ms(evidence: ServicingEvidence, known_ms: int, at_ms: int, rules: Rules) -> int | None:
-    """When the wait for the borrower's last promise ends; None where nobody waits."""
     for contact in reversed(evidence.contacts):
         if contact.time_ms > known_ms:
             continue
         if contact.is_promise:
             end_ms = _wait_ends_ms(contact, rules)
-            return end_ms if end_ms is not None and at_ms < end_ms else None
+            return end_ms is not None and at_ms < end_ms
         if contact.outcome == "refused" and contact.is_at_borrower:
-            return None
-    return None
-
-
-def what_alerts_show(
-    evidence: ServicingEvidence, at_ms: int, rules: Rules
-) -> tuple[bool, int | None, int | None]:
-    """All that an alert shows of contacts: whether attempts are used up, until when a promise is waited for, since when all is refused."""
-    answer = servicing.last_answer(evidence, at_ms)
-    refused_ms = answer.time_ms if answer is not None and answer.outcome == "refused" else None
-    used_up = are_attempts_used_up(evidence, at_ms, at_ms, rules)
-    return used_up, pending_until_ms(evidence, at_ms, at_ms, rules), refused_ms
+            return False
+    return False
 
 
 def promise_wait_ends_ms(evidence: ServicingEvidence, rules: Rules) -> list[int]:

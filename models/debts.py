@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from xxhash import xxh3_64_intdigest
 from models.balances import short_id
 from models.events import CreditSummary, FundFlow
 from models.money import within_int64
+from models.obligations import NO_DAY
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
 
@@ -34,6 +36,8 @@ SUMMARIES_MAX: Final = 8
 """Summaries kept of all sources together: the oldest goes first."""
 RECENT_MAX: Final = 12
 """Repayments kept one by one, the newest: what a void may name. The void of an older one is counted, and changes nothing."""
+_CACHED_OWN_MAX: Final = 256
+"""Sets of own platforms, by policy, whose names are remembered: a lender has few."""
 _MONTH_DAYS: Final = 25
 """Back from a payment, these days hold a month's payments and not those of the month before."""
 _BEFORE_DAYS: Final = 55
@@ -211,7 +215,9 @@ def regular_repayments(
         own: platform ids of the borrower's own loans, as reported.
         rules: with aliases and the lender's own institutions.
     """
-    ours = {short_id(name) for name in rules.own_institutions.union(map(rules.institution, own))}
+    if not evidence.lenders:
+        return 0, 0
+    ours = _ours(frozenset(own), rules)
     total_minor = lenders = 0
     for lender in evidence.lenders:
         if lender.currency == currency and lender.counterparty_id not in ours:
@@ -219,6 +225,12 @@ def regular_repayments(
             total_minor += monthly_minor
             lenders += monthly_minor > 0
     return within_int64(total_minor), lenders
+
+
+@lru_cache(maxsize=_CACHED_OWN_MAX)
+def _ours(own: frozenset[str], rules: Rules) -> frozenset[str]:
+    """What own institutions are called in the evidence."""
+    return frozenset(short_id(name) for name in rules.own_institutions.union(map(rules.institution, own)))
 
 
 def most_elsewhere_minor(evidence: DebtEvidence, from_day: int, summary_days: int) -> int:
@@ -238,15 +250,24 @@ def most_elsewhere_minor(evidence: DebtEvidence, from_day: int, summary_days: in
     return max(most_minor, told_minor)
 
 
-def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int | None:
-    """The first day after `today` at whose beginning time alone may change an answer."""
-    days: list[int] = []
+def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int:
+    """The first day after `today` at whose beginning time alone may change an answer; `NO_DAY` if none."""
+    next_day = NO_DAY
     for lender in evidence.lenders:
-        for day in lender.paid[::2]:
-            days += (day + 1, day + LAPSE_DAYS + 1)
+        paid = lender.paid
+        for index in range(len(paid) - 2, -1, -2):
+            day = paid[index]
+            # What counts is the last payment before a day: that one may lapse, those before it cannot any more.
+            change_day = day + 1 if day >= today else day + LAPSE_DAYS + 1
+            if today < change_day < next_day:
+                next_day = change_day
+            if day < today:
+                break
     for summary in evidence.summaries:
-        days += (summary.day + 1, summary.day + summary_days + 1)
-    return min((day for day in days if day > today), default=None)
+        for change_day in (summary.day + 1, summary.day + summary_days + 1):
+            if today < change_day < next_day:
+                next_day = change_day
+    return next_day
 
 
 def _most_in_a_month_minor(paid: list[int]) -> int:
@@ -263,14 +284,17 @@ def _most_in_a_month_minor(paid: list[int]) -> int:
 
 def _monthly_minor(paid: list[int], day: int) -> int:
     """What a lender is paid a month, by the two months up to its last payment before `day`."""
-    days = [paid_day for paid_day in paid[::2] if paid_day < day]
-    if not days or day - days[-1] > LAPSE_DAYS:
+    index = len(paid) - 2
+    while index >= 0 and paid[index] >= day:
+        index -= 2
+    if index < 0 or day - paid[index] > LAPSE_DAYS:
         return 0
-    last_day = days[-1]
+    month_day, before_day = paid[index] - _MONTH_DAYS, paid[index] - _BEFORE_DAYS
     month_minor = before_minor = 0
-    for paid_day, amount_minor in zip(days, paid[1::2], strict=False):
-        if paid_day > last_day - _MONTH_DAYS:
-            month_minor += amount_minor
-        elif paid_day > last_day - _BEFORE_DAYS:
-            before_minor += amount_minor
+    while index >= 0 and paid[index] > month_day:
+        month_minor += paid[index + 1]
+        index -= 2
+    while index >= 0 and paid[index] > before_day:
+        before_minor += paid[index + 1]
+        index -= 2
     return min(month_minor, before_minor)

@@ -8,7 +8,7 @@ judged as of an instant, on evidence up to that instant, so that it does not mat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -90,6 +90,10 @@ class EngineOutput(Struct, frozen=True):
     """Borrower id to the record for `borrower-risk`, for those whose alerts moved; None where the borrower is erased."""
     messages: list[Outgoing] = []
     """For linked borrowers, in order."""
+
+
+Passed = tuple[int, int, str, str]
+"""A deadline's place among those passed with it: when, on which clock, whose; for a review whose turn it was."""
 
 
 class _Moment(NamedTuple):
@@ -189,6 +193,15 @@ class RiskEngine:
 
     def advance_together(self, watermarks_ms: dict[int, int]) -> None:
         """Move the watermarks of several feeds at once, their deadlines in one order of time."""
+        for _ in self.passing(watermarks_ms):
+            pass
+
+    def passing(self, watermarks_ms: dict[int, int]) -> Iterator[Passed]:
+        """As `advance_together`, a judged borrower at a time: the place of each among all deadlines that are passed.
+
+        The watermarks are there when the iterator is at its end. Places tell what comes first where borrowers are in several
+        engines; a deadline found in the past comes right after the one that left it.
+        """
         targets = {
             feed: target_ms
             for feed, target_ms in watermarks_ms.items()
@@ -202,11 +215,23 @@ class RiskEngine:
         while (clock := self._deadlines.next_due_clock(targets)) is not None:
             due_ms, borrower_id = self._deadlines.pop(clock)
             if borrower_id == REVIEW:
-                self._review(clock, due_ms)
+                for reviewed_id in self._review(clock, due_ms):
+                    yield due_ms, clock, REVIEW, reviewed_id
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
+                yield due_ms, clock, borrower_id, ""
         for clock, target_ms in targets.items():
             self._watermarks_ms[clock] = target_ms
+
+    def follow(self, watermarks_ms: Sequence[int], offsets: Sequence[int]) -> None:
+        """Note how far all clocks and topics came by records of other borrowers, none of whose deadlines is passed here.
+
+        Args:
+            watermarks_ms: by feed, and last the highest of them.
+            offsets: the last record by topic.
+        """
+        self._watermarks_ms[:] = watermarks_ms
+        self._offsets[:] = offsets
 
     def hear(self, receiver: str, message: LinkMessage, offset: int) -> None:
         """Take a message of a linked borrower: it counts from now on, whatever the watermarks.
@@ -232,11 +257,14 @@ class RiskEngine:
     def take_alerts(self, detected_at_ms: int) -> list[Alert]:
         """Hand over the alerts so far, stamped and chained, and forget them."""
         alerts: list[Alert] = []
-        for draft in self._alerts:
-            alert, self._head = link(
-                msgspec.structs.replace(draft, detected_at_ms=detected_at_ms), self._head
-            )
+        for draft in self.take_unchained(detected_at_ms):
+            alert, self._head = link(draft, self._head)
             alerts.append(alert)
+        return alerts
+
+    def take_unchained(self, detected_at_ms: int) -> list[Alert]:
+        """Hand over the alerts so far, stamped, for a chain that others hold, and forget them."""
+        alerts = [msgspec.structs.replace(draft, detected_at_ms=detected_at_ms) for draft in self._alerts]
         self._alerts.clear()
         return alerts
 
@@ -259,6 +287,16 @@ class RiskEngine:
     def progress(self) -> EngineProgress:
         """What `resume` needs; complete only right after `take_output`."""
         return EngineProgress(tuple(self._watermarks_ms), tuple(self._offsets), self._head)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether there are alerts or messages to take."""
+        return bool(self._alerts or self._messages)
+
+    @property
+    def earliest_deadline_ms(self) -> int:
+        """No deadline of any clock is earlier."""
+        return self._deadlines.earliest_ms
 
     @property
     def watermarks_ms(self) -> Sequence[int]:
@@ -388,7 +426,7 @@ class RiskEngine:
             for clock in range(CLOCKS):
                 self._schedule.push_review(clock)
 
-    def _review(self, clock: int, due_ms: int) -> None:
+    def _review(self, clock: int, due_ms: int) -> Iterator[str]:
         """Judge the borrowers whose minute it is. It comes before the other deadlines of the same instant."""
         if not self._reviews.begin(clock, due_ms):
             return
@@ -397,6 +435,7 @@ class RiskEngine:
             borrower = self._known(borrower_id)
             if borrower is not None:
                 self._judge_due(clock, due_ms, SIGNALS_BY_CLOCK[clock], borrower_id, borrower)
+                yield borrower_id
         if clock == HIGHEST:
             self._follow_rules()
         self._schedule.push_review(clock)

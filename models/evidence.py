@@ -13,6 +13,7 @@ from models import (
     debts,
     fund_use,
     income,
+    income_outlook,
     institutions,
     ledger,
     links,
@@ -23,7 +24,7 @@ from models import (
 )
 from models.borrower import HIGHEST, AwaitedVoid, Borrower, WaitingEvent
 from models.calendars import DAY_MS
-from models.contacts import what_alerts_show
+from models.contacts import are_attempts_used_up
 from models.episodes import open_episode
 from models.events import (
     FUND_FLOWS,
@@ -78,7 +79,14 @@ from models.signal_table import (
     SIGNALS,
     UNREACHABLE,
 )
-from models.signals import asset_flight, borrowing_to_repay, income_drop, payment_at_risk, relapse, risk_score
+from models.signals import (
+    asset_flight,
+    borrowing_to_repay,
+    over_indebtedness,
+    payment_at_risk,
+    relapse,
+    risk_score,
+)
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -210,7 +218,7 @@ def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> boo
     return (
         at_ms < max(borrower.judged_ms)
         or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
-        or income_drop.awaits_pay(borrower.income, event.account_id, at_ms, rules)
+        or income_outlook.awaits_pay(borrower.income, event.account_id, at_ms, rules)
     )
 
 
@@ -238,9 +246,9 @@ def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_i
 
     It looks at pay as of midnights, which the judgement of `income_drop` schedules; late pay may disprove an alert.
     """
-    if debts.record_flow(borrower.debts, event, rules):
-        return True
     at_ms = event.event_time_ms
+    if debts.record_flow(borrower.debts, event, rules):
+        return bool(_touched_by_debts(borrower, at_ms, rules))
     return (
         touches_income
         and at_ms < borrower.judged_ms[FUND_FLOWS]
@@ -250,6 +258,21 @@ def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_i
             for episode in borrower.episodes
         )
     )
+
+
+def _touched_by_debts(borrower: Borrower, at_ms: int, rules: Rules) -> Touched:
+    """`over_indebtedness`, unless it is plain that other debts let it find nothing, now or sooner than it looks anyway."""
+    deadlines_ms = borrower.signal_deadlines_ms
+    if (
+        len(deadlines_ms) > OVER_INDEBTEDNESS
+        and rules.are_for_all
+        and not borrower.episodes
+        and not borrower.pending
+        and borrower.judged_ms[FUND_FLOWS] <= at_ms < borrower.deadlines_ms[FUND_FLOWS]
+        and over_indebtedness.is_out_of_reach(borrower, at_ms, deadlines_ms[OVER_INDEBTEDNESS], rules)
+    ):
+        return ()
+    return _OVER_INDEBTEDNESS
 
 
 def _touches_flight(borrower: Borrower, at_ms: int, day: int, rules: Rules) -> bool:
@@ -311,7 +334,7 @@ def _record_account(borrower: Borrower, event: CreditAccountOpened, origin: Orig
 
 def _record_summary(borrower: Borrower, event: CreditSummary, origin: Origin, rules: Rules) -> Noted:
     told = debts.record_summary(borrower.debts, event, rules)
-    return Noted(touched=_OVER_INDEBTEDNESS) if told else NOTHING
+    return Noted(touched=_touched_by_debts(borrower, event.event_time_ms, rules)) if told else NOTHING
 
 
 def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: Origin, rules: Rules) -> Noted:
@@ -322,15 +345,16 @@ def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: O
 
 def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin, rules: Rules) -> Noted:
     at_ms = event.event_time_ms
-    before = what_alerts_show(borrower.servicing, at_ms, rules)
+    were_used_up = are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
     servicing.record_contact(borrower.servicing, event)
     is_shown = (
-        at_ms < max(borrower.judged_ms)
-        or before != what_alerts_show(borrower.servicing, at_ms, rules)
+        event.outcome != "unreached"
+        or at_ms < max(borrower.judged_ms)
+        or were_used_up != are_attempts_used_up(borrower.servicing, at_ms, at_ms, rules)
         or bool(rules.segments)
     )
     if not is_shown:
-        return Noted(touched=_UNREACHABLE)  # say, nobody answered, and it was not the last attempt of the day
+        return Noted(touched=_UNREACHABLE)  # nobody answered, and it was not the last attempt of the day
     touched = unsettled(borrower, at_ms)
     return Noted(touched=touched if _UNREACHABLE[0] in touched else touched + _UNREACHABLE)
 
@@ -396,7 +420,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
             (MULTI_PLATFORM_BORROWING, None),
             *_touched_by_use(borrower),
             *_touched_by_dues(borrower),
-            *(_OVER_INDEBTEDNESS if borrower.income.sources else ()),
+            *(_touched_by_debts(borrower, event.event_time_ms, rules) if borrower.income.sources else ()),
             *_touched_by_borrowing(borrower, event),
             *(_ASSET_FLIGHT if borrower.outflows.transfers else ()),
             *_touched_by_payments(borrower, rules),
@@ -420,7 +444,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
         touched=(
             (MISSED_PAYMENT, event.loan_id),
             *(() if still_has_enough else _touched_by_dues(borrower)),
-            *(_OVER_INDEBTEDNESS if borrower.income.sources and _changes_dues(loan, event) else ()),
+            *_touched_by_own_debts(borrower, loan, event, rules),
             *_touched_by_borrowing(borrower, event),
             *(_touched_by_use(borrower) if isinstance(event, LoanClosed) else ()),
             *(_ASSET_FLIGHT if borrower.outflows.transfers or _watches(borrower) else ()),
@@ -471,9 +495,13 @@ def _touched_by_use(borrower: Borrower) -> Touched:
     return tuple((FUND_MISUSE, loan_id) for loan_id in borrower.loans)
 
 
-def _changes_dues(loan: ledger.Loan, event: RepaymentsEvent) -> bool:
-    """Whether a month's dues may be others now: a payment changes them only where it may pay a statement off."""
-    return not isinstance(event, Repayment) or last_bill(loan) is not None
+def _touched_by_own_debts(
+    borrower: Borrower, loan: ledger.Loan, event: RepaymentsEvent, rules: Rules
+) -> Touched:
+    """A payment changes a month's dues only where it may pay a statement off; everything else may."""
+    if not borrower.income.sources or (isinstance(event, Repayment) and last_bill(loan) is None):
+        return ()
+    return _touched_by_debts(borrower, event.event_time_ms, rules)
 
 
 def _touched_by_dues(borrower: Borrower) -> Touched:

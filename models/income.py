@@ -11,23 +11,21 @@ takings of a trade or of gig work come from many hands.
 
 **What is kept.** Of a source, one entry a week (Monday to Sunday, local): its last pay day and the sum. Of each recent week
 also the first pay day: the instant and amount of its first flow, and the day's sum. So the past `AS_OF_DAYS` can be told
-exactly, with pay counting at three instants: the first flow of a week at its own, the rest of its day from the midnight
-that ends it, and what follows in the same week from the week's end. Of an account, the weeks in which anything else moved, and
-when it was linked and unlinked. All of that is a function of the set of flows, not of their order of arrival, up to the
-limits below.
+exactly (`models.pays`). Of an account, the weeks in which anything else moved, and when it was linked and unlinked. All of
+that is a function of the set of flows, not of their order of arrival, up to the limits below.
 """
 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 from xxhash import xxh3_64_intdigest
 
-from models.calendars import DAY_MS, Calendar
+from models.calendars import DAY_MS
 from models.events import FundFlow
 from models.limits import INT64_MAX
 from models.recent_flows import RecentFlow, RecentFlows, all_of
@@ -59,15 +57,16 @@ REVISIONS: Final = 128
 """One msgpack byte; nobody looks at something derived that many changes ago."""
 
 OUTLOOK: Final = "outlook"
-"""What `income_drop` keeps beside the first source: it holds until pay or links change, and is dropped then."""
+"""What `models.income_outlook` keeps beside the first source: it holds until pay or links change, and is dropped then."""
 
 LOSS: Final = "loss"
 """The same, dropped when life changes too."""
 
+FIRST_NUMBERS: Final = 4
+"""Numbers kept of the first pay day of a week."""
+
 _ALL_WEEKS: Final = (1 << ACTIVE_WEEKS_MAX) - 1
 _RECENT_WEEKS: Final = AS_OF_DAYS // 7 + 2
-_FIRST: Final = 4
-"""Numbers kept of the first pay day of a week."""
 _EPISODE_SLACK_DAYS: Final = 120
 """How long before the opening of an alert, or its settling, the last pay may lie: quarterly pay over a festival."""
 _REGULAR_GAP_DAYS_MAX: Final = 100
@@ -149,14 +148,6 @@ class IncomeEvidence(Struct, array_like=True, dict=True):
     """Counts changes, and begins anew after `REVISIONS`: tells whether what was derived still holds."""
     recent: list[RecentPay] = []
     """The newest flows, by time: what a void may name. About 28 bytes each."""
-
-
-class Pays(NamedTuple):
-    """A source as of an instant: one entry a week with pay, ascending; never empty."""
-
-    source: Source
-    days: list[int]
-    amounts: list[int]
 
 
 # ---- recording -------------------------------------------------------------------------------------------------------
@@ -276,9 +267,9 @@ def _with(numbers: list[int], index: int, number: int) -> list[int]:
 
 
 def _drop_first(source: Source, week: int) -> None:
-    for index in range(0, len(source.firsts), _FIRST):
+    for index in range(0, len(source.firsts), FIRST_NUMBERS):
         if week_of(source.firsts[index]) == week:
-            del source.firsts[index : index + _FIRST]
+            del source.firsts[index : index + FIRST_NUMBERS]
             return
 
 
@@ -398,12 +389,12 @@ def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_mino
     """Keep the first pay day of its week. Return what it brought where the flow came on a later day, else None."""
     firsts = source.firsts
     index = len(firsts)
-    while index and week_of(firsts[index - _FIRST]) > week:
-        index -= _FIRST
-    if not index or week_of(firsts[index - _FIRST]) < week:
+    while index and week_of(firsts[index - FIRST_NUMBERS]) > week:
+        index -= FIRST_NUMBERS
+    if not index or week_of(firsts[index - FIRST_NUMBERS]) < week:
         firsts[index:index] = [day, clock_ms, amount_minor, 0]
         return None
-    first_day, first_clock_ms, first_minor, rest_minor = firsts[index - _FIRST : index]
+    first_day, first_clock_ms, first_minor, rest_minor = firsts[index - FIRST_NUMBERS : index]
     if day > first_day:
         return min(first_minor + rest_minor, INT64_MAX)
     if day < first_day:
@@ -414,14 +405,14 @@ def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_mino
         first_minor = min(first_minor + amount_minor, INT64_MAX)
     else:
         rest_minor += amount_minor
-    firsts[index - _FIRST : index] = [day, first_clock_ms, first_minor, min(rest_minor, INT64_MAX)]
+    firsts[index - FIRST_NUMBERS : index] = [day, first_clock_ms, first_minor, min(rest_minor, INT64_MAX)]
     return None
 
 
 def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int) -> Source | None:
     """The flow's source, new where need be; None where there is no room for it."""
     account = _account_index(evidence, flow.account_id)
-    named = "" if kind == BUSINESS else _short(flow.counterparty_id or "")
+    named = "" if kind == BUSINESS else short_name(flow.counterparty_id or "")
     for source in evidence.sources:
         if (
             source.counterparty_id == named
@@ -460,7 +451,7 @@ def _shared_source(evidence: IncomeEvidence, currency: str) -> Source | None:
 
 def _make_room(evidence: IncomeEvidence) -> bool:
     """Forget the candidate that is no income and paid longest ago."""
-    payers = _declared_payers(evidence.sources)
+    payers = declared_payers(evidence.sources)
     idle = [
         source
         for source in evidence.sources
@@ -473,12 +464,8 @@ def _make_room(evidence: IncomeEvidence) -> bool:
     return bool(idle)
 
 
-def _declared_payers(sources: Iterable[Source]) -> set[tuple[str, str]]:
-    return {(source.counterparty_id, source.currency) for source in sources if source.kind < EMPLOYER}
-
-
 def _account_index(evidence: IncomeEvidence, account_id: str) -> int:
-    account_id = _short(account_id)
+    account_id = short_name(account_id)
     for index, account in enumerate(evidence.accounts):
         if account.account_id == account_id:
             return index
@@ -488,7 +475,8 @@ def _account_index(evidence: IncomeEvidence, account_id: str) -> int:
     return len(evidence.accounts) - 1
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """An id of an account or counterparty as it is kept."""
     if len(name) <= _NAME_CHARACTERS_MAX:
         return name
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
@@ -514,157 +502,12 @@ def _forget_old(evidence: IncomeEvidence, oldest_week: int) -> None:
             source.days, source.amounts = source.days[gone:], source.amounts[gone:]
             is_idle = is_idle or not source.days
         while source.firsts and source.firsts[0] < recent_day:
-            del source.firsts[:_FIRST]
+            del source.firsts[:FIRST_NUMBERS]
     if is_idle:
         evidence.sources = [source for source in evidence.sources if source.days]
 
 
-# ---- as of an instant ------------------------------------------------------------------------------------------------
-
-
-def pays_as_of(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> list[Pays]:
-    """Every source that paid by `at_ms`, income or not, with what counted by then."""
-    today = calendar.day_of(at_ms)
-    monday = today - (today + 3) % 7
-    seen: list[Pays] = []
-    for source in evidence.sources:
-        days = source.days
-        if days[-1] < monday:
-            seen.append(Pays(source, days, source.amounts))
-            continue
-        pays = _pays_amid_week(source, monday, today, at_ms - calendar.midnight_ms(today))
-        if pays is not None:
-            seen.append(pays)
-    return seen
-
-
-def _pays_amid_week(source: Source, monday: int, today: int, clock_ms: int) -> Pays | None:
-    """What counts of a source of which some pay is of the week of `today`, or came later; None where nothing does."""
-    days, amounts = source.days, source.amounts
-    if _is_one_flow(source):
-        last_day = days[-1]
-        if last_day < today or (last_day == today and source.firsts[-3] <= clock_ms):
-            return Pays(source, days, amounts)
-    count = bisect_left(days, monday)
-    if days[count] < monday + 7:
-        first_day, amount_minor = _counted_this_week(source, today, clock_ms)
-        if amount_minor:
-            if count + 1 == len(days) and days[count] == first_day and amounts[count] == amount_minor:
-                return Pays(source, days, amounts)
-            return Pays(source, [*days[:count], first_day], [*amounts[:count], amount_minor])
-    return Pays(source, days[:count], amounts[:count]) if count else None
-
-
-def _is_one_flow(source: Source) -> bool:
-    """Whether the newest week with pay brought one flow only, as is usual: it counts as a whole from its instant on."""
-    firsts = source.firsts
-    return bool(firsts) and firsts[-_FIRST] == source.days[-1] and firsts[-2] == source.amounts[-1]
-
-
-def next_counting_day(evidence: IncomeEvidence, today: int) -> int | None:
-    """The day at whose beginning something counts that came in the week of `today` and does not count yet."""
-    next_monday = today + 7 - (today + 3) % 7
-    next_day: int | None = None
-    for source in evidence.sources:
-        last_day = source.days[-1]
-        if last_day < next_monday - 7 or (last_day <= today and _is_one_flow(source)):
-            continue
-        first = _first_of_week(source, next_monday - 7)
-        if first < 0:
-            continue
-        first_day, _, first_minor, rest_minor = source.firsts[first : first + _FIRST]
-        if first_day == today and rest_minor:
-            return today + 1
-        index = bisect_left(source.days, next_monday - 7)
-        if source.amounts[index] != min(first_minor + rest_minor, INT64_MAX):
-            next_day = next_monday
-    return next_day
-
-
-def _counted_this_week(source: Source, today: int, clock_ms: int) -> tuple[int, int]:
-    """The first pay day of the week of `today`, and what of it counts by now."""
-    index = _first_of_week(source, monday_of(week_of(today)))
-    if index < 0:
-        return 0, 0
-    first_day, first_clock_ms, first_minor, rest_minor = source.firsts[index : index + _FIRST]
-    if first_day < today:
-        return first_day, min(first_minor + rest_minor, INT64_MAX)
-    return first_day, first_minor if first_day == today and first_clock_ms <= clock_ms else 0
-
-
-def _first_of_week(source: Source, monday: int) -> int:
-    """Where the first pay day of a week is kept, -1 where it is not."""
-    firsts = source.firsts
-    for index in range(len(firsts) - _FIRST, -1, -_FIRST):
-        if firsts[index] < monday:
-            return -1
-        if firsts[index] < monday + 7:
-            return index
-    return -1
-
-
-def recognised(seen: list[Pays], after_day: int) -> list[Pays]:
-    """Those of `seen` that are income, cut to the days after `after_day`."""
-    if len(seen) == 1 and seen[0].source.kind <= EMPLOYER and seen[0].days[0] > after_day:
-        return seen
-    cut: list[Pays] = []
-    for source, days, amounts in seen:
-        index = bisect_right(days, after_day) if days[0] <= after_day else 0
-        if index < len(days):
-            cut.append(Pays(source, days[index:], amounts[index:]) if index else Pays(source, days, amounts))
-    if len(cut) > 1:
-        cut = _by_payer(cut)
-    if max([pays.source.kind for pays in cut], default=0) <= EMPLOYER:
-        return cut
-    payers = _declared_payers(pays.source for pays in cut)
-    return [
-        pays
-        for pays in cut
-        if pays.source.kind <= EMPLOYER
-        or (pays.source.counterparty_id, pays.source.currency) in payers
-        or has_regular_run(pays.days, pays.amounts)
-    ]
-
-
-def _by_payer(cut: list[Pays]) -> list[Pays]:
-    """One entry a payer and account: a bank may name the category of one pay and not of the next."""
-    payers: dict[tuple[int, str, str], Pays] = {}
-    unnamed: list[Pays] = []
-    for pays in cut:
-        source = pays.source
-        if not source.counterparty_id:
-            unnamed.append(pays)
-            continue
-        payer = (source.account, source.counterparty_id, source.currency)
-        known = payers.get(payer)
-        payers[payer] = pays if known is None else _merged(known, pays)
-    return [*payers.values(), *unnamed]
-
-
-def _merged(one: Pays, other: Pays) -> Pays:
-    """The pays of both, one entry a week, under the kind that is surest to be income."""
-    weeks: dict[int, tuple[int, int]] = {}
-    for pays in (one, other):
-        for day, amount_minor in zip(pays.days, pays.amounts, strict=True):
-            known_day, known_minor = weeks.get(week_of(day), (day, 0))
-            weeks[week_of(day)] = (max(day, known_day), known_minor + amount_minor)
-    ordered = [weeks[week] for week in sorted(weeks)]
-    source = min(one.source, other.source, key=lambda source: source.kind)
-    return Pays(source, [day for day, _ in ordered], [amount_minor for _, amount_minor in ordered])
-
-
-def pays_into(evidence: IncomeEvidence, account_id: str, before_day: int) -> list[Pays]:
-    """Every source that paid into an account before a day, income or not, with what of it a judgement looks at."""
-    account_id = _short(account_id)
-    pays: list[Pays] = []
-    for source in evidence.sources:
-        if source.account < 0 or evidence.accounts[source.account].account_id != account_id:
-            continue
-        count = bisect_left(source.days, before_day)
-        if count:
-            first = bisect_right(source.days, source.days[count - 1] - LOOKBACK_DAYS)
-            pays.append(Pays(source, source.days[first:count], source.amounts[first:count]))
-    return pays
+# ---- which payers count -----------------------------------------------------------------------------------------------
 
 
 def has_regular_run(days: list[int], amounts: list[int]) -> bool:
@@ -677,6 +520,11 @@ def has_regular_run(days: list[int], amounts: list[int]) -> bool:
         if max(three) <= _REGULAR_AMOUNT_SPREAD * min(three):
             return True
     return False
+
+
+def declared_payers(sources: Iterable[Source]) -> set[tuple[str, str]]:
+    """Counterparties, each with its currency, of which some pay was declared income by its category."""
+    return {(source.counterparty_id, source.currency) for source in sources if source.kind < EMPLOYER}
 
 
 # ---- accounts --------------------------------------------------------------------------------------------------------

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from models.income import FIRST_NUMBERS, IncomeEvidence, Source, monday_of, week_of
 from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
-from models.income import IncomeEvidence, Pays, Source, monday_of, pays_as_of, recognised, week_of
-from models.limits import INT64_MAX
 from models.money import within_int64
-from models.obligations import month_later
+from models.obligations import NO_DAY, month_later
+from models.pays import Pays, pays_as_of, recognised
 from models.rhythm import level_now, pace_of, stream_of
 from models.rules import Rules
 
@@ -20,11 +20,7 @@ _PAYS_MIN: Final = 3
 """Two gaps show a rhythm; with fewer pays nobody knows when the next one comes."""
 PAY_EARLY_DAYS: Final = 2
 """A pay may come so many days before its usual day, when that is a weekend: in doubt it is awaited."""
-NO_DAY: Final = INT64_MAX
-"""Later than every day."""
 _WEEK_DAYS: Final = 7
-_FIRST: Final = 4
-"""Numbers kept of the first pay day of a week (`models.income`)."""
 _SPANS_MAX: Final = 4
 """Answers kept of a borrower: of today, of tomorrow and of the end of the week, in the one currency nearly everybody earns in."""
 _A_MONTH_DAYS: Final = range(28, 33)
@@ -85,7 +81,7 @@ def income_from(
     calendar = rules.calendar
     seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
     income = _monthly_income(seen, currency, day, rules) if seen else None
-    until_day = NO_DAY if _is_all(evidence, seen) else next_counting_day(evidence, day)
+    until_day = NO_DAY if _is_all(evidence, seen) else pay_counts_day(evidence, day)
     if income is not None and income.until_day < until_day:
         until_day = income.until_day
     spans.append(_Span(rules, currency, day, until_day, income))
@@ -103,11 +99,8 @@ def _is_all(evidence: IncomeEvidence, seen: list[Pays]) -> bool:
     return True
 
 
-def next_counting_day(evidence: IncomeEvidence, day: int) -> int:
-    """The first day after `day` at whose beginning pay counts that has come and does not count on `day`; `NEVER` if none.
-
-    Exactly, and so it also tells for how long an answer holds; `next_pay_counts_day` tells of pay that counts already.
-    """
+def pay_counts_day(evidence: IncomeEvidence, day: int) -> int:
+    """The first day after `day` at whose beginning pay counts that has come and does not count on `day`; `NO_DAY` if none."""
     monday = monday_of(week_of(day - 1))
     next_day = NO_DAY
     for source in evidence.sources:
@@ -121,7 +114,7 @@ def next_counting_day(evidence: IncomeEvidence, day: int) -> int:
 
 
 def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
-    """From when on what a week brought counts (`models.income`), asked as of midnights.
+    """From when on what a week brought counts (`models.pays`), asked as of midnights.
 
     The first flow counts from the next day on, the rest of its day from the day after that; what came later in the week
     counts once the week, and one day of the next, are over.
@@ -129,8 +122,8 @@ def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
     last_day = source.days[index]
     monday = monday_of(week_of(last_day))
     week_day = monday + _WEEK_DAYS + 1
-    for first in range(len(source.firsts) - _FIRST, -1, -_FIRST):
-        first_day, _, first_minor, rest_minor = source.firsts[first : first + _FIRST]
+    for first in range(len(source.firsts) - FIRST_NUMBERS, -1, -FIRST_NUMBERS):
+        first_day, _, first_minor, rest_minor = source.firsts[first : first + FIRST_NUMBERS]
         if monday <= first_day < monday + _WEEK_DAYS:
             is_all = first_day == last_day and first_minor + rest_minor == source.amounts[index]
             first_counts_day, rest_day = first_day + 1, first_day + 2
@@ -142,21 +135,6 @@ def _counting_days(source: Source, index: int) -> tuple[int, int, int]:
         if first_day < monday:
             break
     return week_day, week_day, week_day
-
-
-def next_pay_counts_day(evidence: IncomeEvidence, today: int) -> int | None:
-    """The first day after `today` from which on pay counts that has come and does not count yet.
-
-    Of a week, the first pay day counts from the next day on, the rest once the week is over (`models.income`).
-    """
-    days: list[int] = []
-    for source in evidence.sources:
-        for pay_day in reversed(source.days):
-            if pay_day < today - 7:
-                break
-            days += (pay_day + 1, monday_of(week_of(pay_day) + 1) + 1)
-        days += (first_day + 1 for first_day in source.firsts[::4])
-    return min((day for day in days if day > today), default=None)
 
 
 def _monthly_income(seen: list[Pays], currency: str, day: int, rules: Rules) -> MonthlyIncome | None:

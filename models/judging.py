@@ -13,23 +13,29 @@ learnt better. It still cost somebody a look, so it counts in the volume, and re
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from statistics import median
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from models.alerts import SeverityName
 from models.calendars import DAY_MS
-from models.report import Capacity, PastDueAlerts, Report, SignalReport, WorstPayers
+from models.report import Capacity, MonthVolume, PastDueAlerts, Report, SignalReport, WorstPayers
 
 OutcomeWord = Literal["bad", "good"]
+SEVERITIES: Final[tuple[SeverityName, ...]] = get_args(SeverityName)
+"""From the least severe on."""
 
 HIT_DAYS_MIN: Final = 1
 """An alert on the very day of the default leaves no time to act (blueprint, section 6)."""
 HIT_DAYS_MAX: Final = 180
 """What opened longer before had another reason (blueprint, section 6)."""
+LEAD_BUCKET_DAYS: Final = 15
+_LEAD_BUCKETS: Final = HIT_DAYS_MAX // LEAD_BUCKET_DAYS
 MONTH_DAYS: Final = 365.25 / 12
 """A mean month, for rates a month."""
 SNAPSHOT_DAYS: Final = 30
@@ -68,8 +74,9 @@ class JudgedAlert(Struct, frozen=True, kw_only=True):
     revision: int
     status: str
     signal: str
-    severity: str
+    severity: SeverityName
     borrower_id: str
+    loan_id: str | None = None
     event_time_ms: int
     opened_at_ms: int
     days_past_due: int
@@ -77,12 +84,15 @@ class JudgedAlert(Struct, frozen=True, kw_only=True):
     priority: int
 
 
-class _Episode(Struct):
+class Episode(Struct):
     """One alert, opened and maybe closed."""
 
     alert_id: str
     borrower_id: str
     signal: str
+    loan_id: str | None
+    severity: SeverityName
+    """The highest of all revisions."""
     opened_ms: int
     days_past_due: int
     priority: int
@@ -91,13 +101,18 @@ class _Episode(Struct):
     retracted: bool = False
 
     def is_open_at(self, instant_ms: int) -> bool:
+        """Whether it was open at an instant."""
         return self.opened_ms <= instant_ms and (self.closed_ms is None or instant_ms < self.closed_ms)
+
+    @property
+    def ended_ms(self) -> int | None:
+        """When it was open no longer; open if only for an instant. None where it still is."""
+        return None if self.closed_ms is None else max(self.closed_ms, self.opened_ms + 1)
 
     def overlaps(self, truth: Truth) -> bool:
         """Whether the alert was open at some time between `from_ms` and `until_ms`, if only for an instant."""
-        if self.closed_ms is None:
-            return self.opened_ms < truth.until_ms
-        return self.opened_ms < truth.until_ms and max(self.closed_ms, self.opened_ms + 1) > truth.from_ms
+        ended_ms = self.ended_ms
+        return self.opened_ms < truth.until_ms and (ended_ms is None or ended_ms > truth.from_ms)
 
     def worst_days_past_due(self, instant_ms: int) -> int:
         """How far past due a missed payment had come until `instant_ms`."""
@@ -105,7 +120,7 @@ class _Episode(Struct):
         return self.days_past_due + max(0, until_ms - self.opened_ms) // DAY_MS
 
 
-class _Fate(Struct, frozen=True):
+class Fate(Struct, frozen=True):
     """What became of one borrower."""
 
     bad_ms: int | None
@@ -118,16 +133,23 @@ class _Fate(Struct, frozen=True):
             and HIT_DAYS_MIN * DAY_MS <= self.bad_ms - instant_ms <= HIT_DAYS_MAX * DAY_MS
         )
 
-    def is_warning(self, episode: _Episode) -> bool:
+    def is_warning(self, episode: Episode) -> bool:
         """Whether the alert stood and opened before the borrower went bad."""
         return not episode.retracted and (self.bad_ms is None or episode.opened_ms < self.bad_ms)
 
-    def is_early(self, episode: _Episode) -> bool:
+    def is_early(self, episode: Episode) -> bool:
         """Whether it is a warning that opened with nothing past due."""
         return self.is_warning(episode) and episode.days_past_due == 0
 
 
-_ByBorrower = dict[str, list[_Episode]]
+class Warned(NamedTuple):
+    """Borrowers with an early alert that stood, and those of them who went bad 1 to 180 days later."""
+
+    borrowers: frozenset[str]
+    hit: frozenset[str]
+
+
+_ByBorrower = dict[str, list[Episode]]
 
 
 class Judge:
@@ -151,20 +173,22 @@ class Judge:
         """
         if capacity_per_day < 1:
             raise ValueError("capacity_per_day must be at least 1")
-        self._fates = _fates(outcomes)
+        self._fates = fates_of(outcomes)
         self._truths = None if truths is None else list(truths)
         self._observed_from_ms = observed_from_ms
         self._capacity_per_day = capacity_per_day
-        self._episodes: dict[str, _Episode] = {}
+        self._episodes: dict[str, Episode] = {}
 
     def add(self, alert: JudgedAlert) -> None:
         """Take one revision; a repeated or older one changes nothing."""
         episode = self._episodes.get(alert.alert_id)
         if episode is None:
-            episode = self._episodes[alert.alert_id] = _Episode(
+            episode = self._episodes[alert.alert_id] = Episode(
                 alert_id=alert.alert_id,
                 borrower_id=alert.borrower_id,
                 signal=alert.signal,
+                loan_id=alert.loan_id,
+                severity=alert.severity,
                 opened_ms=alert.opened_at_ms,
                 days_past_due=alert.days_past_due,
                 priority=alert.priority,
@@ -173,9 +197,26 @@ class Judge:
         elif alert.revision <= episode.revision:
             return
         episode.revision = alert.revision
+        if SEVERITIES.index(alert.severity) > SEVERITIES.index(episode.severity):
+            episode.severity = alert.severity
         if alert.status in ("resolved", "retracted"):
             episode.closed_ms = alert.event_time_ms
             episode.retracted = alert.status == "retracted"
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """All alerts, of borrowers without an outcome as well, in the order in which they were first published."""
+        return list(self._episodes.values())
+
+    def warned(self, signal: str | None = None) -> Warned:
+        """Whom early alerts warned of: those of a signal, or of any."""
+        judged = _by_borrower(
+            episode
+            for episode in self._episodes.values()
+            if episode.borrower_id in self._fates and signal in (None, episode.signal)
+        )
+        warnings = _Warnings(self._fates, judged)
+        return Warned(frozenset(warnings.borrowers_warned), frozenset(warnings.borrowers_hit))
 
     def report(self) -> Report:
         """Judge everything taken so far."""
@@ -201,6 +242,7 @@ class Judge:
             precision_matured=_ratio(warnings.hit, warnings.warned - warnings.unmatured),
             recall=_ratio(warnings.hit, bad),
             lead_days_median=_median(warnings.lead_days),
+            lead_days_histogram=_lead_days_histogram(warnings.lead_days),
             past_due=_past_due_alerts(self._fates, judged, bad),
             bad_warned_too_early=unhit["too early"],
             bad_warned_late=unhit["late"],
@@ -210,7 +252,8 @@ class Judge:
             else _ratio(worst_payers.bad_among_warned, worst_payers.bad_among_worst_payers),
             worst_payers=worst_payers,
             capacity=self._judge_capacity(judged),
-            signals=self._judge_signals(judged, bad),
+            signals=self._judge_signals(judged, bad, months),
+            volume=self._volume(judged),
             not_computed={},
         )
         return replace(report, not_computed=_reasons(report, truth_known=self._truths is not None))
@@ -221,6 +264,26 @@ class Judge:
             return None
         observed_ms = sum(max(0, fate.observed_until_ms - begin_ms) for fate in self._fates.values())
         return round(observed_ms / DAY_MS / MONTH_DAYS, _DECIMALS)
+
+    def _volume(self, judged: _ByBorrower) -> tuple[MonthVolume, ...]:
+        begin_ms = self._observed_from_ms
+        if begin_ms is None or not self._fates:
+            return ()
+        step_ms = SNAPSHOT_DAYS * DAY_MS
+        opened: dict[int, Counter[str]] = defaultdict(Counter)
+        for episodes in judged.values():
+            for episode in episodes:
+                opened[(episode.opened_ms - begin_ms) // step_ms][episode.signal] += 1
+        ends = sorted(fate.observed_until_ms for fate in self._fates.values())
+        months = range(max(0, -(-(ends[-1] - begin_ms) // step_ms)))
+        return tuple(
+            MonthVolume(
+                from_ms=begin_ms + month * step_ms,
+                borrowers=len(ends) - bisect_right(ends, begin_ms + month * step_ms),
+                alerts=dict(sorted(opened[month].items())),
+            )
+            for month in months
+        )
 
     def _compare_with_worst_payers(self, judged: _ByBorrower) -> WorstPayers | None:
         begin_ms = self._observed_from_ms
@@ -249,7 +312,7 @@ class Judge:
             per_day=self._capacity_per_day, called=len(called), bad=bad, precision=_ratio(bad, len(called))
         )
 
-    def _judge_signals(self, judged: _ByBorrower, bad: int) -> dict[str, SignalReport]:
+    def _judge_signals(self, judged: _ByBorrower, bad: int, months: float | None) -> dict[str, SignalReport]:
         truths: dict[str, list[Truth]] = defaultdict(list)
         for truth in self._truths or ():
             truths[truth.signal].append(truth)
@@ -260,33 +323,46 @@ class Judge:
                 episode for own in judged.values() for episode in own if episode.signal == signal
             )
             told = _Telling(truths[signal], own_signal) if truths.get(signal) else None
-            reports[signal] = _signal_report(self._fates, own_signal, bad, told)
+            reports[signal] = _signal_report(self._fates, own_signal, bad, months, told)
         return reports
 
 
 class _Warnings:
     """Which borrowers were warned of (early, or when past due already), which went bad in time, how long after."""
 
-    def __init__(self, fates: dict[str, _Fate], judged: _ByBorrower, *, early: bool = True) -> None:
-        self.warned = self.hit = self.unmatured = 0
+    def __init__(self, fates: dict[str, Fate], judged: _ByBorrower, *, early: bool = True) -> None:
+        self.unmatured = 0
         self.lead_days: list[float] = []
+        self.borrowers_warned: set[str] = set()
         self.borrowers_hit: set[str] = set()
         for borrower_id, episodes in judged.items():
             fate = fates[borrower_id]
             opened_ms = [e.opened_ms for e in episodes if fate.is_warning(e) and fate.is_early(e) == early]
             if not opened_ms:
                 continue
-            self.warned += 1
+            self.borrowers_warned.add(borrower_id)
             hits_ms = [instant_ms for instant_ms in opened_ms if fate.goes_bad_in_time(instant_ms)]
             if fate.bad_ms is None:
                 self.unmatured += fate.observed_until_ms - max(opened_ms) < HIT_DAYS_MAX * DAY_MS
             elif hits_ms:
-                self.hit += 1
                 self.borrowers_hit.add(borrower_id)
                 self.lead_days.append((fate.bad_ms - min(hits_ms)) / DAY_MS)
 
+    @property
+    def warned(self) -> int:
+        return len(self.borrowers_warned)
 
-def _ways_to_miss(fates: dict[str, _Fate], judged: _ByBorrower, warnings: _Warnings) -> Counter[str]:
+    @property
+    def hit(self) -> int:
+        return len(self.borrowers_hit)
+
+
+def _lead_days_histogram(lead_days: list[float]) -> tuple[int, ...]:
+    counts = Counter(min(int(days // LEAD_BUCKET_DAYS), _LEAD_BUCKETS - 1) for days in lead_days)
+    return tuple(counts[bucket] for bucket in range(_LEAD_BUCKETS))
+
+
+def _ways_to_miss(fates: dict[str, Fate], judged: _ByBorrower, warnings: _Warnings) -> Counter[str]:
     """Bad borrowers without a hit, by why there is none: "too early", "late", "silent"."""
     ways: Counter[str] = Counter()
     for borrower_id, fate in fates.items():
@@ -310,7 +386,7 @@ def _ways_to_miss(fates: dict[str, _Fate], judged: _ByBorrower, warnings: _Warni
 class _Snapshot:
     """The borrowers at one instant who are observed, not bad and not past due: the warned among them, the worst payers."""
 
-    def __init__(self, fates: dict[str, _Fate], judged: _ByBorrower, instant_ms: int) -> None:
+    def __init__(self, fates: dict[str, Fate], judged: _ByBorrower, instant_ms: int) -> None:
         self.warned = self.warned_bad = 0
         self._by_worst: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         """Worst days past due so far: borrowers with it, and the bad among them."""
@@ -339,12 +415,12 @@ class _Snapshot:
         return expected
 
 
-def _call(fates: dict[str, _Fate], judged: _ByBorrower, per_day: int) -> list[_Episode]:
+def _call(fates: dict[str, Fate], judged: _ByBorrower, per_day: int) -> list[Episode]:
     """The alerts for which a team of that capacity calls, day by day (UTC), each borrower once."""
     early = [e for own in judged.values() for e in own if fates[e.borrower_id].is_early(e)]
     early.sort(key=lambda episode: (episode.opened_ms, episode.alert_id), reverse=True)
-    waiting: list[tuple[int, int, str, _Episode]] = []
-    called: dict[str, _Episode] = {}
+    waiting: list[tuple[int, int, str, Episode]] = []
+    called: dict[str, Episode] = {}
     day = 0
     while early or waiting:
         day = day + 1 if waiting else early[-1].opened_ms // DAY_MS
@@ -395,7 +471,7 @@ class _Telling:
         self.borrowers_false = {episode.borrower_id for episode in false}
 
 
-def _past_due_alerts(fates: dict[str, _Fate], judged: _ByBorrower, bad: int) -> PastDueAlerts:
+def _past_due_alerts(fates: dict[str, Fate], judged: _ByBorrower, bad: int) -> PastDueAlerts:
     late = _Warnings(fates, judged, early=False)
     return PastDueAlerts(
         borrowers_alerted=late.warned,
@@ -407,12 +483,18 @@ def _past_due_alerts(fates: dict[str, _Fate], judged: _ByBorrower, bad: int) -> 
 
 
 def _signal_report(
-    fates: dict[str, _Fate], episodes: _ByBorrower, bad: int, told: _Telling | None
+    fates: dict[str, Fate],
+    episodes: _ByBorrower,
+    bad: int,
+    months: float | None,
+    told: _Telling | None,
 ) -> SignalReport:
     warnings = _Warnings(fates, episodes)
+    alerts = sum(map(len, episodes.values()))
     return SignalReport(
-        alerts=sum(map(len, episodes.values())),
+        alerts=alerts,
         alerts_retracted=sum(episode.retracted for own in episodes.values() for episode in own),
+        alerts_per_1000_borrower_months=_ratio(1000 * alerts, months),
         borrowers_warned=warnings.warned,
         borrowers_hit=warnings.hit,
         precision=_ratio(warnings.hit, warnings.warned),
@@ -430,7 +512,8 @@ def _signal_report(
     )
 
 
-def _fates(outcomes: Iterable[Outcome]) -> dict[str, _Fate]:
+def fates_of(outcomes: Iterable[Outcome]) -> dict[str, Fate]:
+    """What became of each borrower: bad from the first bad outcome on, whatever the others say."""
     bad_ms: dict[str, int] = {}
     good_ms: dict[str, int] = {}
     for outcome in outcomes:
@@ -440,11 +523,11 @@ def _fates(outcomes: Iterable[Outcome]) -> dict[str, _Fate]:
             )
         else:
             good_ms[outcome.borrower_id] = max(outcome.time_ms, good_ms.get(outcome.borrower_id, 0))
-    fates = {borrower_id: _Fate(None, until_ms) for borrower_id, until_ms in good_ms.items()}
-    return fates | {borrower_id: _Fate(time_ms, time_ms) for borrower_id, time_ms in bad_ms.items()}
+    fates = {borrower_id: Fate(None, until_ms) for borrower_id, until_ms in good_ms.items()}
+    return fates | {borrower_id: Fate(time_ms, time_ms) for borrower_id, time_ms in bad_ms.items()}
 
 
-def _by_borrower(episodes: Iterable[_Episode]) -> _ByBorrower:
+def _by_borrower(episodes: Iterable[Episode]) -> _ByBorrower:
     grouped: _ByBorrower = defaultdict(list)
     for episode in episodes:
         grouped[episode.borrower_id].append(episode)

@@ -28,15 +28,24 @@ from models.presentation import next_change_ms, present
 from models.publication import Publisher, Revision
 from models.rulebook import Rulebook
 from models.rules import Rules
-from models.signal_table import LINKED_DISTRESS, MISSED_PAYMENT, RISK_SCORE, SIGNALS
-from models.signals import risk_score
+from models.signal_table import LINKED_DISTRESS, MISSED_PAYMENT, OVER_INDEBTEDNESS, RISK_SCORE, SIGNALS
+from models.signals import over_indebtedness, risk_score
 from models.signals.binding import known_of
 
 _CLOSED_BY_OTHERS_MAX: Final = 4
 """Closed alerts of `linked_distress` kept: they come as others tell, and must not push the borrower's own out."""
 
 
-_STANDS: Final[dict[int, Callable[[Borrower, int, Severity, Rules], bool]]] = {RISK_SCORE: risk_score.stands}
+def _score_stands(
+    borrower: Borrower, at_ms: int, known_ms: int, open_severity: Severity, rules: Rules
+) -> bool:
+    return risk_score.stands(borrower, at_ms, open_severity, rules)
+
+
+_STANDS: Final[dict[int, Callable[[Borrower, int, int, Severity, Rules], bool]]] = {
+    OVER_INDEBTEDNESS: over_indebtedness.stands,
+    RISK_SCORE: _score_stands,
+}
 """By signal, where it can be told for less than a whole finding: whether it finds an open alert's severity again, actionable,
 and with nothing in its reasons that decides what the alert shows."""
 _UNTOLD: Final = (Reason("", Text("", ""), {}),)
@@ -113,7 +122,7 @@ class Lifecycle:
         if (
             stands is None
             or not is_alone(episode.signal, rules)
-            or not stands(borrower, occasion.at_ms, severity, rules)
+            or not stands(borrower, occasion.at_ms, occasion.known_ms, severity, rules)
         ):
             return False
         finding = Finding(severity, _UNTOLD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date
@@ -10,11 +11,14 @@ from typing import Final
 
 from models.calendars import date_of_day, day_of_date
 from models.ledger import Line, Loan, balances_at, oldest_unpaid
+from models.limits import INT64_MAX
 from models.money import within_int64
 from models.rules import Rules
 
 BILL_STANDS_DAYS: Final = 31
 """Days after its due date for which a bill stands for the next one: bills come by the month."""
+NO_DAY: Final = INT64_MAX
+"""Later than every day."""
 _LAST_DAY: Final = day_of_date(date.max) - 31
 """From here on the calendar ends: absurd dates stop nobody."""
 _CACHED_DAYS_MAX: Final = 16_384
@@ -80,31 +84,55 @@ def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: R
     return within_int64(sum(due))
 
 
-def most_in_a_month_minor(loan: Loan) -> int:
-    """A loan never asks for more within a month, on what is known: the most that falls due, or stands for what does.
+class Dues:
+    """What the lines of a loan ask for by the month, paid or not: told once for the same lines."""
 
-    Kept beside the loan for as long as its lines are the same ones; a line never changes.
-    """
-    known: tuple[list[Line], int] | None = vars(loan).get("most_in_a_month")
-    if known is None or known[0] != loan.lines:
-        known = vars(loan)["most_in_a_month"] = loan.lines[:], _most_in_a_month_minor(loan)
-    return known[1]
+    __slots__ = ("days", "lines", "most_minor", "stands_days")
+
+    def __init__(self, loan: Loan) -> None:
+        """Lines are in order of their due days."""
+        self.lines = lines = loan.lines[:]
+        self.days = [line.due_day for line in lines]
+        self.stands_days = 0 if last_bill(loan) is None else BILL_STANDS_DAYS
+        """After its due date, a line may stand for another for so long."""
+        self.most_minor = [0]
+        """By line, from behind the last to the first: no month from its due day on holds more, nor does one that begins later."""
+        month_minor, end = 0, len(lines)
+        for index in range(len(lines) - 1, -1, -1):
+            month_minor += lines[index].due_minor
+            end_day = month_later(self.days[index])
+            while self.days[end - 1] >= end_day:
+                end -= 1
+                month_minor -= lines[end].due_minor
+            self.most_minor.append(max(self.most_minor[-1], month_minor))
+
+    def most_from(self, day: int) -> int:
+        """No month that begins on `day` or later holds more, nor does more stand for what it holds."""
+        return self.most_minor[len(self.days) - bisect_left(self.days, day - self.stands_days)]
+
+    def next_change_day(self, today: int) -> int:
+        """When the next line leaves the month or enters it, or a bill stands for no other any more; `NO_DAY` if none does."""
+        days, next_day = self.days, NO_DAY
+        first = bisect_left(days, today)
+        end_day = month_later(today)
+        if first < len(days) and days[first] < end_day:
+            next_day = days[first] + 1
+        later = bisect_left(days, end_day, first)
+        if later < len(days):
+            next_day = min(next_day, enters_month_day(days[later]))
+        if self.stands_days:
+            for line in self.lines[bisect_left(days, today - self.stands_days) : first]:
+                if line.is_bill:
+                    next_day = min(next_day, line.due_day + self.stands_days + 1)
+        return next_day
 
 
-def _most_in_a_month_minor(loan: Loan) -> int:
-    """What falls due (in order of days) is added up over the months that begin with a due day, no other holds more."""
-    bill = last_bill(loan)
-    most_minor = 0 if bill is None else bill.due_minor  # stands where nothing falls due
-    month_minor = later = 0
-    lines = loan.lines
-    for line in lines:
-        end_day = month_later(line.due_day)
-        while later < len(lines) and lines[later].due_day < end_day:
-            month_minor += lines[later].due_minor
-            later += 1
-        most_minor = max(most_minor, month_minor)
-        month_minor -= line.due_minor
-    return most_minor
+def dues_of(loan: Loan) -> Dues:
+    """Kept beside the loan for as long as its lines are the same ones; a line never changes."""
+    dues: Dues | None = vars(loan).get("dues")
+    if dues is None or dues.lines != loan.lines:
+        dues = vars(loan)["dues"] = Dues(loan)
+    return dues
 
 
 def last_bill(loan: Loan) -> Line | None:
@@ -122,6 +150,7 @@ def month_later(day: int) -> int:
     return day_of_date(today.replace(year=year, month=month, day=min(today.day, monthrange(year, month)[1])))
 
 
+@lru_cache(maxsize=_CACHED_DAYS_MAX)
 def enters_month_day(due_day: int) -> int:
     """The first day from which to the same day of the next month `due_day` lies."""
     day = due_day - 31

@@ -87,7 +87,7 @@ def remember(
     recent.packed = packed + _pack(
         flow.event_time_ms,
         fingerprint_of(flow.event_id),
-        _hash_of(kept_account_id) & 0xFFFFFFFF,
+        xxh3_64_intdigest(kept_account_id.encode()) & 0xFFFFFFFF,
         _currency_mark(flow.currency),
         marks,
         balance_minor,

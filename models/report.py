@@ -41,6 +41,83 @@ class Capacity(Struct, frozen=True, kw_only=True):
     """`bad / called`."""
 
 
+class MonthVolume(Struct, frozen=True, kw_only=True):
+    """Thirty days of the book."""
+
+    from_ms: int
+    borrowers: int
+    """Of those with an outcome, observed at its beginning and not bad by then."""
+    alerts: dict[str, int]
+    """Alerts opened for borrowers with an outcome, by signal, retracted ones included."""
+
+
+class CalibrationDecile(Struct, frozen=True, kw_only=True):
+    """A tenth of the observations, by probability."""
+
+    observations: int
+    mean_probability: float
+    bad_rate: float
+
+
+class RankingPeriod(Struct, frozen=True, kw_only=True):
+    """Thirty days: what was foretold in them, before anything later was known."""
+
+    from_ms: int
+    observations: int
+    observations_bad: int
+    auc: float | None
+    ks: float | None
+
+
+class ScorePeriod(RankingPeriod, frozen=True, kw_only=True):
+    """The same, of the score's own horizon."""
+
+    log_loss: float | None
+
+
+class Ranking(Struct, frozen=True, kw_only=True):
+    """How well the probabilities order the borrowers by whether they go bad 1 to `days` days later, as alerts are judged.
+
+    A default comes months after what the score foretells (so many days late within its horizon): that it foretells the
+    default as well can be told by its order alone, so there is neither a log-loss nor a calibration.
+    """
+
+    days: int
+    observations: int
+    observations_bad: int
+    auc: float | None
+    auc_not_past_due: float | None
+    """Among observations with nothing past due: there is nothing to see yet, so this is foresight."""
+    ks: float | None
+    roc: tuple[tuple[float, float], ...]
+    """Share of goods and of bads with at least some probability, from (0, 0) to (1, 1)."""
+    periods: tuple[RankingPeriod, ...]
+
+
+class ScoreReport(Struct, frozen=True, kw_only=True):
+    """How good the probabilities were (`models.score_judging`): each borrower looked at every 30 days, until bad."""
+
+    horizon_days: int
+    """Bad is who goes bad within so many days."""
+    observations: int
+    observations_bad: int
+    auc: float | None
+    auc_not_past_due: float | None
+    """As in `ranking`."""
+    ks: float | None
+    log_loss: float | None
+    log_loss_of_the_rate: float | None
+    """Of who says the mean rate of all: what has a higher loss tells less than that."""
+    calibration_error: float | None
+    """Mean over the observations of |mean probability - bad rate| of their decile."""
+    calibration: tuple[CalibrationDecile, ...]
+    roc: tuple[tuple[float, float], ...]
+    """As in `ranking`."""
+    periods: tuple[ScorePeriod, ...]
+    ranking: Ranking
+    """By who goes bad within half a year."""
+
+
 class PastDueAlerts(Struct, frozen=True, kw_only=True):
     """Alerts that opened while something was past due: no foresight, so in none of the other rates."""
 
@@ -62,6 +139,8 @@ class SignalReport(Struct, frozen=True, kw_only=True):
     alerts: int
     """Episodes opened, retracted ones included."""
     alerts_retracted: int
+    alerts_per_1000_borrower_months: float | None
+    """`alerts` per 1,000 `borrower_months` of the report."""
     borrowers_warned: int
     """Borrowers with an early alert of this signal that stood."""
     borrowers_hit: int
@@ -120,6 +199,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """`borrowers_hit / borrowers_bad`."""
     lead_days_median: float | None
     """Days from a hit borrower's first hit to `bad`."""
+    lead_days_histogram: tuple[int, ...]
+    """Hit borrowers by these days: below 15, below 30, and so on to 180."""
     past_due: PastDueAlerts
     """Alerts that opened while something was past due, reported apart."""
     bad_warned_too_early: int
@@ -134,5 +215,7 @@ class Report(Struct, frozen=True, kw_only=True):
     capacity: Capacity
     signals: dict[str, SignalReport]
     """By signal, those with an alert or an episode of the truth."""
+    volume: tuple[MonthVolume, ...]
+    """By thirty days from the beginning of the observation on; empty where that is unknown."""
     not_computed: dict[str, str]
     """Why a field is null, by the field's name; within `signals` the description of the field says it."""

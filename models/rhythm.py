@@ -20,8 +20,9 @@ from operator import sub
 from typing import Final
 
 from models.holidays import next_spring_festival, spring_festival_within, spring_festivals_within
-from models.income import BENEFIT, PENSION, Pays
+from models.income import BENEFIT, PENSION
 from models.limits import INT64_MAX
+from models.pays import Pays
 from models.policy import IncomeDropPolicy
 
 MONTH_DAYS: Final = 31
@@ -127,7 +128,7 @@ class Stream:
         self.now = (0, 0, 0, 0)
         """From a day to before another, the level and the day at whose beginning it may fall: as `level_now` said last."""
         self.looked: tuple[tuple[int, int], list[int], int] | None = None
-        """What `income_drop` saw in its past last: when, the levels, and which of them is usual."""
+        """What `models.income_picture` saw in its past last: when, the levels, and which of them is usual."""
 
 
 def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:

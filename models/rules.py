@@ -27,6 +27,8 @@ class Rules:
         self.card: Scorecard = expert_prior()
         """What turns features into a probability; who judges asks for no other, wherever it comes from (`with_card`)."""
         self.policy_version = policy_version or policy.version
+        self.are_for_all = policy_version is None and not policy.segments
+        """Whether they hold for every loan and every borrower: there are no segments."""
         self.segments = tuple(
             (
                 accepted_by(policy.segments[name].match),

@@ -17,14 +17,22 @@ def one_line(alert: Alert) -> str:
     return f"{when}  {alert.severity:<8}  {what:<10}  {alert.signal:<26}  {alert.borrower_id}  {why}"
 
 
-def columns(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table as text: words to the left, numbers to the right, a dash for what is not known."""
+def columns(header: Sequence[str], rows: Sequence[Sequence[object]], *, words: int | None = None) -> str:
+    """A table as text: words to the left, numbers to the right, a dash for what is not known.
+
+    Args:
+        header: what stands above the columns.
+        rows: what stands in them.
+        words: how many columns hold words, where the figures in the others are text already; else it is seen from the values.
+    """
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
     right = [
         bool(rows) and all(value is None or isinstance(value, int | float) for value in column)
         for column in zip(*rows, strict=True)
     ] or [False] * len(header)
+    if words is not None:
+        right = [index >= words for index in range(len(header))]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if number else cell.ljust(width)

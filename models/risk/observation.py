@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
-from models import balances, institutions, rollovers, servicing
+from models import balances, income_outlook, institutions, rollovers, servicing
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.income_level import monthly_income
@@ -28,7 +28,7 @@ from models.risk.features import (
 )
 from models.risk.scale import months_of
 from models.rules import Rules
-from models.signals import income_drop, over_indebtedness
+from models.signals import over_indebtedness
 from models.signals.binding import known_of
 from models.signals.unreachable import broken_promises
 
@@ -192,7 +192,7 @@ def _statements_minor(loan: Loan, moment: _Moment) -> list[int]:
 
 
 def _of_income(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
-    lost_fraction = income_drop.lost_fraction(borrower.income, moment.at_ms, rules)
+    lost_fraction = income_outlook.lost_fraction(borrower.income, moment.at_ms, rules)
     return {} if lost_fraction is None else {"income_lost_fraction": lost_fraction, "income_visible": 1.0}
 
 
@@ -209,7 +209,7 @@ def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rul
         if known is not None and known.amount_minor:
             debt_months = max(debt_months, 0.0) + owed_minor / known.amount_minor
     ratios = over_indebtedness.ratios(
-        borrower.loans, borrower.debts, borrower.income, moment.at_ms, moment.known_ms, rules
+        borrower.loans, borrower.debts, borrower.income, moment.known_ms, moment.day, rules
     )
     return {
         "debt_months": min(TREND_MAX, debt_months),

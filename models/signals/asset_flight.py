@@ -164,12 +164,12 @@ def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules)
     tolerance_minor = signals.missed_payment.tolerance_minor
     for loan in loans.values():
         lines, now = loan.lines, loan.now
-        if not lines or lines[0].due_day > last_day or not is_open(loan, known_ms):
+        if not lines or lines[0].due_day > last_day:
             continue
         known = now if known_ms >= now.upto_ms else balances_at(loan, known_ms, rules)
         for place, short_minor in enumerate(known.short_minor):
             if short_minor > tolerance_minor:
-                if lines[place].due_day <= last_day:
+                if lines[place].due_day <= last_day and is_open(loan, known_ms):
                     return True
                 break
     return False

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
+from models import income_outlook
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
 from models.borrower import Borrower
 from models.calendars import iso_date
@@ -34,23 +35,14 @@ from models.debts import (
 from models.episodes import Episode
 from models.events import FUND_FLOWS
 from models.income import IncomeEvidence
-from models.income_level import NO_DAY, MonthlyIncome, income_from, monthly_income, next_pay_counts_day
+from models.income_level import MonthlyIncome, income_from, monthly_income
 from models.ledger import Loan
 from models.limits import INT64_MAX
 from models.money import format_amount, within_int64
-from models.obligations import (
-    BILL_STANDS_DAYS,
-    due_within,
-    enters_month_day,
-    is_open,
-    last_bill,
-    month_later,
-    most_in_a_month_minor,
-)
+from models.obligations import NO_DAY, due_within, dues_of, is_open, month_later
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
-from models.signals import income_drop
-from models.signals.binding import BORROWER_LEVEL, open_state
+from models.signals.binding import BORROWER_LEVEL, known_of, open_state
 
 _WEEK_AHEAD_DAYS: Final = 9
 """Within so many days all pay counts that has come: the week is over, and one day of the next."""
@@ -94,23 +86,31 @@ def judge(
         rules: the policy.
         deadline: `at_ms` is a midnight; what happens at that very instant belongs to the day that begins.
     """
-    if not income.sources:
-        return None
-    policy = rules.policy.signals.over_indebtedness
-    known_ms = at_ms - 1 if deadline else at_ms
-    if open_severity is None:
+    known_ms = known_of(at_ms, deadline=deadline)
+    if open_severity is None and income.sources:
         day = rules.calendar.day_of(at_ms)
         if _out_of_reach_until_day(loans, debts, income, known_ms, day, rules) > day:
             return None
-    worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
-    for ratio, burden, known in ratios(loans, debts, income, at_ms, known_ms, rules):
-        reached = _severity(ratio, open_severity, policy)
-        if reached is not None and (worst is None or ratio > worst[2]):
-            worst = (*reached, ratio, burden, known)
+    worst = _worst(loans, debts, income, known_ms, at_ms, open_severity, rules)
     if worst is None:
         return None
     severity, threshold, ratio, burden, known = worst
     return Finding(severity, (_reason(ratio, threshold, burden, known),))
+
+
+def stands(borrower: Borrower, at_ms: int, known_ms: int, open_severity: Severity, rules: Rules) -> bool:
+    """Whether `judge` finds the severity of the open alert again: most looks do, and nobody reads their reasons.
+
+    Args:
+        borrower: with an open alert.
+        at_ms: of the look.
+        known_ms: the last instant whose events count.
+        open_severity: of the alert.
+        rules: the policy.
+    """
+    loans, debts, income = borrower.loans, borrower.debts, borrower.income
+    worst = _worst(loans, debts, income, known_ms, at_ms, open_severity, rules)
+    return worst is not None and worst[0] == open_severity
 
 
 def next_deadline_ms(
@@ -121,34 +121,21 @@ def next_deadline_ms(
         return None
     policy = rules.policy.signals.over_indebtedness
     today = rules.calendar.day_of(after_ms)
-    by_currency: dict[str, list[Loan]] = {}
-    for loan in loans.values():
-        if is_open(loan, after_ms):
-            by_currency.setdefault(loan.currency, []).append(loan)
-    days: list[int | None] = []
-    loss_ms = NEVER
-    for currency, own in by_currency.items():
-        known = monthly_income(income, currency, today, rules)
+    next_day = NO_DAY
+    elsewhere_minor = most_elsewhere_minor(debts, today, policy.summary_days)
+    for currency, own_minor in _most_by_currency(loans, after_ms, today).items():
+        known, until_day = income_from(income, currency, today, rules)
+        next_day = min(next_day, until_day)
         if known is None or known.history_days < policy.history_days_min:
-            if today >= min(source.days[0] for source in income.sources) + policy.history_days_min:
-                days.append(next_pay_counts_day(income, today))  # before more pay nothing is found
-            continue
-        days.append(known.until_day)
-        enough_minor = known.amount_minor * (policy.severity.watch - policy.ease_margin)
-        if _most_minor(own, debts, today, policy.summary_days) < enough_minor:
-            # Neither a schedule nor a payment can make it found: only a loss of income. Pay that stands is lost no sooner
-            # than what is known of income changes, however little comes beside it.
-            if not known.is_standing:
-                days.append(next_pay_counts_day(income, today))
-            loss_ms = min(loss_ms, income_drop.next_change_ms(income, after_ms, rules) or NEVER)
-            continue
-        days += (day for loan in own for day in _own_change_days(loan, today))
-        days.append(next_change_day(debts, today, policy.summary_days))
-        days.append(next_pay_counts_day(income, today))
-    next_day = min((day for day in days if day is not None and day > today), default=None)
-    next_ms = NEVER if next_day is None else rules.calendar.midnight_ms(next_day)
-    due_ms = min(next_ms, loss_ms)
-    return None if due_ms == NEVER else due_ms
+            continue  # before more pay nothing is found
+        most_minor = own_minor + elsewhere_minor
+        if most_minor < known.amount_minor * (policy.severity.watch - policy.ease_margin):
+            continue  # neither a schedule nor a payment can make it found
+        next_day = min(next_day, next_change_day(debts, today, policy.summary_days))
+        for loan in loans.values():
+            if loan.currency == currency and is_open(loan, after_ms):
+                next_day = min(next_day, dues_of(loan).next_change_day(today))
+    return None if next_day == NO_DAY else rules.calendar.midnight_ms(next_day)
 
 
 def next_finding_ms(
@@ -187,6 +174,19 @@ def next_finding_ms(
     return None if until_day == NO_DAY else rules.calendar.midnight_ms(until_day)
 
 
+def is_out_of_reach(borrower: Borrower, at_ms: int, due_ms: int, rules: Rules) -> bool:
+    """Whether nothing is found from `at_ms` to `due_ms`, whatever falls due when: told cheaply, and in doubt not.
+
+    It is asked of a borrower without alerts, about debts that are known by `at_ms`. The answer rests on the evidence alone.
+    """
+    if not borrower.income.sources:
+        return True
+    calendar = rules.calendar
+    day = calendar.day_of(at_ms)
+    until_day = _out_of_reach_until_day(borrower.loans, borrower.debts, borrower.income, at_ms, day, rules)
+    return until_day > day and (until_day == NO_DAY or due_ms <= calendar.midnight_ms(until_day))
+
+
 def resolution(loans: dict[str, Loan], income: IncomeEvidence, at_ms: int, rules: Rules) -> Resolution | None:
     """None where debts and income are in proportion again; `passed` where there is nothing to compare any more."""
     day = rules.calendar.day_of(at_ms)
@@ -202,30 +202,45 @@ def ratios(
     loans: dict[str, Loan],
     debts: DebtEvidence,
     income: IncomeEvidence,
-    at_ms: int,
     known_ms: int,
+    day: int,
     rules: Rules,
 ) -> Iterable[tuple[float, Burden, MonthlyIncome]]:
-    """What falls due within a month by the income a month, one a currency in which both are known.
-
-    As of `at_ms`, on what is known up to `known_ms`.
-    """
+    """What falls due within a month from a local `day` by the income a month, one a currency in which both are known."""
     if not income.sources:
         return
     days_min = rules.policy.signals.over_indebtedness.history_days_min
-    for burden in _burdens(loans, debts, known_ms, at_ms, rules):
+    for burden in _burdens(loans, debts, known_ms, day, rules):
         if not burden.total_minor:
             continue
-        known = monthly_income(income, burden.currency, rules.calendar.day_of(at_ms), rules)
+        known = monthly_income(income, burden.currency, day, rules)
         if known is not None and known.history_days >= days_min and known.amount_minor:
             yield burden.total_minor / known.amount_minor, burden, known
 
 
+def _worst(
+    loans: dict[str, Loan],
+    debts: DebtEvidence,
+    income: IncomeEvidence,
+    known_ms: int,
+    at_ms: int,
+    open_severity: Severity | None,
+    rules: Rules,
+) -> tuple[Severity, float, float, Burden, MonthlyIncome] | None:
+    """Severity, the ratio from which on it holds, the ratio, and what was compared, in the currency where that is worst."""
+    policy = rules.policy.signals.over_indebtedness
+    worst: tuple[Severity, float, float, Burden, MonthlyIncome] | None = None
+    for ratio, burden, known in ratios(loans, debts, income, known_ms, rules.calendar.day_of(at_ms), rules):
+        reached = _severity(ratio, open_severity, policy)
+        if reached is not None and (worst is None or ratio > worst[2]):
+            worst = (*reached, ratio, burden, known)
+    return worst
+
+
 def _burdens(
-    loans: dict[str, Loan], debts: DebtEvidence, known_ms: int, at_ms: int, rules: Rules
+    loans: dict[str, Loan], debts: DebtEvidence, known_ms: int, day: int, rules: Rules
 ) -> Iterable[Burden]:
     """One a currency of the open own loans."""
-    day = rules.calendar.day_of(at_ms)
     own_minor: dict[str, int] = {}
     for loan in loans.values():
         if is_open(loan, known_ms):
@@ -263,10 +278,7 @@ def _out_of_reach_until_day(
 ) -> int:
     """Before which day nothing is found from `first_day` on, however much falls due in a month; `first_day` where it may be."""
     policy = rules.policy.signals.over_indebtedness
-    own_minor: dict[str, int] = {}
-    for loan in loans.values():
-        if is_open(loan, known_ms):
-            own_minor[loan.currency] = own_minor.get(loan.currency, 0) + most_in_a_month_minor(loan)
+    own_minor = _most_by_currency(loans, known_ms, first_day)
     elsewhere_minor = most_elsewhere_minor(debts, first_day, policy.summary_days)
     until_day = NO_DAY
     for currency, most_minor in own_minor.items():
@@ -277,11 +289,20 @@ def _out_of_reach_until_day(
     return until_day
 
 
+def _most_by_currency(loans: dict[str, Loan], known_ms: int, first_day: int) -> dict[str, int]:
+    """What the open own loans come to at most within any month from `first_day` on."""
+    most_minor: dict[str, int] = {}
+    for loan in loans.values():
+        if is_open(loan, known_ms):
+            most_minor[loan.currency] = most_minor.get(loan.currency, 0) + dues_of(loan).most_from(first_day)
+    return most_minor
+
+
 def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, day: int, rules: Rules) -> int:
     """Before which day income is known to put debts out of reach, or not known at all; `day` itself where it does not."""
     policy = rules.policy.signals.over_indebtedness
     watch = policy.severity.watch
-    steady = income_drop.steady_income(income, rules)
+    steady = income_outlook.steady_income(income, rules)
     if (
         steady is not None
         and steady.after_day < day < steady.until_day
@@ -293,41 +314,6 @@ def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, da
     if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
         return until_day
     return day if most_minor / known.amount_minor >= watch else until_day
-
-
-def _most_minor(own: list[Loan], debts: DebtEvidence, today: int, summary_days: int) -> int:
-    """More than can fall due within a month, on what is known."""
-    most_minor = most_elsewhere_minor(debts, today, summary_days)
-    for loan in own:
-        dues = [(line.due_day, line.due_minor) for line in loan.lines if line.due_day >= today]
-        bill = last_bill(loan)
-        stands_minor = 0 if bill is None else bill.due_minor  # where nothing falls due
-        most_minor += max(stands_minor, *(_month_from(dues, place) for place in range(len(dues))), 0)
-    return most_minor
-
-
-def _month_from(dues: list[tuple[int, int]], place: int) -> int:
-    """What falls due (day and amount, in order) in the month that begins with one of them."""
-    end_day = month_later(dues[place][0])
-    due_minor = 0
-    for due_day, amount_minor in dues[place:]:
-        if due_day >= end_day:
-            break
-        due_minor += amount_minor
-    return due_minor
-
-
-def _own_change_days(loan: Loan, today: int) -> list[int | None]:
-    """When the next instalment leaves the month, when the next one enters it, and when a bill stands for no other any more."""
-    end_day = month_later(today)
-    days = [line.due_day for line in loan.lines if line.due_day >= today]  # in order
-    later = next((day for day in days if day >= end_day), None)
-    bill = last_bill(loan)
-    return [
-        days[0] + 1 if days and days[0] < end_day else None,
-        None if later is None else enters_month_day(later),
-        None if bill is None else bill.due_day + BILL_STANDS_DAYS + 1,
-    ]
 
 
 def _severity(
@@ -424,9 +410,8 @@ class OverIndebtedness:
         """The next local midnight at which debts or income change by time."""
         loans, debts, income = borrower.loans, borrower.debts, borrower.income
         if episode is None:
-            may_be_found = bool(
-                borrower.episodes
-            )  # in a cooldown, or where it confirms an alert of another signal
+            # Without an alert of its own, only what it confirms shows that nothing is found any more.
+            may_be_found = bool(borrower.episodes and rules.policy.combinations)
             due_ms = next_finding_ms(loans, debts, income, after_ms, rules, may_be_found=may_be_found)
         else:
             due_ms = next_deadline_ms(loans, debts, income, after_ms, rules)

@@ -28,6 +28,7 @@ from functools import cache, lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
+from models import income_outlook
 from models.alerts import Finding, Reason, Resolution, Severity, Text, Tier, plain_number
 from models.borrower import Borrower
 from models.calendars import DAY_MS, iso_date
@@ -49,7 +50,6 @@ from models.risk.features import FEATURES, UNKNOWN, Features, Kind
 from models.risk.observation import has_evidence, observe
 from models.risk.scorecard import Contribution, tier_of
 from models.rules import Rules
-from models.signals import income_drop
 from models.signals.binding import BORROWER_LEVEL, open_state
 
 LOOK_DAYS: Final = 3
@@ -285,7 +285,7 @@ def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules)
 
     At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask.
     """
-    lost = income_drop.lost_fraction(borrower.income, look_ms, rules)
+    lost = income_outlook.lost_fraction(borrower.income, look_ms, rules)
     lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
     days = (look_ms - ahead.first_opened_ms) // DAY_MS
     sightings = _sightings_in_window(borrower, look_ms - 1, rules)
@@ -473,15 +473,14 @@ def _jump_reason(look: Look, before: Look, rise: float, rules: Rules) -> Reason:
     days = rules.policy.signals.risk_score.rise_days
     date, date_before = iso_date(look.day), iso_date(before.day)
     risen = look.probability - before.probability
-    shown, shown_before, shown_risen, asked = map(
-        _percent, (look.probability, before.probability, risen, rise)
-    )
+    shown, shown_before = _percent(look.probability), _percent(before.probability)
+    points, asked = (_percent(part).removesuffix(" %") for part in (risen, rise))
     return Reason(
         code="RS-JUMP",
         text=Text(
-            en=f"The probability has risen by {shown_risen} within {days} days (threshold {asked}): from {shown_before} on "
+            en=f"The probability has risen by {points} points within {days} days (threshold {asked}): from {shown_before} on "
             f"{date_before} to {shown} on {date}.",
-            zh=f"{days} 天内概率上升 {shown_risen}（阈值 {asked}）：由 {date_before} 的 {shown_before} 升至 {date} 的 {shown}。",
+            zh=f"{days} 天内概率上升 {points} 个百分点（阈值 {asked}）：由 {date_before} 的 {shown_before} 升至 {date} 的 {shown}。",
         ),
         evidence={
             "rise": plain_number(risen),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
+from models.comparison import Comparison
 from models.policy import Policy
 from streams.commands.common import (
+    FILE,
     FOLDER,
     IsoDate,
+    Progress,
     expected,
     instant_from,
     json_option,
     policy_from,
-    policy_option,
     print_json,
     progress_bar,
 )
@@ -24,11 +26,32 @@ from streams.commands.common import (
 if TYPE_CHECKING:
     from streams.backtest import BacktestSummary
 
+_POLICIES_MAX: Final = 2
+"""One judges; two are compared."""
+
+
+class _Course(TypedDict):
+    """What a run of one policy and one of two have in common."""
+
+    now_ms: int
+    scores: bool
+    until: date | None
+    processes: int | None
+    capacity_per_day: int
+    progress: Progress
+
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--out", type=FOLDER, default=Path("out"), show_default=True, help="Folder for what comes out.")
-@policy_option
+@click.option(
+    "--policy",
+    "policy_files",
+    type=FILE,
+    multiple=True,
+    help="TOML file that overrides the packaged policy. Given twice, both policies judge the same events and are compared, "
+    "the first one as `a`, the second one as `b`. [default: FOREWARN_POLICY_FILE, else none]",
+)
 @click.option(
     "--then",
     "switches",
@@ -39,66 +62,103 @@ if TYPE_CHECKING:
 )
 @click.option("--scores", is_flag=True, help="Also write scores.jsonl: the probability after every event.")
 @click.option("--until", type=IsoDate(), help="Let every feed be complete up to the end of this day.")
+@click.option(
+    "--capacity",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Borrowers that a team calls a day: the report tells how many of them it calls for good reason.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1, max=1024),
+    metavar="N",
+    help="Among how many the borrowers are parted; changes no byte. [default: all cores, fewer for a small folder]",
+)
 @json_option
 def backtest(
     folder: Path,
     *,
     out: Path,
-    policy_file: Path | None,
+    policy_files: tuple[Path, ...],
     switches: tuple[tuple[str, str], ...],
     scores: bool,
     until: date | None,
+    capacity: int,
+    processes: int | None,
     as_json: bool,
 ) -> None:
     """Run the engine over the event files in DIR, in the order in which the lender learnt of them.
 
     Writes alerts.jsonl (every revision, in order), rejected.jsonl (lines that are no events, and why) and report.json
-    (counts, and how good the alerts were, where DIR has outcomes.jsonl) to OUT.
+    (counts, and how good alerts and score were, where DIR has outcomes.jsonl; then as report.html, too) to OUT.
+
+    With two policies OUT gets comparison.json, differences.jsonl (the alerts that differ) and report.html, and the folders
+    OUT/a and OUT/b what a run of either policy alone writes. For the packaged policy as one of them give the file that
+    `forewarn policy show` prints.
     """
-    from streams.backtest import run
+    from streams.backtest import BacktestError, NamedPolicy, compare_policies, run
     from streams.clock import SystemClock
     from streams.event_files import EventFilesError
 
-    policy = policy_from(policy_file)
+    if len(policy_files) > _POLICIES_MAX:
+        raise click.UsageError(f"--policy: {len(policy_files)} files; one judges, or two are compared")
+    if len(policy_files) == _POLICIES_MAX and switches:
+        raise click.UsageError("--then: a later policy has no place where two are compared")
+    policies = [policy_from(file) for file in policy_files or (None,)]
     following: list[tuple[int, Policy]] = []
     for instant, file in switches:
         changed = policy_from(Path(file))
         following.append((instant_from(instant, changed.time_zone, "--then"), changed))
-    with expected(EventFilesError, OSError), progress_bar("backtest", "lines") as progress:
-        summary = run(
-            folder,
-            out,
-            policy,
-            now_ms=SystemClock().now_ms(),
-            scores=scores,
-            until=until,
-            switches=following,
-            progress=progress,
-        )
+    with expected(EventFilesError, BacktestError, OSError), progress_bar("backtest", "lines") as progress:
+        course: _Course = {
+            "now_ms": SystemClock().now_ms(),
+            "scores": scores,
+            "until": until,
+            "processes": processes,
+            "capacity_per_day": capacity,
+            "progress": progress,
+        }
+        told: BacktestSummary | Comparison
+        if len(policies) == 1:
+            told = run(folder, out, policies[0], switches=following, **course)
+        else:
+            a, b = (
+                NamedPolicy(file.name, policy) for file, policy in zip(policy_files, policies, strict=True)
+            )
+            told = compare_policies(folder, out, a, b, **course)
     if as_json:
-        print_json(summary)
+        print_json(told)
+    elif isinstance(told, Comparison):
+        _print_comparison(told, out)
     else:
-        _print(summary, out)
+        _print(told, out)
 
 
 def _print(summary: BacktestSummary, out: Path) -> None:
+    from streams.backtest.tables import report_tables, revisions_table
+
     click.echo(
         f"{summary.events:,} events of {summary.borrowers:,} borrowers, {summary.duplicates:,} duplicates"
     )
     for reason, count in summary.rejected.items():
         click.echo(f"rejected, {reason}: {count:,}")
-    for signal, statuses in summary.alerts.items():
-        told = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
-        click.echo(f"{signal}: {told}")
-    judged = summary.judgement
-    if judged is not None:
-        click.echo(
-            f"of {judged.borrowers_bad:,} bad borrowers {judged.borrowers_hit:,} were warned of in time; "
-            f"precision {_share(judged.precision)}, recall {_share(judged.recall)}, "
-            f"median lead {'-' if judged.lead_days_median is None else f'{judged.lead_days_median:.0f} days'}"
-        )
-    click.echo(f"written to {out}: alerts.jsonl, rejected.jsonl, report.json")
+    if summary.alerts:
+        click.echo(f"\n{revisions_table(summary.alerts)}")
+    files = ["alerts.jsonl", "rejected.jsonl", "report.json"]
+    if summary.judgement is not None and summary.score is not None:
+        for table in report_tables(summary.judgement, summary.score):
+            click.echo(f"\n{table}")
+        files.append("report.html")
+    click.echo(f"\nwritten to {out}: {', '.join(files)}")
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+def _print_comparison(comparison: Comparison, out: Path) -> None:
+    from streams.backtest.tables import comparison_tables
+
+    for table in comparison_tables(comparison):
+        click.echo(f"{table}\n")
+    click.echo(
+        f"written to {out}: comparison.json, differences.jsonl, report.html; a/ and b/: what either alone writes"
+    )

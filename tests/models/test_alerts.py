@@ -33,7 +33,9 @@ from models.alerts import (
     canonical_bytes,
     case_id,
     link,
+    link_encoded,
     plain_number,
+    unchained,
 )
 
 INTEGERS = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -295,3 +297,15 @@ def test_parts_of_an_id_do_not_run_together() -> None:
 def test_severities_are_ordered_words() -> None:
     """They compare as their words are meant."""
     assert [severity.word for severity in sorted(Severity)] == list(get_args(SeverityName))
+
+
+@given(st.lists(ALERTS, max_size=4))
+def test_an_alert_encoded_ahead_of_its_place_is_the_same_in_the_end(alerts: list[Alert]) -> None:
+    """Encoded first and chained then, it is byte for byte what chaining and encoding gives; so is the head."""
+    head = other_head = ChainHead()
+    for alert in alerts:
+        linked, head = link(alert, head)
+        line, other_head = link_encoded(unchained(alert), other_head)
+
+        assert line == msgspec.json.encode(linked)
+        assert other_head == head

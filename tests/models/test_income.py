@@ -19,13 +19,9 @@ from models.income import (
     LINKS_MAX,
     SOURCES_MAX,
     IncomeEvidence,
-    Pays,
     has_regular_run,
     is_active,
     monday_of,
-    next_counting_day,
-    pays_as_of,
-    recognised,
     record_flow,
     record_link,
     record_unlink,
@@ -33,6 +29,7 @@ from models.income import (
     weeks_up_to,
 )
 from models.limits import INT64_MAX
+from models.pays import Pays, next_counting_day, pays_as_of, recognised
 from tests.support.events import at, rules
 from tests.support.incomes import STABLE, flow, flows_of
 

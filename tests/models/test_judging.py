@@ -185,6 +185,19 @@ def test_borrower_months_end_with_bad_or_with_the_observation() -> None:
     assert report.alerts_per_1000_borrower_months == pytest.approx(2000 / 18, abs=1e-4)
 
 
+def test_volume_is_told_of_each_signal_as_of_all() -> None:
+    """Alerts per 1,000 borrower-months: those of the signals add up to that of the whole."""
+    alerts = [alert("b-1", 10), alert("b-2", 10), alert("b-2", 20, signal="risk_score")]
+    report = judge(alerts, [good("b-1", 365.25), good("b-2", 365.25)])
+
+    assert report.borrower_months == 24
+    assert report.alerts_per_1000_borrower_months == 125
+    assert {name: told.alerts_per_1000_borrower_months for name, told in report.signals.items()} == {
+        "income_drop": pytest.approx(2000 / 24, abs=1e-4),
+        "risk_score": pytest.approx(1000 / 24, abs=1e-4),
+    }
+
+
 def test_what_cannot_be_computed_is_null_with_a_reason() -> None:
     """Without a begin of observation, outcomes, hits or truth every null names its reason."""
     report = judge([alert("x", 10)], [], observed_from_ms=None)

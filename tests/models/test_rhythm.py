@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.calendars import day_of_date
-from models.income import PENSION, SALARY, Pays, Source
+from models.income import PENSION, SALARY, Source
+from models.pays import Pays
 from models.rhythm import Stream, end_of_standing, level_now, levels_before, pace_of, stream_of
 from tests.support.events import rules
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.alerts import Alert
+from models.alerts import Alert, SignalName
 from models.engine import RiskEngine
 from models.events import BorrowerEvent
 from models.signal_table import MOVED_WITH, SIGNALS
@@ -76,7 +76,7 @@ def test_no_kind_of_event_moves_a_deadline_unseen(kind: type, data: st.DataObjec
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_no_signal_is_missed_in_its_own_story(name: str) -> None:
+def test_no_signal_is_missed_in_its_own_story(name: SignalName) -> None:
     """The life that opens a signal and ends it, and the one that hovers at its thresholds."""
     story = STORIES[name]()
     for events in ([*story.opens, *story.ends], story.hovers):

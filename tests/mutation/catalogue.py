@@ -212,9 +212,9 @@ _TRANSACTION: Final = (
             Edit(
                 "models/engine.py",
                 """        self._changed.add(borrower_id)
-        for signal in signals:
+        occasion: Occasion | None = None
 """,
-                """        for signal in signals:
+                """        occasion: Occasion | None = None
 """,
             ),
         ),
@@ -660,7 +660,7 @@ _ORDER_AND_TIME: Final = (
         edits=(
             Edit(
                 "models/engine.py",
-                """        if borrower_id not in self._borrowers and not self._belongs(borrower_id):
+                """        if known is None and not self._belongs(borrower_id):
             return "wrong-partition"
 """,
                 "",

@@ -1,4 +1,6 @@
-"""Flips every comparison in `models/signals/`, one at a time: the tests of that signal must notice at least nine of ten.
+"""Flips every comparison of the signals, one at a time: the tests of that signal must notice at least nine of ten.
+
+They stand in `models/signals/`, a module each, and some in modules beside that folder (`_BESIDE`).
 
 First the tests of each signal run with nothing flipped, where they must pass. What no test can notice, because it means the
 same, stands in `EQUIVALENT` with the reason and is counted apart. Exit status 1: too many were not noticed.
@@ -29,6 +31,9 @@ NOTICED_SHARE_MIN: Final = 0.9
 """What the read-me promises."""
 _SIGNALS: Final = ROOT / "models" / "signals"
 _TESTS: Final = ROOT / "tests" / "models" / "signals"
+_BESIDE: Final = {"income_drop": ("income_outlook", "income_picture", "income_sight")}
+"""Modules of `models/` in which a signal looks at its evidence: flipped with it, as its tests must notice."""
+_SIGNAL_OF: Final = {module: signal for signal, modules in _BESIDE.items() for module in modules}
 _PROCESSES: Final = 2
 _CONTROL_CPU_SECONDS_MAX: Final = 600
 _CPU_FACTOR: Final = 3
@@ -37,16 +42,33 @@ _CPU_SECONDS_AT_LEAST: Final = 10
 
 
 def flips_by_signal(only: Sequence[str]) -> dict[str, list[Flip]]:
-    """The flips of each module of the folder that compares anything.
+    """The flips of each signal that compares anything.
 
     Raises:
         MutationError: an unknown name.
     """
-    found = {path.stem: flips_of(path) for path in sorted(_SIGNALS.glob("*.py"))}
+    found = {
+        path.stem: [flip for module in _modules_of(path) for flip in flips_of(module)]
+        for path in sorted(_SIGNALS.glob("*.py"))
+    }
     found = {name: flips for name, flips in found.items() if flips}
     if unknown := set(only) - found.keys():
         raise MutationError(f"no such signal: {', '.join(sorted(unknown))}")
     return {name: flips for name, flips in found.items() if not only or name in only}
+
+
+def _modules_of(path: Path) -> list[Path]:
+    """The module of a signal, and those beside its folder."""
+    return [path, *(_SIGNALS.parent / f"{module}.py" for module in _BESIDE.get(path.stem, ()))]
+
+
+def _signal_of(flip: Flip) -> str:
+    return _SIGNAL_OF.get(flip.module, flip.module)
+
+
+def _module_of(flip: Flip) -> str:
+    """By its full name."""
+    return f"models.{flip.module}" if flip.module in _SIGNAL_OF else f"models.signals.{flip.module}"
 
 
 def files_of(signal: str) -> list[Path]:
@@ -77,9 +99,10 @@ class Notes:
     def add(self, flip: Flip, word: str) -> None:
         """Note what became of a flip."""
         self.words[flip.name] = word
+        signal = _signal_of(flip)
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([flip.module, self._digests[flip.module], flip.name, word]) + "\n")
+                file.write(json.dumps([signal, self._digests[signal], flip.name, word]) + "\n")
 
 
 def try_all(forks: Forks, by_signal: dict[str, list[Flip]], notes: Notes) -> None:
@@ -94,13 +117,13 @@ def try_all(forks: Forks, by_signal: dict[str, list[Flip]], notes: Notes) -> Non
         for flip in flips
         if flip.name not in notes.words and flip.name not in EQUIVALENT
     }
-    cpu_seconds_max = _control(forks, sorted({flip.module for flip in missing.values()}))
+    cpu_seconds_max = _control(forks, sorted({_signal_of(flip) for flip in missing.values()}))
     jobs = (
         _job(
-            flip.module,
+            _signal_of(flip),
             flip.name,
-            partial(put_in, importlib.import_module(f"models.signals.{flip.module}"), flip),
-            cpu_seconds_max[flip.module],
+            partial(put_in, importlib.import_module(_module_of(flip)), flip),
+            cpu_seconds_max[_signal_of(flip)],
         )
         for flip in missing.values()
     )
@@ -141,7 +164,7 @@ def report(by_signal: dict[str, list[Flip]], words: dict[str, str]) -> float:
         total += counts
     share = _print_counts("all", total)
     for flip in _survivors(by_signal, words):
-        print(f"models/signals/{flip.module}.py:{flip.line}: {flip.name}")
+        print(f"{_module_of(flip).replace('.', '/')}.py:{flip.line}: {flip.name}")
     return share
 
 

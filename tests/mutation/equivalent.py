@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 EQUIVALENT: Final[dict[str, str]] = {
-    "income_drop._set_scene: len(income) > 1 -> len(income) >= 1": (
+    "income_picture._set_scene: len(income) > 1 -> len(income) >= 1": (
         "The main currency of one source is its own: the list that comes back is the same."
     ),
     "income_drop._may_be_a_part_month: first_pays > 0 -> first_pays >= 0": (
@@ -16,14 +16,6 @@ EQUIVALENT: Final[dict[str, str]] = {
     ),
     "income_drop._next_settled_check: today < last_day -> today <= last_day": (
         "On the last day it then names that very day instead of none, and only days after today are taken."
-    ),
-    "over_indebtedness.next_deadline_ms: day > today -> day >= today": (
-        "Every day that is gathered is later than today, or 0: an income, a pay, a due date or a debt that changes does so "
-        "at the beginning of a later day."
-    ),
-    "over_indebtedness._own_change_days: days[0] < end_day -> days[0] <= end_day": (
-        "An instalment due on `end_day` itself then adds the day after it, which is later than the day on which that "
-        "instalment enters the month, and the earliest is taken."
     ),
     "risk_score._wakes_ms: due_day - QUIET_DAYS > day -> due_day - QUIET_DAYS >= day": (
         "It is asked only about who is forgotten: nothing falls due within `QUIET_DAYS`, so the two are never equal."

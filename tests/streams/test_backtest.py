@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -247,3 +249,17 @@ def test_a_folder_without_events_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(EventFilesError, match="no event file"):
         backtest(tmp_path / "empty", tmp_path / "out")
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
+    """With outcomes there is a page with all plots, well-formed, that loads nothing."""
+    folder = tmp_path / "in"
+    write_folder(SimulationSettings(borrowers=20, months=8), folder)
+    backtest(folder, tmp_path / "out", capacity_per_day=3)
+    page = (tmp_path / "out" / "report.html").read_text()
+
+    assert page.count("<svg") == 7
+    assert "precision of 3 calls a day" in page
+    assert not re.search(r"https?:|src=|@import|<script", page)
+    for drawing in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
+        assert ET.fromstring(drawing) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -154,6 +155,90 @@ def test_a_simulated_book_is_backtested(tmp_path: Path) -> None:
     assert json.loads(simulated.stdout)["borrowers"] == 30
     assert json.loads(tested.stdout)["lines"] == json.loads(simulated.stdout)["events"]
     assert (tmp_path / "out" / "report.json").is_file()
+
+
+def test_a_backtest_prints_what_its_alerts_were_worth(tmp_path: Path) -> None:
+    """Tables of at most 100 columns: revisions, figures of all, of each signal, and of the score."""
+    forewarn("simulate", tmp_path / "book", "--borrowers", "60", "--months", "16")
+    result = forewarn("backtest", tmp_path / "book", "--out", tmp_path / "out", "--capacity", "7")
+    lines = result.stdout.splitlines()
+
+    assert result.exit_code == 0
+    assert max(map(len, lines[:-1])) <= 100
+    for words in (
+        r"signal +opened +escalated +eased +updated +resolved +retracted",
+        r"warned in time \(recall\) +\d+ \(",
+        r"median lead time, days +",
+        r"alerts per 1,000 borrower-months +[\d.]+",
+        r"lift over the worst payers +",
+        r"precision of 7 calls a day by priority +",
+        r"score: bad within 60 days +\d+ of \d+\n  AUC, all and with nothing past due +",
+        r"score: bad within 180 days +\d+ of \d+\n  AUC, all and with nothing past due +0",
+        r"signal +alerts +retracted +per 1,000 +warned +hit +precision +recall +lead days",
+        r"foretold +happened +observed +30 days from +observed +bad +AUC +KS +log-loss +bad in 180 +AUC",
+        r"the last 12 of \d+; all in report.json",
+        r"written to .*: alerts.jsonl, rejected.jsonl, report.json, report.html",
+    ):
+        assert re.search(words, result.stdout), words
+
+
+def test_two_policies_are_compared(tmp_path: Path) -> None:
+    """`--policy` twice: what differs is printed, or given as JSON, and each policy has a folder of its own."""
+    a, b = tmp_path / "packaged.toml", tmp_path / "house.toml"
+    a.write_text(forewarn("policy", "show").stdout)
+    b.write_text("[signals.missed_payment]\ngrace_days = 3\n")
+    forewarn("simulate", tmp_path / "book", "--borrowers", "30", "--months", "8")
+    compare = ("backtest", tmp_path / "book", "--policy", a, "--policy", b, "--out")
+
+    printed = forewarn(*compare, tmp_path / "printed")
+    as_json = forewarn(*compare, tmp_path / "json", "--json")
+
+    assert printed.exit_code == as_json.exit_code == 0, printed.output
+    assert f"a: packaged.toml, version {default_policy().version}" in printed.stdout
+    assert re.search(r"signals.missed_payment.grace_days +0 +3$", printed.stdout, re.MULTILINE)
+    document = json.loads(as_json.stdout)
+    assert document == json.loads((tmp_path / "json" / "comparison.json").read_bytes())
+    assert document["signals"]["missed_payment"]["opened_first"]["a"] > 0
+    for name in ("differences.jsonl", "report.html", "a/report.json", "b/alerts.jsonl"):
+        assert (tmp_path / "json" / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (("--policy", "a.toml") * 3, 2, "--policy: 3 files; one judges, or two are compared"),
+        (
+            ("--policy", "a.toml", "--policy", "a.toml", "--then", "2025-06-01", "a.toml"),
+            2,
+            "--then: a later policy has no place where two are compared",
+        ),
+        (("--policy", "a.toml", "--policy", "none.toml"), 1, "none.toml: No such file"),
+        (
+            ("--policy", "a.toml", "--policy", "wrong.toml"),
+            1,
+            "wrong.toml: unknown key signals.missed_payment.grace_dys",
+        ),
+        (("--policy", "a.toml", "--policy", "."), 2, "is a directory"),
+        (("--policy", "a.toml", "--policy", "a.toml", "--out", "a.toml"), 1, "a.toml: File exists"),
+    ],
+    ids=["three", "then", "missing", "wrong", "folder", "out"],
+)
+def test_what_cannot_be_compared_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], status: int, said: str
+) -> None:
+    """One message on standard error, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.toml").write_text("")
+    Path("wrong.toml").write_text("[signals.missed_payment]\ngrace_dys = 3\n")
+    forewarn("simulate", "book", "--borrowers", "2", "--months", "2")
+
+    result = forewarn("backtest", "book", *options)
+
+    assert result.exit_code == status
+    assert isinstance(result.exception, SystemExit)
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"a.toml", "wrong.toml", "book"}
 
 
 def test_an_empty_folder_is_an_error_and_no_result(tmp_path: Path) -> None:

@@ -158,6 +158,15 @@ def test_columns_put_numbers_to_the_right() -> None:
     assert columns(("a", "b"), []) == "a  b"
 
 
+def test_columns_of_figures_that_are_text_already_stand_to_the_right() -> None:
+    """So many columns hold words, the others figures with their signs."""
+    assert columns(("signal", "share"), [("a", "2.5%"), ("longer", "-")], words=1).splitlines() == [
+        "signal  share",
+        "a        2.5%",
+        "longer      -",
+    ]
+
+
 def test_plain_lines_come_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     """The first snapshot is printed at once with the latest alert, the next only seconds later."""
     view, board = PlainView(), AlertBoard()

@@ -12,16 +12,10 @@ from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, day_of_date
 from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
+from models.income_outlook import awaits_pay, lost_fraction, outlook_of
 from models.limits import INT64_MAX
 from models.rules import Rules
-from models.signals.income_drop import (
-    awaits_pay,
-    judge,
-    lost_fraction,
-    next_change_ms,
-    next_deadline_ms,
-    resolution,
-)
+from models.signals.income_drop import judge, next_deadline_ms, resolution
 from tests.support.events import at, local, rules
 from tests.support.incomes import drive, flow
 
@@ -672,9 +666,7 @@ def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
 def test_a_fall_that_is_surely_no_loss_is_not_looked_at() -> None:
     """A pay a little below the one before it: that one stands no more, but only the last one's end may be a loss."""
     evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 98 // 100))
-    change_ms = next_change_ms(evidence, at("2025-08-12"), RULES)
-    assert change_ms is not None
-    assert local(change_ms) == "2025-08-18 00:00"
+    assert local(outlook_of(evidence, at("2025-08-12"), RULES).until_ms) == "2025-08-18 00:00"
     assert due(evidence, "2025-08-12") == f"{ABSENT} 00:00"
     evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 69 // 100))
     assert due(evidence, "2025-08-12") == "2025-08-18 00:00"

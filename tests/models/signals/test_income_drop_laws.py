@@ -20,14 +20,10 @@ from models.income import (
     record_link,
     record_unlink,
 )
+from models.income_outlook import awaits_pay, lost_fraction
 from models.policy import default_policy
 from models.rules import Rules
-from models.signals.income_drop import (
-    awaits_pay,
-    judge,
-    lost_fraction,
-    next_deadline_ms,
-)
+from models.signals.income_drop import judge, next_deadline_ms
 from tests.support.incomes import START, flow
 
 RULES = Rules(default_policy())

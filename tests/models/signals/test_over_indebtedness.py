@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import debts
+from models import debts, evidence, income_outlook
 from models.alerts import Finding, Severity
 from models.balances import short_id
+from models.borrower import new_borrower
 from models.calendars import HOUR_MS
 from models.debts import (
     LAPSE_DAYS,
@@ -20,17 +21,35 @@ from models.debts import (
     LENDERS_MAX,
     SUMMARIES_MAX,
     DebtEvidence,
+    most_elsewhere_minor,
+    next_change_day,
     regular_repayments,
     summary_minor,
 )
-from models.events import CreditSummary, Event, FundFlow, LoanOpened, Repayment
+from models.events import TOPICS, CreditSummary, Event, FundFlow, Heartbeat, LoanOpened, Origin, Repayment
 from models.income import IncomeEvidence
-from models.income_level import REMEMBERED_DAYS, monthly_income
-from models.ledger import Loan
-from models.obligations import enters_month_day, month_later
+from models.income_level import REMEMBERED_DAYS, income_from, monthly_income
+from models.ledger import Line, Loan
+from models.obligations import BILL_STANDS_DAYS, dues_of, enters_month_day, month_later
 from models.rules import Rules
-from models.signals.over_indebtedness import judge, next_deadline_ms, resolution
-from tests.support.events import at, billed, ended, event_id, flow, loan, local, paid, rules, run, story
+from models.signal_table import OVER_INDEBTEDNESS
+from models.signals import income_drop
+from models.signals.over_indebtedness import judge, next_deadline_ms, next_finding_ms, resolution, stands
+from tests.support.events import (
+    at,
+    billed,
+    ended,
+    engine,
+    event_id,
+    feed_of,
+    flow,
+    loan,
+    local,
+    paid,
+    rules,
+    run,
+    story,
+)
 from tests.support.ledgers import ledger_of
 from tests.support.means import by_time, day_number, days_before, income_of, loans_of, monthly_pay
 
@@ -677,6 +696,205 @@ def test_time_alone_changes_no_judgement_between_deadlines(
         for between_ms in {now_ms + HOUR_MS, (now_ms + due_ms) // 2, due_ms - 1}:
             assert judge(LOANS, evidence, PAY, min(between_ms, due_ms - 1), opened, RULES) == expected
         now_ms = due_ms
+
+
+PAYS = st.lists(
+    st.builds(
+        lambda day, hour, payer, amount: flow(
+            "2025-01-01",
+            amount,
+            "salary",
+            counterparty_id=payer,
+            event_time_ms=RULES.calendar.midnight_ms(BEGIN + day) + hour * HOUR_MS,
+        ),
+        st.sampled_from([*range(0, 180, 30), *range(0, 180, 7), 150, 151, 152, 153, 160, 161, 179]),
+        st.sampled_from([0, 9, 10, 23]),
+        st.sampled_from(["employer", "employer", "another"]),
+        st.sampled_from([300_000, 1_000_000, 1_050_000]),
+    ),
+    max_size=30,
+)
+
+
+def paid_by(pays: list[FundFlow]) -> IncomeEvidence:
+    """Pay in order of time, with what is always known of it."""
+    steady = [flow(f"2024-{month:02d}-10", 1_000_000) for month in range(6, 13)]
+    return income_of(*steady, *[one for one in by_time(pays) if isinstance(one, FundFlow)])
+
+
+def without_memory(income: IncomeEvidence) -> IncomeEvidence:
+    """As a restart finds it: nothing derived is kept beside it."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(income), type=IncomeEvidence)
+
+
+@given(PAYS, st.lists(st.integers(BEGIN, BEGIN + 250), min_size=1, max_size=12))
+def test_what_is_remembered_of_income_is_what_would_be_told_anew(
+    pays: list[FundFlow], days: list[int]
+) -> None:
+    """Income is the same with and without what was asked before, and holds for as long as is said."""
+    income = paid_by(pays)
+    for day in days:
+        known, until_day = income_from(income, "CNY", day, RULES)
+        assert (known, until_day) == income_from(without_memory(income), "CNY", day, RULES)
+        for later in (day + 1, (day + min(until_day, day + 60)) // 2, min(until_day, day + 60) - 1):
+            if day < later < until_day:
+                assert income_from(without_memory(income), "CNY", later, RULES) == (known, until_day)
+
+
+@given(PAYS)
+def test_income_remembered_at_a_pay_is_that_of_the_debts(pays: list[FundFlow]) -> None:
+    """What is kept of steady income is what is compared with debts, from the next day on."""
+    income = paid_by(pays)
+    after_ms = income.recent[-1].time_ms
+    income_drop.next_deadline_ms(income, after_ms, None, None, RULES)
+    steady = income_outlook.steady_income(income, RULES)
+    if steady is not None and steady.after_day + 1 < steady.until_day:
+        known, until_day = income_from(without_memory(income), "CNY", steady.after_day + 1, RULES)
+        assert known is not None
+        assert (known.amount_minor, until_day) == (steady.amount_minor, steady.until_day)
+
+
+@given(
+    FLOWS, SUMMARIES, PAYS, st.integers(0, 200), st.sampled_from([50_000, 250_000, 400_000]), st.booleans()
+)
+def test_nothing_is_found_before_the_next_look(
+    flows: list[FundFlow],
+    summaries: list[CreditSummary],
+    pays: list[FundFlow],
+    day: int,
+    own_minor: int,
+    may_be_found: bool,
+) -> None:
+    """Time alone lets nothing be found (or, where that is asked for, cease to be) before; the memory of a look changes nothing."""
+    loans, debts_seen, income = loans_of(*up_to_date(own_minor)), debts_of(*flows, *summaries), paid_by(pays)
+    after_ms = RULES.calendar.midnight_ms(BEGIN + day) + 12 * HOUR_MS
+    now = judge(loans, debts_seen, income, after_ms, None, RULES)
+    income_drop.next_deadline_ms(income, after_ms, None, None, RULES)
+
+    def look(known: IncomeEvidence) -> int | None:
+        return next_finding_ms(loans, debts_seen, known, after_ms, RULES, may_be_found=may_be_found)
+
+    due_ms = look(income)
+    assert due_ms == look(without_memory(income))
+    if now is not None and not may_be_found:
+        return
+    last_day = (
+        BEGIN + day + 70 if due_ms is None else min(RULES.calendar.day_of(due_ms) - 1, BEGIN + day + 70)
+    )
+    for later in range(BEGIN + day + 1, last_day + 1):
+        at_ms = RULES.calendar.midnight_ms(later)
+        anew = judge(loans, debts_seen, without_memory(income), at_ms, None, RULES, deadline=True)
+        assert severity_of(anew) == severity_of(now), later
+
+
+@given(FLOWS, SUMMARIES, PAYS, st.integers(0, 200), st.sampled_from(Severity), st.booleans())
+def test_an_alert_stands_where_its_severity_is_found_again(
+    flows: list[FundFlow],
+    summaries: list[CreditSummary],
+    pays: list[FundFlow],
+    day: int,
+    opened: Severity,
+    deadline: bool,
+) -> None:
+    """Without the reasons, the same as the whole judgement."""
+    borrower = new_borrower(0)
+    borrower.loans, borrower.debts = loans_of(*up_to_date(400_000)), debts_of(*flows, *summaries)
+    borrower.income = paid_by(pays)
+    at_ms = RULES.calendar.midnight_ms(BEGIN + day)
+    finding = judge(borrower.loans, borrower.debts, borrower.income, at_ms, opened, RULES, deadline=deadline)
+    is_found = severity_of(finding) == opened
+    assert stands(borrower, at_ms, at_ms - deadline, opened, RULES) == is_found
+
+
+@given(FLOWS, SUMMARIES, st.integers(0, 240))
+def test_no_debts_elsewhere_exceed_what_they_may_come_to(
+    flows: list[FundFlow], summaries: list[CreditSummary], first: int
+) -> None:
+    """On no later day is more owed elsewhere than was said, and nothing changes but on days that were told."""
+    evidence = debts_of(*flows, *summaries)
+    most_minor = most_elsewhere_minor(evidence, BEGIN + first, 45)
+    change_day = BEGIN + first
+    known: object = None
+    for day in range(BEGIN + first, BEGIN + first + 60):
+        owed_minor, lenders = regular_repayments(evidence, "CNY", day, (), RULES)
+        told_minor = summary_minor(evidence, day, 45)
+        assert max(owed_minor, told_minor or 0) <= most_minor
+        if day == change_day:
+            change_day = next_change_day(evidence, day, 45)
+        else:
+            assert known == (owed_minor, lenders, told_minor)
+        known = owed_minor, lenders, told_minor
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 120), st.integers(1, 9)), max_size=12),
+    st.lists(st.integers(0, 120), max_size=2, unique=True),
+    st.integers(0, 150),
+)
+def test_the_months_of_a_loan_are_those_of_its_lines(
+    dues: list[tuple[int, int]], bills: list[int], first: int
+) -> None:
+    """The most that any month holds, and the days on which the month from today changes, against adding up every day."""
+    lines = [Line(BEGIN + day, n, 0, amount) for n, (day, amount) in enumerate(dues)]
+    lines += [Line(BEGIN + day, 99, 0, 5, is_bill=True) for day in bills]
+    owed = loans_of(loan("2025-01-01", []))["l-1"]
+    owed.lines = sorted(lines, key=lambda line: line.due_day)
+
+    def month_from(day: int) -> list[Line]:
+        due = [line for line in owed.lines if day <= line.due_day < month_later(day)]
+        last_day = max((line.due_day for line in owed.lines if line.due_day < day), default=0)
+        if due or day - last_day > BILL_STANDS_DAYS:
+            return due
+        return [line for line in owed.lines if line.due_day == last_day and line.is_bill]
+
+    months_minor = [sum(line.due_minor for line in month_from(BEGIN + day)) for day in range(first, 200)]
+    assert dues_of(owed).most_from(BEGIN + first) >= max(months_minor)
+    if not bills:
+        assert dues_of(owed).most_from(BEGIN + first) == max(months_minor)
+    change_day = dues_of(owed).next_change_day(BEGIN + first)
+    for day in range(BEGIN + first, min(change_day, BEGIN + 200)):
+        assert month_from(day) == month_from(BEGIN + first)
+
+
+def test_a_loan_that_is_billed_anew_is_added_up_anew() -> None:
+    """What is kept beside a loan holds for the same lines only."""
+    owed = loans_of(loan("2025-01-01", [("2025-06-20", 100)]))["l-1"]
+    assert dues_of(owed).most_from(TODAY) == 100
+    owed.lines.append(Line(TODAY + 6, 2, 0, 50))
+    assert dues_of(owed).most_from(TODAY) == 150
+
+
+def is_touched(*events: Event) -> bool:
+    """Whether the last of these events has the signal judged."""
+    *before, last = events
+    assert not isinstance(last, Heartbeat)
+    risk_engine = engine()
+    for offset, event in enumerate(by_time(before)):
+        risk_engine.process(event, feed_of(event), offset)
+    borrower = risk_engine.borrower("b-1")
+    assert borrower is not None
+    noted = evidence.record(
+        borrower, last, Origin(TOPICS[feed_of(last)], 0, 0, None), risk_engine.rules_at(0)
+    )
+    return (OVER_INDEBTEDNESS, None) in noted.touched
+
+
+@pytest.mark.parametrize(("elsewhere_minor", "touched"), [(100_000, False), (400_000, True)])
+def test_debts_are_judged_only_where_they_may_come_to_enough(elsewhere_minor: int, *, touched: bool) -> None:
+    """Whatever is learnt of debts that stay far below every threshold is written down and left alone."""
+    known: list[Event] = [*monthly_pay("2025-01-10", 6, 1_000_000), months(200_000)]
+    known += [paid(f"2025-{month:02d}-19", 200_000) for month in range(1, 6)]
+    first = repaid("2025-05-12", elsewhere_minor)
+    second = loan("2025-06-14", [("2025-06-25", elsewhere_minor)], loan_id="l-2")
+    assert is_touched(*known, summary("2025-06-14", elsewhere_minor)) == touched
+    assert is_touched(*known, first, repaid("2025-06-14", elsewhere_minor)) == touched
+    assert is_touched(*known, second) == touched
+
+
+def test_with_an_alert_all_debts_are_judged() -> None:
+    """One that is open shows what is new, and one that has ended may come back."""
+    known: list[Event] = [*monthly_pay("2025-01-10", 6, 1_000_000), months(600_000)]
+    assert is_touched(*known, summary("2025-06-14", 1))
 
 
 @given(FLOWS, SUMMARIES, st.integers(0, 50))

@@ -653,11 +653,11 @@ def test_the_reasons_in_both_languages() -> None:
         "假设从未逾期则为 24.97 %（要求至少 4 %）。"
     )
     assert jump.en == (
-        "The probability has risen by 22.79 % within 30 days (threshold 12 %): from 2.19 % on 2025-02-02 to 24.97 % on "
+        "The probability has risen by 22.79 points within 30 days (threshold 12): from 2.19 % on 2025-02-02 to 24.97 % on "
         "2025-03-04."
     )
     assert jump.zh == (
-        "30 天内概率上升 22.79 %（阈值 12 %）：由 2025-02-02 的 2.19 % 升至 2025-03-04 的 24.97 %。"
+        "30 天内概率上升 22.79 个百分点（阈值 12）：由 2025-02-02 的 2.19 % 升至 2025-03-04 的 24.97 %。"
     )
     assert factor.en == "What counts most: new_institutions 8 adds 2.7 to the log-odds."
     assert factor.zh == "主要因素：新增机构数 8，使对数几率增加 2.7。"

@@ -1,0 +1,262 @@
+"""What holds of income until pay, links, life or time change it: kept beside the sources, and never in the state.
+
+While all pay stands, on accounts that were never unlinked, only new pay, a link or a known midnight changes anything: so one
+look tells until when income is steady, when there may be a loss, and what is lost until then. Where some pay stands no more,
+life on its account matters too, and the loss alone is kept, to the end of the week at most. `models.income` drops what is
+kept when pay, links or life change. None of it is an answer that a fresh look would not give.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from models.deadlines import NEVER
+from models.income import (
+    LOSS,
+    OUTLOOK,
+    IncomeEvidence,
+    is_active,
+    monday_of,
+    week_of,
+)
+from models.income_level import REMEMBERED_DAYS, pay_counts_day
+from models.income_picture import Scene, Standing, is_plainly_enough, picture_of, scene_of
+from models.income_sight import was_always_seen
+from models.money import within_int64
+from models.obligations import NO_DAY
+from models.pays import next_counting_day, pays_into
+from models.policy import IncomeDropPolicy
+from models.rhythm import WEEK_DAYS, level_then, surely_stands
+from models.rules import Rules
+
+
+class SteadyIncome(NamedTuple):
+    """What all pay that has come brings a month while all of it stands, in the main currency."""
+
+    currency: str
+    amount_minor: int
+    after_day: int
+    """From the midnight on that ends this day ..."""
+    until_day: int
+    """... until before this one it is what `models.income_level` tells; then it may be another."""
+
+
+class Outlook:
+    """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about on.
+
+    It is kept beside the first source, and never in the state, while all pay stands, on accounts that were never unlinked:
+    then nothing but time, pay and links changes it, and `models.income` drops it for the last two.
+    """
+
+    __slots__ = ("deadline_ms", "from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
+
+    def __init__(self, from_ms: int, until_ms: int, deadline_ms: int, rules: Rules) -> None:
+        """`until_ms`: when what stands may change; `deadline_ms`: when that may be a loss."""
+        self.from_ms, self.until_ms, self.deadline_ms, self.rules = from_ms, until_ms, deadline_ms, rules
+        self.steady: SteadyIncome | None = None
+        self.lost: float | None = None
+        self.is_lost_told = False
+
+
+def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rules) -> bool:
+    """Whether pay into an account may have failed to come by `at_ms`, without an alert open: only then does life there count.
+
+    Told cheaply, and in doubt yes. While the last pay of a source stands, nobody asks whether its account has fallen silent,
+    and once it stands no more the deadline asks.
+    """
+    day = rules.calendar.day_of(at_ms)
+    policy = rules.policy.signals.income_drop
+    monday = monday_of(week_of(day))
+    fresh_days = policy.late_days + WEEK_DAYS  # no pay stands for less
+    if all(day - fresh_days <= source.days[-1] < monday for source in evidence.sources):
+        return False
+    awaited = pays_into(evidence, account_id, monday)
+    if len(evidence.sources) > 1:  # of one payer they may be taken together
+        return any(day - pays.days[-1] > fresh_days for pays in awaited)
+    return any(not surely_stands(pays, day, policy) for pays in awaited)
+
+
+def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
+    """The part of usual income that does not come in, 0 to 1; None where too little is known to tell."""
+    outlook = _known_outlook(evidence, at_ms, rules) or _known_outlook(evidence, at_ms, rules, LOSS)
+    if outlook is None:
+        lost = _lost_fraction(evidence, at_ms, rules)
+        _remember_loss(evidence, lost, at_ms, rules)
+        return lost
+    if not outlook.is_lost_told:
+        outlook.lost, outlook.is_lost_told = _lost_fraction(evidence, at_ms, rules), True
+    return outlook.lost
+
+
+def _lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:
+    policy = rules.policy.signals.income_drop
+    picture = picture_of(scene_of(evidence, at_ms, None, rules), policy)
+    if picture is None or picture.history_days < policy.history_days_min:
+        return None
+    return min(1.0, max(0.0, picture.lost_in_sight))
+
+
+def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rules: Rules) -> None:
+    """Keep it to the end of the week, or to when a level may fall: where no pay stands, its account is judged by whole weeks.
+
+    Who has lost income and is past due is looked at daily.
+    """
+    scene = scene_of(evidence, at_ms, None, rules)
+    if _is_ahead(evidence, at_ms, scene.today):
+        return
+    for account in evidence.accounts:
+        if account.links and account.links[-1] // 2 > at_ms:
+            return
+    until_day = monday_of(week_of(scene.today) + 1)
+    counting_day = next_counting_day(evidence, scene.today)
+    if counting_day is not None:
+        until_day = min(until_day, counting_day)
+    for standing in scene.standings:
+        if standing.level:
+            until_day = min(until_day, standing.until_day)
+    until_ms = rules.calendar.midnight_ms(until_day)
+    loss = Outlook(at_ms, until_ms, until_ms, rules)
+    loss.lost, loss.is_lost_told = lost, True
+    vars(evidence.sources[0])[LOSS] = loss
+
+
+def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None:
+    """What was learnt of income with the outlook; None where there is none. There must be a source."""
+    known: Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
+    return None if known is None or known.rules is not rules else known.steady
+
+
+def _steady(evidence: IncomeEvidence, scene: Scene) -> SteadyIncome:
+    """What stands, until some does no more or more pay counts: the very answer of `models.income_level` from tomorrow on."""
+    amount_minor = last_day = 0
+    until_day = pay_counts_day(evidence, scene.today + 1)
+    for standing in scene.standings:
+        amount_minor += standing.level
+        until_day = min(until_day, standing.until_day)
+        last_day = max(last_day, standing.stream.days[-1])
+    until_day = min(until_day, last_day + REMEMBERED_DAYS + 1)
+    currency = scene.standings[0].stream.currency
+    return SteadyIncome(currency, within_int64(amount_minor), scene.today, until_day)
+
+
+# ---- the outlook -----------------------------------------------------------------------------------------------------
+
+
+def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
+    """What is known already as of an instant, or told now."""
+    known = _known_outlook(evidence, at_ms, rules)
+    if known is not None:
+        return known
+    policy = rules.policy.signals.income_drop
+    scene = scene_of(evidence, at_ms, None, rules)
+    is_clear = _is_clear(evidence, scene)
+    counting_day = later(scene.today, next_counting_day(evidence, scene.today))
+    fall_day = loss_day = NO_DAY
+    if _pay_days_apart(scene.standings) >= policy.history_days_min:
+        fall_day = next_fall_day(evidence, scene, policy)
+        loss_day = _next_loss_day(scene, fall_day, policy) if is_clear else fall_day
+    midnight_ms = rules.calendar.midnight_ms
+    change_day, due_day = min(counting_day, fall_day), min(counting_day, loss_day)
+    until_ms = NEVER if change_day == NO_DAY else midnight_ms(change_day)
+    due_ms = NEVER if due_day == NO_DAY else midnight_ms(due_day)
+    outlook = Outlook(at_ms, until_ms, due_ms, rules)
+    if is_clear and not _is_ahead(evidence, at_ms, scene.today):
+        outlook.steady = _steady(evidence, scene) if scene.standings else None
+        vars(evidence.sources[0])[OUTLOOK] = outlook
+    return outlook
+
+
+def _known_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str = OUTLOOK) -> Outlook | None:
+    if not evidence.sources:
+        return None
+    known: Outlook | None = vars(evidence.sources[0]).get(name)
+    if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
+        return None
+    return known
+
+
+def _is_clear(evidence: IncomeEvidence, scene: Scene) -> bool:
+    """Whether all pay stands, on accounts that were never unlinked: neither life on them nor a link to come matters then."""
+    is_clear = True
+    for standing in scene.standings:
+        is_clear = is_clear and standing.level > 0
+    for account in evidence.accounts:
+        is_clear = is_clear and was_always_seen(account)
+    return is_clear
+
+
+def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
+    """Whether pay may be known that had not come by an instant."""
+    recent = evidence.recent
+    if not evidence.sources or not recent or recent[-1].time_ms > at_ms:
+        return True
+    return max([source.days[-1] for source in evidence.sources]) > today
+
+
+def _pay_days_apart(standings: list[Standing]) -> int:
+    """Days from the first to the last pay."""
+    if len(standings) == 1:
+        days = standings[0].stream.days
+        return days[-1] - days[0]
+    if not standings:
+        return -1
+    first_day = min([standing.stream.days[0] for standing in standings])
+    return max([standing.stream.days[-1] for standing in standings]) - first_day
+
+
+# ---- what time changes -----------------------------------------------------------------------------------------------
+
+
+def next_fall_day(evidence: IncomeEvidence, scene: Scene, policy: IncomeDropPolicy) -> int:
+    """The next day at whose beginning what stands may fall, or be seen, or be forgotten."""
+    today, standings = scene.today, scene.standings
+    next_day = NO_DAY
+    for standing in standings:
+        if standing.level:
+            next_day = min(next_day, later(today, standing.until_day))
+        if standing.blind:
+            next_day = min(next_day, later(today, _sign_of_life_day(evidence, standing, today)))
+    if standings and not any(standing.level for standing in standings):
+        next_day = min(next_day, later(today, forgotten_day(standings, policy)))
+    return next_day
+
+
+def _next_loss_day(scene: Scene, fall_day: int, policy: IncomeDropPolicy) -> int:
+    """The first day at whose beginning what stands may fall by too much, while no pay comes.
+
+    What was followed by the next pay of its size falls by little, every month. Told only as far as the next pay is waited
+    for: with it all is told anew, and one look too many does no harm.
+    """
+    standings, watch = scene.standings, policy.severity.watch
+    paces = [one.stream.pace_days for one in standings]
+    last_day = scene.look_day + max(paces, default=0) + policy.late_days
+    while fall_day <= last_day:
+        fallen: list[Standing] = []
+        for one in standings:
+            level, until_day = one.level, one.until_day
+            if until_day <= fall_day:
+                level, until_day = level_then(one.stream, fall_day)
+                if not level:
+                    return fall_day
+            fallen.append(Standing(one.stream, level, until_day, ""))
+        if not is_plainly_enough(fallen, scene.look_day, watch):
+            return fall_day
+        standings, fall_day = fallen, min([one.until_day for one in fallen])
+    return fall_day
+
+
+def forgotten_day(standings: list[Standing], policy: IncomeDropPolicy) -> int:
+    """From when on no income at all is the new normal, where none of it stands."""
+    return max(standing.until_day for standing in standings) + policy.settled_days
+
+
+def _sign_of_life_day(evidence: IncomeEvidence, standing: Standing, today: int) -> int:
+    """The Monday on which a flow of the current week ends a silence; 0 where there is none."""
+    number = standing.stream.account
+    week = week_of(today)
+    return monday_of(week + 1) if is_active(evidence.accounts[number], week, week) else 0
+
+
+def later(today: int, day: int | None) -> int:
+    """A day that is yet to come, or none."""
+    return day if day is not None and day > today else NO_DAY
