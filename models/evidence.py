@@ -139,7 +139,10 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
     if recorder is None:
         return Noted(noticed=f"unused.{event.__struct_config__.tag}")
     noted = recorder(borrower, event, origin, rules)
-    if noted.touched and borrower.loans and _touches_score(borrower, event.event_time_ms, noted, rules):
+    if not borrower.loans or noted.refused is not None:
+        return noted
+    touches_score = _may_bring_into_reach if risk_score.weighs_more(rules) else _touches_score
+    if touches_score(borrower, event.event_time_ms, noted, rules):
         return msgspec.structs.replace(noted, touched=noted.touched + _RISK_SCORE)
     return noted
 
@@ -151,20 +154,47 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
     reach, where it looks every few days. (So may an own loan: that judges `missed_payment`, which shares the clock.) What is
     late, or corrects the past, changes a look that was taken.
     """
-    judged_ms = borrower.judged_ms[REPAYMENTS]
-    rewrites_a_look = noted.rewrites_past or at_ms < judged_ms
+    if not noted.touched:
+        return False
+    rewrites_a_look = _rewrites_a_score(borrower, at_ms, noted)
     if not rewrites_a_look and (MULTI_PLATFORM_BORROWING, None) not in noted.touched:
         return False
     touched = {signal for signal, _ in noted.touched}
     if RISK_SCORE in touched or touched.isdisjoint(_FEATURED):
         return False
+    return _is_score_in_reach(borrower, at_ms, noted, rules, rewrites_a_look=rewrites_a_look)
+
+
+def _may_bring_into_reach(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -> bool:
+    """The same for a card that weighs evidence of any kind: all that is recorded may matter, unless the next look is awaited."""
+    if (RISK_SCORE, None) in noted.touched:
+        return False
+    rewrites_a_look = _rewrites_a_score(borrower, at_ms, noted)
+    deadlines_ms = borrower.signal_deadlines_ms
+    if (
+        not rewrites_a_look
+        and len(deadlines_ms) > RISK_SCORE
+        and deadlines_ms[RISK_SCORE] <= risk_score.next_look_ms(at_ms, rules)
+    ):
+        return False
+    return _is_score_in_reach(borrower, at_ms, noted, rules, rewrites_a_look=rewrites_a_look)
+
+
+def _rewrites_a_score(borrower: Borrower, at_ms: int, noted: Noted) -> bool:
+    return noted.rewrites_past or at_ms < borrower.judged_ms[REPAYMENTS]
+
+
+def _is_score_in_reach(
+    borrower: Borrower, at_ms: int, noted: Noted, rules: Rules, *, rewrites_a_look: bool
+) -> bool:
+    """Whether a look may find something now, or an alert that was told may prove wrong."""
     since_ms = noted.rewrites_from_ms if noted.rewrites_past else at_ms
     if rewrites_a_look and any(
         episode.signal == RISK_SCORE and (episode.closed_ms is None or episode.opened_as_of_ms > since_ms)
         for episode in borrower.episodes
     ):
         return True
-    return risk_score.is_in_reach(borrower, max(at_ms, judged_ms), rules)
+    return risk_score.is_in_reach(borrower, max(at_ms, borrower.judged_ms[REPAYMENTS]), rules)
 
 
 def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:

@@ -161,6 +161,16 @@ def _wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
     return rules.calendar.midnight_ms(_next_look_day(max(day, min(wakes) - 1))) if wakes else NEVER
 
 
+def weighs_more(rules: Rules) -> bool:
+    """Whether the card weighs evidence of which the bounds know nothing: then anything that is new of it may bring a look."""
+    return not rules.card.kinds <= _BOUNDED
+
+
+def next_look_ms(after_ms: int, rules: Rules) -> int:
+    """The next midnight at which all are looked at."""
+    return rules.calendar.midnight_ms(_next_look_day(rules.calendar.day_of(after_ms)))
+
+
 def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     """Whether the next look may find something, on what is known up to `known_ms`; cheap, and rather too often than not.
 
@@ -366,10 +376,9 @@ def _ceiling(lows: Features, highs: Features, rules: Rules) -> float:
 
 def _unbounded(borrower: Borrower, rules: Rules) -> frozenset[Kind]:
     """The kinds that the card weighs, of which the borrower has evidence, and of which the bounds know nothing."""
-    weighed = rules.card.kinds
-    if weighed <= _BOUNDED:
+    if not weighs_more(rules):
         return frozenset()
-    return frozenset(kind for kind in weighed - _BOUNDED if has_evidence(borrower, kind))
+    return frozenset(kind for kind in rules.card.kinds - _BOUNDED if has_evidence(borrower, kind))
 
 
 @cache

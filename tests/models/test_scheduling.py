@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from models.alerts import Alert, SignalName
 from models.engine import RiskEngine
 from models.events import BorrowerEvent
+from models.risk.scorecard import Scorecard
 from models.signal_table import MOVED_WITH, SIGNALS
-from tests.support.events import end_of, engine, feed_of
+from tests.support.cards import cards
+from tests.support.events import end_of, engine, feed_of, rules
 from tests.support.every_kind import DRAWN, months_with
 from tests.support.servicing_logs import served_logs
 from tests.support.signal_stories import STORIES, in_time, live
@@ -73,6 +76,38 @@ def test_no_kind_of_event_moves_a_deadline_unseen(kind: type, data: st.DataObjec
         expected = alerts_of(events)
 
     assert alerts_of(events) == expected
+
+
+FEARFUL: Final = Scorecard(("unreached_attempts",), ((1.0,),), ((0.0, 3.0),), -3.0)
+"""One attempt in vain, and it is found: without one there is nothing to be in reach by."""
+
+
+def scored(events: Sequence[BorrowerEvent], card: Scorecard) -> list[tuple[str, str, int, int]]:
+    """The alerts of the score by a card, without what the alerts of others show in them."""
+    policy = rules("[signals.risk_score]\nbackground_min = 0.0\nrise = 0.04\n")
+    risk_engine = RiskEngine(policy, card)
+    for offset, event in enumerate(events):
+        risk_engine.process(event, feed_of(event), offset)
+    risk_engine.advance_together(end_of("2025-12-31"))
+    return [
+        (alert.status, alert.severity, alert.event_time_ms, alert.opened_at_ms)
+        for alert in risk_engine.take_alerts(detected_at_ms=0)
+        if alert.signal == "risk_score"
+    ]
+
+
+@pytest.mark.parametrize("kind", DRAWN, ids=lambda kind: kind.__name__)
+@settings(deadline=None, max_examples=10)
+@given(data=st.data())
+def test_no_kind_of_event_moves_the_score_unseen(kind: type, data: st.DataObject) -> None:
+    """By any card: whoever judges the score at every event, in reach or not, is told the same."""
+    events, card = data.draw(months_with(kind))[0], data.draw(st.just(FEARFUL) | cards())
+    with pytest.MonkeyPatch.context() as asked:
+        for which in ("_touches_score", "_may_bring_into_reach"):
+            asked.setattr(f"models.evidence.{which}", lambda *_: True)
+        expected = scored(events, card)
+
+    assert scored(events, card) == expected
 
 
 @pytest.mark.parametrize("name", STORIES)

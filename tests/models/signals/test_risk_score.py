@@ -117,6 +117,8 @@ P = probability(CROWDED, LOOK)
 MISSED = borrower_of(*crowd("2025-04-05", 4))
 """Four institutions, then the instalment of 10 April is missed."""
 PAST_DUE = later(DUE, 8)
+FEARFUL = Scorecard(("unreached_attempts",), ((2.0,),), ((-3.0, 1.0),), 0.0)
+"""A card that weighs nothing but attempts at the borrower that were in vain."""
 NEVER_LATE = {"days_past_due": 0, "worst_days_past_due": 0, "overdue_share": 0, "missed_instalments": 0}
 
 
@@ -515,8 +517,7 @@ def _just_enough(borrower: Borrower, look_ms: int, card: Scorecard) -> Rules | N
 
 def test_a_card_that_weighs_more_looks_at_who_has_such_evidence() -> None:
     """Attempts in vain weigh so much that they alone are found; before there were any nobody was in reach."""
-    fearful = Scorecard(("unreached_attempts",), ((2.0,),), ((-3.0, 1.0),), 0.0)
-    by = rules(NO_JUMP).with_card(fearful)
+    by = rules(NO_JUMP).with_card(FEARFUL)
     known_ms = at(LOOK, "00:00") - 1
     hunted = borrower_of(contact("2025-03-02"), contact("2025-03-03"))
 
@@ -598,6 +599,22 @@ def test_another_card_judges_as_well() -> None:
         assert all(alert.risk.model_version == card.version for alert in alerts)
 
     assert by_card == {fearless.version: [], timid.version: ["warning"]}
+
+
+@pytest.mark.parametrize(("known_until", "found_on"), [("2025-03-01", LOOK), ("2025-03-06", "2025-03-07")])
+def test_evidence_that_only_another_card_weighs_brings_a_look(known_until: str, found_on: str) -> None:
+    """Attempts in vain, at somebody nobody had reason to look at, are found by the next look, and by the last when late."""
+    risk_engine = RiskEngine(rules(NO_JUMP), FEARFUL)
+    risk_engine.process(STORY[0], feed_of(STORY[0]), 0)
+    risk_engine.advance_together(end_of(known_until))
+    for offset, day in enumerate(("2025-03-02", "2025-03-03")):
+        event = contact(day)
+        risk_engine.process(event, feed_of(event), offset)
+    risk_engine.advance_together(end_of("2025-03-06"))
+    alerts = [a for a in risk_engine.take_alerts(detected_at_ms=0) if a.signal == "risk_score"]
+
+    assert [alert.status for alert in alerts] == ["opened"]
+    assert alerts[0].reasons[0].evidence["as_of_date"] == found_on
 
 
 def test_a_late_payment_disproves_what_a_miss_opened() -> None:
