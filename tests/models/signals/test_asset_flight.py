@@ -614,6 +614,39 @@ def test_leaving_days_without_flows_out_tells_what_looking_every_day_tells(event
     assert story(run(events, until="2025-08-01")) == expected
 
 
+def test_of_two_loans_the_one_due_first_says_from_when_on_money_is_watched() -> None:
+    """In whatever order they were opened."""
+    first, second = one_loan(DUE, loan_id="l-1"), one_loan("2025-06-20", loan_id="l-2")
+    for loans in (loans_of(first, second), loans_of(second, first)):
+        begins_ms = next_deadline_ms(loans, OutflowEvidence(), balances_of(*RICH), at("2025-06-05"), RULES)
+        assert begins_ms == at("2025-06-11", "00:00")
+
+
+def test_what_is_short_by_no_more_than_the_tolerance_has_no_money_watched() -> None:
+    """One cent more, and it is past due; a payment that came later was not known before."""
+    tolerance_minor = RULES.policy.signals.missed_payment.tolerance_minor
+    for short_minor, expected in ((tolerance_minor, False), (tolerance_minor + 1, True)):
+        loans = loans_of(one_loan(DUE), paid("2025-06-09", 100_000 - short_minor))
+        assert is_watched(loans, NOW_MS, RULES) == expected
+    assert is_watched(loans_of(one_loan(DUE), paid("2025-06-20", 100_000)), NOW_MS, RULES)
+
+
+@pytest.mark.parametrize(
+    ("there_minor", "left_minor", "is_looked_at"),
+    [(1_000_000, 250_000, True), (1_000_000, 250_001, False), (200_000, 0, True), (199_999, 0, False)],
+    ids=["just so far", "a cent less", "just so much", "too little"],
+)
+def test_a_fall_that_is_just_far_enough_is_looked_at(
+    there_minor: int, left_minor: int, is_looked_at: bool
+) -> None:
+    """From the threshold less its margin on, of the least amount: an alert may open there, or stay open."""
+    seen = balances_of(
+        *every_day("2025-05-01", "2025-06-13", there_minor), told("2025-06-14", left_minor, "08:00")
+    )
+    due_ms = next_deadline_ms(loans_of(one_loan(DUE)), OutflowEvidence(), seen, NOW_MS, RULES, is_open=False)
+    assert (due_ms == at("2025-06-16", "00:00")) == is_looked_at
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3)), max_size=3),
     st.integers(0, 25),
