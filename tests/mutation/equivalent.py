@@ -20,4 +20,28 @@ EQUIVALENT: Final[dict[str, str]] = {
     "risk_score._wakes_ms: due_day - QUIET_DAYS > day -> due_day - QUIET_DAYS >= day": (
         "It is asked only about who is forgotten: nothing falls due within `QUIET_DAYS`, so the two are never equal."
     ),
+    "asset_flight.next_deadline_ms: due_day < oldest_day -> due_day <= oldest_day": (
+        "Of two loans due on the same day either says the same day."
+    ),
+    "asset_flight.is_watched_on: known_ms >= now.upto_ms -> known_ms > now.upto_ms": (
+        "`balances_at` gives the same balances where all is known by then."
+    ),
+    "income_outlook._known_outlook: known.from_ms <= at_ms < known.until_ms -> known.from_ms < at_ms < known.until_ms": (
+        "As of the instant at which it was told it is told anew, and says the same."
+    ),
+    "income_picture.picture_of: len(owns) > 1 -> len(owns) >= 1": (
+        "The sum of a single list is that list, and its usual level the one already told."
+    ),
+    "payment_at_risk.next_deadline_ms: look_day < next_day -> look_day <= next_day": (
+        "Of two looks on the same day either says the same day."
+    ),
+    "risk_score._look_ahead: known_ms >= loan.now.upto_ms -> known_ms > loan.now.upto_ms": (
+        "`balances_at` gives the same balances where all is known by then."
+    ),
+    "risk_score._look_ahead: due_day < next_due_day -> due_day <= next_due_day": (
+        "Of two loans due on the same day either says the same day."
+    ),
+    "risk_score._look_ahead: look_day - due_day > days_past_due -> look_day - due_day >= days_past_due": (
+        "Of two loans as many days late either says as many."
+    ),
 }
