@@ -51,6 +51,11 @@ def is_marked(text: str, *, ids: bool = True) -> bool:
     return bool(AMOUNTS.search(text)) or "marked free" in text or (ids and ID in text)
 
 
+def without_times(figures: str) -> str:
+    """Metrics without when each was created: those are instants of the run, in whose digits anything may stand by chance."""
+    return "\n".join(line for line in figures.splitlines() if "_created" not in line)
+
+
 def document_of(event_type: type[msgspec.Struct], borrower: str, number: int, time_ms: int) -> Document:
     """A valid event of a type with every field set, and every value marked that is anybody's."""
     document: Document = {"type": tag_of(event_type)}
@@ -172,7 +177,7 @@ def test_nothing_leaks_from_a_run(everything_logged: pytest.LogCaptureFixture) -
     for line in everything_logged.records:
         formatted = logging.Formatter().format(line)
         assert not is_marked(formatted), formatted
-    assert not is_marked(figures)
+    assert not is_marked(without_times(figures))
     for letter in letters:
         for name, value in letter.headers:
             assert not is_marked(f"{name} {value.decode()}"), (name, value)
