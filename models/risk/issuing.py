@@ -118,10 +118,10 @@ class Issuing:
             UnusableTrainingError: the optimiser's bytes cannot be gone on from.
         """
         assert self._since == 0, "what was taken since the last step would be lost"
-        replaces = self._learner.in_use.version
+        former = self._learner.in_use
         self._learner.go_back(card, optimiser)
         self._effective_ms = effective_from_ms
-        return self._told(card, replaces, examples_offset, effective_from_ms, step="rolled_back")
+        return self._told(card, former, examples_offset, effective_from_ms, step="rolled_back")
 
     def _is_due(self, example: Example | None) -> bool:
         if self._since >= EXAMPLES_BETWEEN_MAX:
@@ -131,19 +131,19 @@ class Issuing:
         return example.matured_ms // STEP_MS > self._highest_ms // STEP_MS
 
     def _step(self, offset: int, limits: GuardLimits) -> PublishedCard:
-        candidate, replaces = self._learner.candidate(), self._learner.in_use.version
+        candidate, former = self._learner.candidate(), self._learner.in_use
         refused = self._learner.refusal(limits)
         # Never earlier than the card before: what is published later is also meant to hold later.
         effective_ms = max((self._highest_ms // STEP_MS + 1) * STEP_MS, self._effective_ms)
         if refused is None:
             self._learner.use(candidate)
             self._effective_ms = effective_ms
-        return self._told(candidate, replaces, offset, effective_ms, refused)
+        return self._told(candidate, former, offset, effective_ms, refused)
 
     def _told(
         self,
         card: Scorecard,
-        replaces: str,
+        former: Scorecard,
         offset: int,
         effective_from_ms: int,
         refused: Refusal | None = None,
@@ -153,18 +153,20 @@ class Issuing:
         self._number += 1
         self._since = 0
         learner = self._learner
+        counts = learner.counts | ({UNREADABLE: self._unreadable} if self._unreadable else {})
         recent, recent_in_use = learner.recent_figures()
         return PublishedCard(
             number=self._number,
             step=step or ("published" if refused is None else "refused"),
             version=card.version,
-            replaces=replaces,
+            replaces=former.version,
             card=card,
+            former=former,
             effective_from_ms=effective_from_ms,
             examples_offset=offset,
             examples=learner.examples,
             bads=learner.bads,
-            counts=learner.counts | ({UNREADABLE: self._unreadable} if self._unreadable else {}),
+            counts=dict(sorted(counts.items())),
             refused=refused,
             figures=judged(learner.figures()),
             recent=judged(recent),

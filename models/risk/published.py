@@ -25,17 +25,16 @@ class Judged(Struct, frozen=True):
     calibration_error: float | None
 
 
-class PublishedCard(Struct, frozen=True, kw_only=True):
-    """One step in the life of the card, with all that learning goes on from. No instant of the clock on the wall is in it."""
+class CardStep(Struct, frozen=True, kw_only=True):
+    """One step in the life of the card, as it is told for years. No instant of the clock on the wall is in it."""
 
     number: int
     """Of the step, counted from 1."""
     step: Step
     version: str
-    """Of `card`."""
+    """Of the card published, refused or gone back to."""
     replaces: str
-    """Version of the card that was in use until then; where this one is refused, it stays."""
-    card: Scorecard
+    """Version of the card that was in use until then; where the new one is refused, it stays."""
     effective_from_ms: int
     """Event time: it scores what is as of that instant and later. It has learnt of nothing that happened later."""
     examples_offset: int
@@ -56,8 +55,20 @@ class PublishedCard(Struct, frozen=True, kw_only=True):
     by_segment: dict[str, Judged]
     optimiser: bytes
     """What the weights were learnt with: whoever goes back to this card learns on with it."""
+
+
+class PublishedCard(CardStep, frozen=True, kw_only=True):
+    """A step with the card itself, and all that learning goes on from."""
+
+    card: Scorecard
+    former: Scorecard
+    """The one in use until then."""
     state: bytes
-    """All that learning depends on, from which `Issuing.from_bytes` goes on at `examples_offset`."""
+    """From which `Issuing.from_bytes` goes on at `examples_offset`."""
+
+    def told(self) -> CardStep:
+        """The step alone."""
+        return CardStep(**{name: getattr(self, name) for name in CardStep.__struct_fields__})
 
 
 def judged(figures: Figures) -> Judged:
