@@ -25,6 +25,7 @@ from streams.scorecards import step_records
 from streams.settings import Settings
 from streams.topics import TopicNames
 from tests.support.examples import days_of_examples
+from tests.support.processes import wait_until
 from tests.support.world import KafkaWorld, read_kafka, settings_for
 
 pytestmark = pytest.mark.kafka
@@ -126,3 +127,32 @@ def test_a_trainer_killed_again_and_again_publishes_the_same_cards_and_goes_back
         assert process.stdout.readline().startswith("steps")
     last = forewarn(settings, "history", "--last", "1")["steps"][0]
     assert (last["number"], last["refused"], last["replaces"]) == (STEPS + 2, "too_few_examples", before)
+
+
+def test_a_worker_learns_and_stops_in_good_order(broker: Broker) -> None:
+    """The app brings the trainer along: `forewarn worker` publishes a card beside its pipeline, and ends with status 0."""
+    settings = settings_for("learning-worker", broker.bootstrap_servers)
+    world = KafkaWorld(settings)
+    examples = BOOK[:1_801]
+    topic = TopicNames(settings.topic_prefix).training_examples
+    asyncio.run(world.produce(topic, 0, [msgspec.json.encode(one) for one in examples], key=b"k"))
+    expected = expected_of(examples)
+    fields = ("broker", "topic_prefix", "group_id", "transactional_id_prefix", "session_timeout_ms")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"],
+        cwd=ROOT,
+        env=os.environ | {f"FOREWARN_{field.upper()}": str(getattr(settings, field)) for field in fields},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(
+            lambda: len(scorecards(settings)) >= len(expected) or worker.poll() is not None, "three steps"
+        )
+        worker.terminate()
+        _, said = worker.communicate(timeout=60)
+    finally:
+        worker.kill()
+        worker.communicate()
+    assert worker.returncode == 0, said
+    assert scorecards(settings) == expected

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from random import Random
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
+from models.calendars import DAY_MS
+from models.limits import IDENTIFIER_CHARACTERS_MAX, PAYLOAD_BYTES_MAX
 from models.risk.examples import Example
-from models.risk.issuing import Issuing
+from models.risk.issuing import EXAMPLES_BETWEEN_MIN, Issuing
 from models.risk.learning import Learner
+from models.risk.prequential import SEGMENTS_MAX
 from models.risk.published import PublishedCard
 from models.risk.scorecard import expert_prior
 from streams.memory.broker import MemoryBroker
@@ -28,7 +32,7 @@ from streams.scorecards import STEPS_KEPT, Cards, cards_of, read_cards, step_rec
 from streams.settings import Settings
 from streams.topics import TopicNames, topic_specs
 from streams.trainer import TrainingError, TrainingLoop, trainer_inputs, trainer_settings
-from tests.support.examples import days_of_examples
+from tests.support.examples import days_of_examples, example
 
 T = TypeVar("T")
 SETTINGS = Settings(partitions=2)
@@ -378,3 +382,21 @@ def test_a_card_put_there_by_hand_is_where_learning_begins() -> None:
     assert (issuing.learner.in_use, offset) == (card, None)
     assert cards_of({}).in_force == expert_prior()
     assert CURRENT_KEY not in topic(a_step())
+
+
+def test_the_largest_step_fits_into_records() -> None:
+    """As many segments as are told apart, with the longest names, and scores all over the histogram."""
+    names = [f"{place:02d}" + "段" * (IDENTIFIER_CHARACTERS_MAX - 2) for place in range(SEGMENTS_MAX + 1)]
+    issuing = Issuing(Learner(expert_prior()))
+    dice = Random(1)
+    step = None
+    for offset in range(4 * EXAMPLES_BETWEEN_MIN):
+        one = example(dice.randrange(9), ("bad", "good")[offset % 2], segment=names[offset % len(names)])
+        later = msgspec.structs.replace(
+            one, matured_ms=one.matured_ms + offset // EXAMPLES_BETWEEN_MIN * DAY_MS
+        )
+        step = issuing.take(offset, later) or step
+    assert step is not None
+    records = step_records(step)
+    assert len(step.by_segment) == SEGMENTS_MAX + 1
+    assert max(len(record.value or b"") for record in records) < PAYLOAD_BYTES_MAX // 2
