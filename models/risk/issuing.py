@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from models.calendars import DAY_MS
@@ -24,7 +23,7 @@ from models.risk.learning import UNUSABLE_LEARNING, Learner
 from models.risk.published import PublishedCard, Step, judged
 from models.risk.scorecard import Scorecard
 from models.rulebook import SINCE_EVER_MS
-from models.sealed import Format, UntrustedRecordError
+from models.sealed import SealedState
 
 STEP_MS: Final = DAY_MS
 """Steps of event time, days of UTC: examples mature at midnights, so that there is nothing new more often than daily."""
@@ -47,13 +46,11 @@ class _State(Struct, array_like=True):
     unreadable: int
 
 
-_FORMAT: Final = Format()
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_State).decode
-
-
 class UnusableIssuingError(Exception):
     """The bytes hold no state to go on from; the message says why."""
+
+
+_SEALED: Final = SealedState(_State, UnusableIssuingError, "state of issuing cards")
 
 
 class Issuing:
@@ -188,7 +185,7 @@ class Issuing:
             self._effective_ms,
             self._unreadable,
         )
-        return _FORMAT.seal(_encode(state))
+        return _SEALED.to_bytes(state)
 
     @staticmethod
     def from_bytes(record: bytes) -> Issuing:
@@ -197,11 +194,10 @@ class Issuing:
         Raises:
             UnusableIssuingError: damaged, or of a version that is not known; of the learner as of the rest.
         """
+        state = _SEALED.from_bytes(record)
         try:
-            _, content = _FORMAT.unseal(record)
-            state = _decode(content)
             issuing = Issuing(Learner.from_bytes(state.learner))
-        except (UntrustedRecordError, msgspec.MsgspecError, *UNUSABLE_LEARNING) as error:
+        except UNUSABLE_LEARNING as error:
             raise UnusableIssuingError(f"state of issuing cards: {error}") from error
         issuing._number = state.number
         issuing._since = state.since

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from models.risk.drift import Drift, DriftWatch, UnusableWatchError
@@ -21,7 +20,7 @@ from models.risk.guard import DEFAULT_LIMITS, GuardLimits, Refusal, refusal
 from models.risk.prequential import Figures, Prequential, UnusableEvaluationError
 from models.risk.scorecard import Scorecard
 from models.risk.training import Trainer, TrainingSettings, UnusableTrainingError
-from models.sealed import Format, UntrustedRecordError
+from models.sealed import SealedState
 
 RECENT_HALF_LIFE_EXAMPLES: Final = 2_000
 """The guard looks at recent examples: so many that chance is small (`GuardLimits`), so few that a fault shows soon."""
@@ -37,11 +36,6 @@ class _State(Struct, array_like=True):
     counts: dict[str, int]
 
 
-_FORMAT: Final = Format()
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_State).decode
-
-
 class UnusableLearningError(Exception):
     """The bytes hold no state that learning could go on from; the message says why."""
 
@@ -53,6 +47,7 @@ UNUSABLE_LEARNING: Final = (
     UnusableWatchError,
 )
 """What `Learner.from_bytes` may raise."""
+_SEALED: Final = SealedState(_State, UnusableLearningError, "state of learning")
 
 
 class Learner:
@@ -175,7 +170,7 @@ class Learner:
             self._watch.to_bytes(),
             dict(sorted(self._counts.items())),
         )
-        return _FORMAT.seal(_encode(state))
+        return _SEALED.to_bytes(state)
 
     @staticmethod
     def from_bytes(record: bytes) -> Learner:
@@ -185,11 +180,7 @@ class Learner:
             UnusableLearningError: damaged, or of a version that is not known.
             UnusableTrainingError, UnusableEvaluationError, UnusableWatchError: the same of one of its parts.
         """
-        try:
-            _, content = _FORMAT.unseal(record)
-            state = _decode(content)
-        except (UntrustedRecordError, msgspec.MsgspecError) as error:
-            raise UnusableLearningError(f"state of learning: {error}") from error
+        state = _SEALED.from_bytes(record)
         learner = Learner(state.in_use)
         learner._trainer = Trainer.from_bytes(state.trainer)
         learner._evaluation = Prequential.from_bytes(state.evaluation)
