@@ -148,15 +148,15 @@ def test_nothing_between_two_bounds_is_above_the_ceiling_or_below_the_floor(data
     ceiling = card.ceiling(lows, highs)
     floor = card.floor(lows, highs)
     assert floor <= card.score([data.draw(st.floats(low, high)) for low, high in pairs]) <= ceiling
-    for end, bound in ((max, ceiling), (min, floor)):
-        extreme = [
-            end(
-                (low, *(edge for edge in edges if low <= edge <= high)),
-                key=lambda v, edges=edges, weights=weights: weights[_place(edges, v)],
-            )
-            for edges, weights, low, high in zip(card.edges, card.weights, lows, highs, strict=True)
+    columns = list(zip(card.edges, card.weights, lows, highs, strict=True))
+    most, least = (
+        [
+            end((low, *(e for e in edges if low <= e <= high)), key=lambda v: weights[_place(edges, v)])
+            for edges, weights, low, high in columns
         ]
-        assert card.score(extreme) == bound
+        for end in (max, min)
+    )
+    assert (card.score(most), card.score(least)) == (ceiling, floor)
 
 
 def _place(edges: tuple[float, ...], value: float) -> int:
