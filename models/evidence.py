@@ -259,11 +259,12 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
 def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
     """Whether `income_drop` is to be judged for a sign of life that its evidence notes: where pay is awaited."""
     at_ms = event.event_time_ms
-    return (
-        at_ms < max(borrower.judged_ms)
-        or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
-        or income_outlook.awaits_pay(borrower.income, event.account_id, at_ms, rules)
-    )
+    if at_ms < max(borrower.judged_ms):
+        return True
+    for episode in borrower.episodes:
+        if episode.signal == INCOME_DROP and episode.closed_ms is None:
+            return True
+    return income_outlook.awaits_pay(borrower.income, event.account_id, at_ms, rules)
 
 
 def _record_rollover(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
