@@ -135,8 +135,8 @@ class Rulebook:
         A loan's are those of the first segment that it fits; a borrower's those of the first that one of the loans open
         at the instant fits.
         """
-        if self._only is not None:
-            return self._only
+        if self.only is not None:
+            return self.only
         rules = self.at(at_ms)
         if not rules.segments:
             return rules
@@ -194,7 +194,7 @@ class Rulebook:
             self._rules.append(known[place])
         is_single = len(self._rules) == 1
         self._latest, self._latest_from_ms = self._rules[-1], -(2**63) if is_single else self._froms_ms[-1]
-        self._only = self._latest if is_single and not self._latest.segments else None
+        self.only = self._latest if is_single and not self._latest.segments else None
         of_cards = cards.froms_ms[1:]
         # What the score confirms is judged once more with it, and asks for all clocks.
         is_confirming = any(
