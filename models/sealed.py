@@ -12,11 +12,15 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
 
 _HEAD: Final = struct.Struct(">BI")
 _VERSIONS_MAX: Final = 255
 """What a byte holds."""
+
+State = TypeVar("State")
 
 Upgrade = Callable[[Any], Any]
 """From a decoded document (lists, dicts, numbers, text, bytes) of one version to one of the next."""
@@ -66,6 +70,34 @@ class Format:
         for step in self._upgrades[version - 1 :]:
             document = step(document)
         return document
+
+
+class SealedState(Generic[State]):
+    """A state of one type as a record of one version; what cannot be read is an error of its owner's."""
+
+    def __init__(self, kind: type[State], error: type[Exception], what: str) -> None:
+        """`what` begins the message of every error."""
+        self._format = Format()
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._error = error
+        self._what = what
+
+    def to_bytes(self, state: State) -> bytes:
+        """The record of a state."""
+        return self._format.seal(self._encode(state))
+
+    def from_bytes(self, record: bytes) -> State:
+        """The state of a record.
+
+        Raises:
+            Exception: the owner's; damaged, of a version that is not known, or something else.
+        """
+        try:
+            _, content = self._format.unseal(record)
+            return self._decode(content)
+        except (UntrustedRecordError, msgspec.MsgspecError) as error:
+            raise self._error(f"{self._what}: {error}") from error
 
 
 def _checksum(version: int, content: bytes | memoryview) -> int:

@@ -27,6 +27,7 @@ from streams.metrics import PrometheusMetrics
 from streams.pages import add_pages
 from streams.pipeline import Pipeline, PipelineError
 from streams.settings import Settings, load_settings
+from streams.training import TrainingService
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ class ForewarnApp(faust.App):
         self.settings = settings
         self.metrics = PrometheusMetrics()
         self.pipeline = PipelineService(settings, self.metrics)
+        self.training = TrainingService(settings, self.metrics)
         super().__init__(
             f"{settings.topic_prefix}{settings.group_id}-faust",
             broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
@@ -149,8 +151,8 @@ class ForewarnApp(faust.App):
         add_pages(self, self.metrics, lambda: self.pipeline.reasons_not_ready)
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
-        """Start the pipeline with the app; of its services it stops first."""
-        return [*super().on_init_dependencies(), self.pipeline]
+        """Start learning and the pipeline with the app; of its services the pipeline stops first."""
+        return [*super().on_init_dependencies(), self.training, self.pipeline]
 
     async def on_first_start(self) -> None:
         """Look before starting: a missing broker or topic is told at once and clearly."""

@@ -12,6 +12,7 @@ from streams.commands.convert import convert
 from streams.commands.dead_letters import dead_letters
 from streams.commands.demo import demo
 from streams.commands.lag import lag
+from streams.commands.model import model
 from streams.commands.policy import policy
 from streams.commands.replay import replay
 from streams.commands.simulate import simulate
@@ -40,6 +41,7 @@ for _command in (
     convert,
     topics,
     policy,
+    model,
     alerts,
     dead_letters,
     borrower,

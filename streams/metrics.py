@@ -21,6 +21,10 @@ CounterName = Literal[
     "noticed",
     "rebalances",
     "policies",
+    "examples",
+    "card_steps",
+    "drifts",
+    "training_restarts",
 ]
 GaugeName = Literal[
     "tasks",
@@ -32,6 +36,13 @@ GaugeName = Literal[
     "restore_seconds_left",
     "policy_tasks",
     "policies_age_seconds",
+    "training",
+    "model_examples",
+    "model_bad_rate",
+    "model_auc",
+    "model_ks",
+    "model_log_loss",
+    "model_calibration_error",
 ]
 HistogramName = Literal["commit_seconds", "restore_seconds"]
 
@@ -55,6 +66,13 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "policies": Described(
         "Policies published: taken, refused as not valid, or not readable for now", ("outcome",)
     ),
+    "examples": Described(
+        "Examples learnt from, read again after a restart too; lost: deleted before they were learnt from",
+        ("outcome",),
+    ),
+    "card_steps": Described("Scorecards published, or refused and why", ("outcome",)),
+    "drifts": Described("Times that the model was found to foretell another way than before", ("watched",)),
+    "training_restarts": Described("Times that learning began anew at the last card after a failure"),
 }
 GAUGES: Final[dict[GaugeName, Described]] = {
     "tasks": Described("Tasks by phase", ("phase",)),
@@ -72,6 +90,13 @@ GAUGES: Final[dict[GaugeName, Described]] = {
     "restore_seconds_left": Described("How long a restore still takes if it goes on like this", ("task",)),
     "policy_tasks": Described("Tasks that judge by a policy", ("version",)),
     "policies_age_seconds": Described("Since the published policies were last read without failure"),
+    "training": Described("1 in the worker that learns; 0 in the others"),
+    "model_examples": Described("Examples that the figures of the model rest on, by weight", ("segment",)),
+    "model_bad_rate": Described("Part of them that went bad", ("segment",)),
+    "model_auc": Described("AUC of the model, each example judged before it was learnt from", ("segment",)),
+    "model_ks": Described("The same: distance of Kolmogorov and Smirnov", ("segment",)),
+    "model_log_loss": Described("The same: log-loss", ("segment",)),
+    "model_calibration_error": Described("The same: calibration error by deciles", ("segment",)),
 }
 HISTOGRAMS: Final[dict[HistogramName, Described]] = {
     "commit_seconds": Described("From the start of a transaction to its commit"),

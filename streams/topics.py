@@ -16,6 +16,7 @@ DEAD_LETTERS: Final = "dead-letters"
 STATE: Final = "forewarn-state"
 POLICIES: Final = "policies"
 SCORECARDS: Final = "scorecards"
+TRAINING_EXAMPLES: Final = "training-examples"
 
 INPUT_RECORD_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 12 * 1024
 """A payload at its limit, with key, headers and the batch around it; larger ones the broker refuses."""
@@ -69,6 +70,7 @@ class TopicNames:
         self.state: Final = prefix + STATE
         self.policies: Final = prefix + POLICIES
         self.scorecards: Final = prefix + SCORECARDS
+        self.training_examples: Final = prefix + TRAINING_EXAMPLES
 
     def of(self, topic: Topic) -> str:
         """The name of an input topic."""
@@ -84,8 +86,8 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     def of_tasks(name: str, required: dict[str, str], advised: dict[str, str]) -> TopicSpec:
         return TopicSpec(name, settings.partitions, required, advised, counts_as_task=True)
 
-    def of_all(name: str, required: dict[str, str]) -> TopicSpec:
-        return TopicSpec(name, 1, required, {}, counts_as_task=False)
+    def of_all(name: str, required: dict[str, str], advised: dict[str, str] | None = None) -> TopicSpec:
+        return TopicSpec(name, 1, required, advised or {}, counts_as_task=False)
 
     return [
         *(of_tasks(name, input_size, {}) for name in names.inputs),
@@ -96,4 +98,6 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         of_tasks(names.linked_risk, _DELETED, _TOLD_LONG_AGO),
         of_all(names.policies, _COMPACTED),
         of_all(names.scorecards, {**_COMPACTED, **output_size}),
+        # One partition, so that all learn in one order; kept, so that another model can learn from all of it.
+        of_all(names.training_examples, _DELETED, _FOR_EVER),
     ]

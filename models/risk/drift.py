@@ -13,11 +13,10 @@ from importlib.metadata import version
 from math import log
 from typing import Any, Final, Literal
 
-import msgspec
 from msgspec import Struct
 from river.drift import ADWIN
 
-from models.sealed import Format, UntrustedRecordError
+from models.sealed import SealedState
 
 Watched = Literal["residual", "log_loss"]
 WATCHED: Final[tuple[Watched, ...]] = ("residual", "log_loss")
@@ -55,13 +54,11 @@ class _State(Struct, array_like=True):
     windows: list[_Window]
 
 
-_FORMAT: Final = Format()
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_State).decode
-
-
 class UnusableWatchError(Exception):
     """The bytes hold no state that a watch could go on from; the message says why."""
+
+
+_SEALED: Final = SealedState(_State, UnusableWatchError, "state of the watch for drift")
 
 
 class DriftWatch:
@@ -98,7 +95,7 @@ class DriftWatch:
             _Window(_content(window), count)
             for window, count in zip(self._windows, self._detections, strict=True)
         ]
-        return _FORMAT.seal(_encode(_State(RIVER_VERSION, windows)))
+        return _SEALED.to_bytes(_State(RIVER_VERSION, windows))
 
     @staticmethod
     def from_bytes(record: bytes) -> DriftWatch:
@@ -107,11 +104,7 @@ class DriftWatch:
         Raises:
             UnusableWatchError: damaged, or of a version that is not known.
         """
-        try:
-            _, content = _FORMAT.unseal(record)
-            state = _decode(content)
-        except (UntrustedRecordError, msgspec.MsgspecError) as error:
-            raise UnusableWatchError(f"state of the watch for drift: {error}") from error
+        state = _SEALED.from_bytes(record)
         watch = DriftWatch()
         watch._detections = [window.detections for window in state.windows]
         if state.river_version == RIVER_VERSION:

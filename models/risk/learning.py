@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from models.risk.drift import Drift, DriftWatch
+from models.risk.drift import Drift, DriftWatch, UnusableWatchError
 from models.risk.examples import Example
 from models.risk.guard import DEFAULT_LIMITS, GuardLimits, Refusal, refusal
-from models.risk.prequential import Figures, Prequential
+from models.risk.prequential import Figures, Prequential, UnusableEvaluationError
 from models.risk.scorecard import Scorecard
-from models.risk.training import Trainer, TrainingSettings
-from models.sealed import Format, UntrustedRecordError
+from models.risk.training import Trainer, TrainingSettings, UnusableTrainingError
+from models.sealed import SealedState
 
 RECENT_HALF_LIFE_EXAMPLES: Final = 2_000
 """The guard looks at recent examples: so many that chance is small (`GuardLimits`), so few that a fault shows soon."""
@@ -37,13 +36,18 @@ class _State(Struct, array_like=True):
     counts: dict[str, int]
 
 
-_FORMAT: Final = Format()
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_State).decode
-
-
 class UnusableLearningError(Exception):
     """The bytes hold no state that learning could go on from; the message says why."""
+
+
+UNUSABLE_LEARNING: Final = (
+    UnusableLearningError,
+    UnusableTrainingError,
+    UnusableEvaluationError,
+    UnusableWatchError,
+)
+"""What `Learner.from_bytes` may raise."""
+_SEALED: Final = SealedState(_State, UnusableLearningError, "state of learning")
 
 
 class Learner:
@@ -90,10 +94,27 @@ class Learner:
 
     def refusal(self, limits: GuardLimits = DEFAULT_LIMITS) -> Refusal | None:
         """Why the candidate must not take the place of the card in use; None where it may."""
-        return refusal(self._recent.figures(), self._recent_in_use.figures(), limits)
+        return refusal(*self.recent_figures(), limits)
 
     def use(self, card: Scorecard) -> None:
         """From the next example on this card is the one in use: the candidate, or an earlier one that was rolled back to."""
+        self._in_use = card
+
+    def go_back(self, card: Scorecard, optimiser: bytes | None) -> None:
+        """Use an earlier card, and learn on from it as it was learnt then; what was learnt since is forgotten.
+
+        Both cards have to prove themselves anew from here on, so that the guard holds back the next one for as long.
+
+        Args:
+            card: to be in use.
+            optimiser: as it was with this card (`optimiser`); None where nothing was learnt yet.
+
+        Raises:
+            UnusableTrainingError: the optimiser's bytes cannot be gone on from.
+        """
+        self._trainer = Trainer.starting_with(card) if optimiser is None else Trainer.from_bytes(optimiser)
+        self._recent = Prequential(RECENT_HALF_LIFE_EXAMPLES)
+        self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._in_use = card
 
     @property
@@ -101,11 +122,30 @@ class Learner:
         """The card in use."""
         return self._in_use
 
+    @property
+    def examples(self) -> int:
+        """Examples learnt from."""
+        return self._trainer.examples
+
+    @property
+    def bads(self) -> int:
+        """Those of them that went bad."""
+        return self._trainer.bads
+
+    @property
+    def optimiser(self) -> bytes:
+        """What the weights were learnt with, for `go_back`."""
+        return self._trainer.to_bytes()
+
     # ---- what is told --------------------------------------------------------------------------------------------
 
     def figures(self) -> Figures:
         """Of the learner's probabilities."""
         return self._evaluation.figures()
+
+    def recent_figures(self) -> tuple[Figures, Figures]:
+        """Of recent examples, which the guard goes by: the learner's probabilities, and those of the card in use."""
+        return self._recent.figures(), self._recent_in_use.figures()
 
     def figures_by_segment(self) -> dict[str, Figures]:
         """The same, by segment."""
@@ -130,7 +170,7 @@ class Learner:
             self._watch.to_bytes(),
             dict(sorted(self._counts.items())),
         )
-        return _FORMAT.seal(_encode(state))
+        return _SEALED.to_bytes(state)
 
     @staticmethod
     def from_bytes(record: bytes) -> Learner:
@@ -140,11 +180,7 @@ class Learner:
             UnusableLearningError: damaged, or of a version that is not known.
             UnusableTrainingError, UnusableEvaluationError, UnusableWatchError: the same of one of its parts.
         """
-        try:
-            _, content = _FORMAT.unseal(record)
-            state = _decode(content)
-        except (UntrustedRecordError, msgspec.MsgspecError) as error:
-            raise UnusableLearningError(f"state of learning: {error}") from error
+        state = _SEALED.from_bytes(record)
         learner = Learner(state.in_use)
         learner._trainer = Trainer.from_bytes(state.trainer)
         learner._evaluation = Prequential.from_bytes(state.evaluation)

@@ -11,10 +11,9 @@ from __future__ import annotations
 from math import log
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from models.sealed import Format, UntrustedRecordError
+from models.sealed import SealedState
 
 HALF_LIFE_EXAMPLES: Final = 10_000
 """An example counts half once so many came after it: half of what is told is of the last ten thousand."""
@@ -150,13 +149,11 @@ class _State(Struct, array_like=True):
     segments: dict[str, Histogram]
 
 
-_FORMAT: Final = Format()
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_State).decode
-
-
 class UnusableEvaluationError(Exception):
     """The bytes hold no state that an evaluation could go on from; the message says why."""
+
+
+_SEALED: Final = SealedState(_State, UnusableEvaluationError, "state of evaluation")
 
 
 class Prequential:
@@ -184,7 +181,7 @@ class Prequential:
 
     def to_bytes(self) -> bytes:
         """The whole state: `from_bytes` goes on from it as if nothing had happened."""
-        return _FORMAT.seal(_encode(self._state))
+        return _SEALED.to_bytes(self._state)
 
     @staticmethod
     def from_bytes(record: bytes) -> Prequential:
@@ -193,11 +190,7 @@ class Prequential:
         Raises:
             UnusableEvaluationError: damaged, or of a version that is not known.
         """
-        try:
-            _, content = _FORMAT.unseal(record)
-            state = _decode(content)
-        except (UntrustedRecordError, msgspec.MsgspecError) as error:
-            raise UnusableEvaluationError(f"state of evaluation: {error}") from error
+        state = _SEALED.from_bytes(record)
         evaluation = Prequential(state.half_life_examples)
         evaluation._state = state
         return evaluation

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -125,6 +125,14 @@ def instant_from(text: str, time_zone: str, option: str) -> int:
     if at.tzinfo is None:
         at = at.replace(tzinfo=ZoneInfo(time_zone))
     return round(at.timestamp() * 1000)
+
+
+def local_instant(at_ms: int, time_zone: str) -> str:
+    """An instant (event time) as people of that zone write it; `ever` for since ever."""
+    if at_ms == SINCE_EVER_MS:
+        return "ever"
+    at = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone(ZoneInfo(time_zone))
+    return at.isoformat(timespec="seconds")
 
 
 @contextmanager

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -21,6 +19,7 @@ from streams.commands.common import (
     expected,
     instant_from,
     json_option,
+    local_instant,
     policy_from,
     print_json,
     settings_from,
@@ -161,9 +160,9 @@ def history(*, bootstrap: str | None, prefix: str | None, as_json: bool) -> None
     zone = policy_from(None).time_zone
     for entry in entries:
         since = SINCE_EVER_MS if entry.effective_from_ms is None else entry.effective_from_ms
-        when = _local(entry.published_at_ms, zone) if entry.published_at_ms else "at an unknown time"
+        when = local_instant(entry.published_at_ms, zone) if entry.published_at_ms else "at an unknown time"
         click.echo(
-            f"{entry.number}  {entry.version}  published {when}, effective from {_local(since, zone)}: {entry.phase}"
+            f"{entry.number}  {entry.version}  published {when}, effective from {local_instant(since, zone)}: {entry.phase}"
         )
         _print_changes(entry.changes)
 
@@ -206,7 +205,7 @@ def _publish(
     is_same = bool(published.publications) and published.publications[-1].version == chosen.version
     if not as_json:
         _print_changes(changed)
-        since = _local(pointer.effective_from_ms, chosen.time_zone)
+        since = local_instant(pointer.effective_from_ms, chosen.time_zone)
         click.echo(f"version {chosen.version}, effective from {since}")
     if is_same and since_ms is None:
         done = "nothing to publish: this version is the latest already"
@@ -230,13 +229,6 @@ def _publish(
         )
     else:
         click.echo(done)
-
-
-def _local(at_ms: int, time_zone: str) -> str:
-    if at_ms == SINCE_EVER_MS:
-        return "ever"
-    at = datetime.fromtimestamp(at_ms / 1000, tz=UTC).astimezone(ZoneInfo(time_zone))
-    return at.isoformat(timespec="seconds")
 
 
 def _print_changes(changed: Iterable[Change]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from streams.kafka.logs import KafkaLogs
 from streams.kafka.producer import KafkaSink
 from streams.kafka.source import KafkaSource
@@ -12,17 +14,18 @@ from streams.settings import Settings
 class KafkaPorts:
     """See `streams.ports.Ports`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """`settings` name the broker, the prefix, the group and all limits."""
+    def __init__(self, settings: Settings, inputs: Sequence[str] | None = None) -> None:
+        """`settings` name the broker, the prefix, the group and all limits; `inputs`: the events' topics unless given."""
         self._settings = settings
+        self._inputs = inputs
 
     def source(self) -> Source:
         """A member of the group."""
-        return KafkaSource(self._settings)
+        return KafkaSource(self._settings, self._inputs)
 
     def sink(self, task: int) -> Sink:
         """The producer of a task."""
-        return KafkaSink(self._settings, task)
+        return KafkaSink(self._settings, task, self._inputs)
 
     def logs(self) -> Logs:
         """A reader."""

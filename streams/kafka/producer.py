@@ -30,11 +30,11 @@ try and not the process. Asked again, the broker knows what it has done: batches
 class KafkaSink:
     """See `streams.ports.Sink`. Its `transactional.id` is fixed for the task, which is what fences a zombie."""
 
-    def __init__(self, settings: Settings, task: int) -> None:
-        """Connects only in `open`."""
+    def __init__(self, settings: Settings, task: int, inputs: Sequence[str] | None = None) -> None:
+        """Connects only in `open`. `inputs`: whose offsets it commits, the events' topics unless given."""
         self._settings = settings
         self._task = task
-        self._names = TopicNames(settings.topic_prefix)
+        self._inputs = inputs or TopicNames(settings.topic_prefix).consumed
         self._producer: Any = None
         self._sent: list[asyncio.Future[Any]] = []
 
@@ -114,7 +114,7 @@ class KafkaSink:
         """Make the group's offsets of this task part of the transaction."""
         positions = {
             TopicPartition(name, self._task): OffsetAndMetadata(offset, "")
-            for name, offset in zip(self._names.consumed, offsets, strict=True)
+            for name, offset in zip(self._inputs, offsets, strict=True)
         }
         async with limited(self._settings.offsets_timeout_ms, "offsets_timeout_ms", self._what("offsets")):
             await self._producer.send_offsets_to_transaction(positions, self._settings.group_id)

@@ -34,11 +34,11 @@ _NOBODYS: Final = (TopicPartition("", 0),)
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the library has no type information
     """See `streams.ports.Source`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Connects only in `start`."""
+    def __init__(self, settings: Settings, inputs: Sequence[str] | None = None) -> None:
+        """Connects only in `start`. `inputs`: what is read, the events' topics unless given."""
         self._settings = settings
-        self._names = TopicNames(settings.topic_prefix)
-        self._feeds = {name: feed for feed, name in enumerate(self._names.consumed)}
+        self._inputs = inputs or TopicNames(settings.topic_prefix).consumed
+        self._feeds = {name: feed for feed, name in enumerate(self._inputs)}
         self._consumer: Any = None
         self._on_handover: Callable[[], Awaitable[None]] | None = None
         self._assignment: Assignment | None = None
@@ -74,7 +74,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
             await self._consumer.start()
         # Subscribed only now: with topics given before, `start` would wait for the group's other members.
-        self._consumer.subscribe(topics=list(self._names.consumed), listener=self)
+        self._consumer.subscribe(topics=list(self._inputs), listener=self)
 
     async def stop(self) -> None:
         """Leave the group."""
@@ -107,7 +107,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
 
     def _closed_assignment(self, partitions: set[TopicPartition]) -> Assignment:
         tasks = frozenset(partition.partition for partition in partitions)
-        whole = {TopicPartition(name, task) for name in self._names.consumed for task in tasks}
+        whole = {TopicPartition(name, task) for name in self._inputs for task in tasks}
         if partitions != whole:
             missing = ", ".join(f"{topic}-{task}" for topic, task in sorted(whole - partitions))
             raise PortError(
@@ -195,13 +195,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
 
     def pause(self, feed: int, task: int) -> None:
         """Ask for a partition no more. The client keeps the one fetch it may hold, so nothing is fetched twice."""
-        partition = TopicPartition(self._names.consumed[feed], task)
+        partition = TopicPartition(self._inputs[feed], task)
         self._open.remove(partition)
         self._paused.add(partition)
 
     def resume(self, feed: int, task: int) -> None:
         """Ask for a partition again."""
-        partition = TopicPartition(self._names.consumed[feed], task)
+        partition = TopicPartition(self._inputs[feed], task)
         self._paused.discard(partition)
         self._open.append(partition)
 
@@ -218,9 +218,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
     def _state(self, feed: int, task: int) -> Any:
         # What `consumer.position` and `last_stable_offset` look at, without a coroutine and its checks: asked every turn.
         assignment = self._consumer._subscription.subscription.assignment  # noqa: SLF001 - see above
-        return (
-            assignment.state_value(TopicPartition(self._names.consumed[feed], task)) if assignment else None
-        )
+        return assignment.state_value(TopicPartition(self._inputs[feed], task)) if assignment else None
 
     async def committed(self, task: int) -> tuple[int | None, ...]:
         """The group's offsets of a task."""
@@ -230,7 +228,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             return tuple([await self._consumer.committed(partition) for partition in self._partitions(task)])
 
     def _partitions(self, task: int) -> list[TopicPartition]:
-        return [TopicPartition(name, task) for name in self._names.consumed]
+        return [TopicPartition(name, task) for name in self._inputs]
 
 
 def _as_parsed(partition: TopicPartition, record: Any) -> Any:

@@ -37,9 +37,14 @@ class MemorySource:
     """See `streams.ports.Source`."""
 
     def __init__(
-        self, broker: MemoryBroker, group: MemoryGroup, settings: Settings, network: Network
+        self,
+        broker: MemoryBroker,
+        group: MemoryGroup,
+        settings: Settings,
+        network: Network,
+        inputs: Sequence[str] | None = None,
     ) -> None:
-        """A member to be."""
+        """A member to be. `inputs`: what is read, the events' topics unless given."""
         self.member_id = ""
         self.claimed: frozenset[int] = frozenset()
         self.epoch = 0
@@ -47,7 +52,7 @@ class MemorySource:
         self._network = network
         self._group = group
         self._settings = settings
-        self._topics = TopicNames(settings.topic_prefix).consumed
+        self._topics = inputs or TopicNames(settings.topic_prefix).consumed
         self._on_handover: Callable[[], Awaitable[None]] | None = None
         self._assignment: Assignment | None = None
         self._stopped = False
@@ -248,9 +253,11 @@ class MemoryPorts:
         settings: Settings,
         network: Network | None = None,
         group: MemoryGroup | None = None,
+        inputs: Sequence[str] | None = None,
     ) -> None:
-        """`settings` name prefix and group; a group is made unless one is given."""
-        topic = TopicNames(settings.topic_prefix).inputs[0]
+        """`settings` name prefix and group; a group is made unless one is given, and reads the events' topics."""
+        topic = (inputs or TopicNames(settings.topic_prefix).consumed)[0]
+        self._inputs = inputs
         self.broker = broker
         self.group = group or MemoryGroup(lambda: broker.partition_count(topic))
         self._settings = settings
@@ -258,7 +265,7 @@ class MemoryPorts:
 
     def over(self, network: Network) -> MemoryPorts:
         """The same broker and group, as a process sees them behind its own network."""
-        return MemoryPorts(self.broker, self._settings, network, self.group)
+        return MemoryPorts(self.broker, self._settings, network, self.group, self._inputs)
 
     def create_topics(self) -> None:
         """Make every topic that `topics apply` makes."""
@@ -267,11 +274,11 @@ class MemoryPorts:
 
     def source(self) -> Source:
         """A member of the group."""
-        return MemorySource(self.broker, self.group, self._settings, self._network)
+        return MemorySource(self.broker, self.group, self._settings, self._network, self._inputs)
 
     def sink(self, task: int) -> Sink:
         """The producer of a task."""
-        return MemorySink(self.broker, self._settings, task, self._network)
+        return MemorySink(self.broker, self._settings, task, self._network, self._inputs)
 
     def logs(self) -> Logs:
         """A reader."""

@@ -26,12 +26,19 @@ _ASK_AGAIN_SECONDS: Final = 0.02
 class MemorySink:
     """See `streams.ports.Sink`."""
 
-    def __init__(self, broker: MemoryBroker, settings: Settings, task: int, network: Network) -> None:
-        """Fences only in `open`."""
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        settings: Settings,
+        task: int,
+        network: Network,
+        inputs: Sequence[str] | None = None,
+    ) -> None:
+        """Fences only in `open`. `inputs`: whose offsets it commits, the events' topics unless given."""
         self._broker = broker
         self._network = network
         self._settings = settings
-        self._topics = TopicNames(settings.topic_prefix).consumed
+        self._topics = inputs or TopicNames(settings.topic_prefix).consumed
         self._task = task
         self._id = settings.transactional_id(task)
         self._epoch = 0

@@ -45,7 +45,7 @@ def test_apply_makes_what_check_misses(settings: Settings) -> None:
     missing = check(settings.broker, settings)
     done = apply(settings.broker, settings)
 
-    assert len(missing) == len(done) == 11
+    assert len(missing) == len(done) == 12
     assert f"topic {settings.topic_prefix}repayments is missing" in missing
     assert f"made {settings.topic_prefix}forewarn-state with 3 partition(s)" in done
     assert check(settings.broker, settings) == []

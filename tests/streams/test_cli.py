@@ -48,6 +48,7 @@ def test_the_commands_of_the_blueprint_are_there() -> None:
         "topics check",
         "policy check",
         "policy show",
+        "model show",
         "alerts tail",
         "dead-letters list",
         "borrower show",

@@ -246,4 +246,4 @@ def _with_a_bin_too_many() -> bytes:
     from models.risk import training
 
     state = msgspec.structs.replace(Trainer.starting_with(START)._state, z=[0.0] * 9)
-    return training._FORMAT.seal(training._encode(state))
+    return training._SEALED.to_bytes(state)

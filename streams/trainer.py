@@ -1,0 +1,258 @@
+"""Learning from `training-examples`, and publishing what comes of it: one loop, in whichever worker has the topic.
+
+    open the producer (fences) ─ read `scorecards` ─ seek ─ [ poll ─ take ─ where a step is due: begin │ its records │ offset │ commit ]
+
+Nothing is acknowledged but together with the step that contains it, in one transaction. So there is only one way back after
+anything at all, a crash, a doubtful commit, another worker that took over, a rollback by hand: open, read where learning
+stands, go on there. `models.risk.issuing` sees to it that the same cards come of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from models.risk.examples import Example
+from models.risk.issuing import UNREADABLE, Issuing
+from models.risk.published import Judged, PublishedCard
+from streams.clock import Clock
+from streams.metrics import GaugeName, Metrics
+from streams.ports import Assignment, Logs, PortError, Ports, RawRecord, Sink, Source
+from streams.reference import ReferenceError  # noqa: A004 - ours
+from streams.scorecards import read_cards, step_records
+from streams.settings import Settings
+from streams.topics import TopicNames
+
+logger = logging.getLogger(__name__)
+
+TASK: Final = 0
+"""The topics have one partition: whoever has it, learns."""
+_POLL_MS: Final = 200
+"""How long is waited for examples; nothing waits for a card."""
+_EXAMPLES_A_TURN: Final = 50
+"""Examples learnt from before others get their turn: some 5 ms, so that the events in the same process flow."""
+_PAUSES_SECONDS: Final = (1, 2, 5, 10, 30, 30, 30, 30, 30, 30)
+"""Between a failure and the next attempt; after as many in a row it is given up, after some three minutes."""
+_ALL: Final = ""
+"""Stands for all segments among the labels."""
+
+_decode: Final = msgspec.json.Decoder(Example).decode
+
+
+class TrainingError(Exception):
+    """Why learning ended; the message is what the operator reads."""
+
+
+def trainer_settings(settings: Settings) -> Settings:
+    """The same installation with the trainers' group and producer.
+
+    Both are named after the topics alone: one trainer at a time writes to `scorecards`, of whatever group its worker is.
+    """
+    name = f"{settings.topic_prefix}scorecards-trainer"
+    return msgspec.structs.replace(settings, group_id=name, transactional_id_prefix=name)
+
+
+def trainer_inputs(settings: Settings) -> tuple[str, ...]:
+    """What trainers read."""
+    return (TopicNames(settings.topic_prefix).training_examples,)
+
+
+class TrainingLoop:
+    """What one worker does for learning: nothing at all while another one learns."""
+
+    def __init__(self, ports: Ports, settings: Settings, clock: Clock, metrics: Metrics) -> None:
+        """`ports` with `trainer_inputs` and `trainer_settings`; `settings`: these, too."""
+        self.steps = 0
+        """Made here."""
+        self._ports = ports
+        self._clock = clock
+        self._metrics = metrics
+        names = TopicNames(settings.topic_prefix)
+        self._examples, self._scorecards = names.training_examples, names.scorecards
+        self._stopping = asyncio.Event()
+        self._failures = 0
+        """In a row."""
+
+    def stop(self) -> None:
+        """End as soon as a step under way is done. What was learnt since the last one is learnt again by the next trainer."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Learn whenever the topic is here, until `stop`.
+
+        Raises:
+            TrainingError: where learning stands cannot be made out, or Kafka failed again and again.
+        """
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._as_member()
+                except PortError as failure:
+                    await self._pause(failure)
+        except (PortError, ReferenceError) as error:
+            raise TrainingError(f"learning ended: {error}") from error
+
+    async def _as_member(self) -> None:
+        """Be one of the trainers, and learn whenever it is this one's turn."""
+        logs, source = self._ports.logs(), self._ports.source()
+        try:
+            await logs.start()
+            await source.start(_hand_over)
+            while not self._stopping.is_set():
+                if _is_here(source.assignment):
+                    await self._learn(logs, source)
+                else:
+                    await source.poll(_POLL_MS)
+        finally:
+            await source.stop()
+            await logs.stop()
+
+    async def _pause(self, failure: PortError) -> None:
+        """Wait before the next attempt, or give up."""
+        if self._failures == len(_PAUSES_SECONDS):
+            raise failure
+        if self._failures == 0:
+            logger.warning("learning goes on from the last card after a failure: %s", failure)
+        seconds = _PAUSES_SECONDS[self._failures]
+        self._failures += 1
+        self._metrics.count("training_restarts")
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    # ---- from the last card on -----------------------------------------------------------------------------------
+
+    async def _learn(self, logs: Logs, source: Source) -> None:
+        """Go on from the last step as long as the topic is here."""
+        sink = self._ports.sink(TASK)
+        try:
+            # Whoever learnt before can write no more: what is read now is the last step, and stays it.
+            await sink.open()
+            issuing, offset = (await read_cards(logs, self._scorecards)).resume()
+            offset = await self._first(logs, offset)
+            self._metrics.set("training", 1)
+            logger.info("learning from example %d on, after step %d", offset, issuing.number)
+            await self._learn_on(issuing, source, sink, offset)
+        finally:
+            self._metrics.set("training", 0)
+            await sink.close()
+
+    async def _first(self, logs: Logs, offset: int | None) -> int:
+        """The first example to take.
+
+        Raises:
+            ReferenceError: the topic ends before it.
+        """
+        held = (await logs.ranges([self._examples], [TASK]))[self._examples, TASK]
+        if offset is None:
+            return held.start
+        if offset > held.end:
+            raise ReferenceError(
+                f"{self._examples} ends at offset {held.end}, and the last scorecard has learnt up to {offset}: this is another "
+                f"topic, or it lost its end. Make {self._scorecards} anew, too, to learn from the beginning"
+            )
+        if offset < held.start:
+            lost = held.start - offset
+            logger.warning(
+                "%s: up to %d examples were deleted before they were learnt from", self._examples, lost
+            )
+            self._metrics.count("examples", lost, "lost")
+        return max(offset, held.start)
+
+    async def _learn_on(self, issuing: Issuing, source: Source, sink: Sink, offset: int) -> None:
+        generation = -1
+        while not self._stopping.is_set():
+            assignment = source.assignment
+            if assignment is None or not _is_here(assignment):
+                return
+            if assignment.generation != generation:
+                # Others came or went and the topic stayed here. Had another had it, its producer would have fenced ours.
+                generation = assignment.generation
+                source.open(TASK, [offset])
+            for fetched in await source.poll(_POLL_MS):
+                for start in range(0, len(fetched.records), _EXAMPLES_A_TURN):
+                    turn = fetched.records[start : start + _EXAMPLES_A_TURN]
+                    await self._take(issuing, sink, turn)
+                    offset = turn[-1].offset + 1
+                    if self._stopping.is_set():
+                        return
+                    await asyncio.sleep(0)
+
+    async def _take(self, issuing: Issuing, sink: Sink, records: Sequence[RawRecord]) -> None:
+        outcomes: Counter[str] = Counter()
+        for record in records:
+            example = example_of(record)
+            step = issuing.take(record.offset, example)
+            if step is not None:
+                await self._write(sink, step)
+            outcomes[UNREADABLE if example is None else example.outcome] += 1
+            for drift in issuing.drifts:
+                self._metrics.count("drifts", 1, drift.watched)
+                logger.warning("%s drifts: %.4f before, %.4f since", drift.watched, drift.before, drift.since)
+        for outcome, count in outcomes.items():
+            self._metrics.count("examples", count, outcome)
+
+    async def _write(self, sink: Sink, step: PublishedCard) -> None:
+        await write_step(sink, self._scorecards, step, self._clock.now_ms())
+        self.steps += 1
+        self._failures = 0
+        outcome = step.refused or step.step
+        self._metrics.count("card_steps", 1, outcome)
+        for segment, figures in ({_ALL: step.figures} | step.by_segment).items():
+            _show(self._metrics, segment, figures)
+        logger.info("scorecard %s, step %d: %s", step.version, step.number, outcome)
+
+
+def example_of(record: RawRecord) -> Example | None:
+    """What a record says; None where it is no example."""
+    try:
+        return None if record.value is None else _decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+async def write_step(sink: Sink, topic: str, step: PublishedCard, now_ms: int) -> None:
+    """Write a step and acknowledge its examples, all or nothing.
+
+    Raises:
+        FencedError: another trainer has taken over.
+        PortError: whether it was written is open.
+    """
+    await sink.begin()
+    await sink.send(topic, step_records(step), now_ms)
+    # The client commits although a send failed: nothing is committed before every record is acknowledged.
+    await sink.flush()
+    await sink.send_offsets([step.examples_offset])
+    await sink.commit()
+
+
+_GAUGES: Final[tuple[GaugeName, ...]] = (
+    "model_examples",
+    "model_bad_rate",
+    "model_auc",
+    "model_ks",
+    "model_log_loss",
+    "model_calibration_error",
+)
+
+
+def _show(metrics: Metrics, segment: str, figures: Judged) -> None:
+    for gauge in _GAUGES:
+        value = getattr(figures, gauge.removeprefix("model_"))
+        if value is not None:
+            metrics.set(gauge, value, segment)
+
+
+def _is_here(assignment: Assignment | None) -> bool:
+    return assignment is not None and TASK in assignment.tasks
+
+
+async def _hand_over() -> None:
+    """Nothing has to be finished: whoever comes next fences us, and goes on from the last step."""

@@ -1,0 +1,61 @@
+"""Learning as a service of the Faust app, beside the pipeline: `streams/trainer.py` is the loop.
+
+It is a service with a consumer of its own and no agent: Faust's agents read what is not committed yet, and acknowledge beside
+the card, not with it (`decisions/0008-the-trainer-is-a-service.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from mode import Service
+
+from streams.clock import SystemClock
+from streams.kafka.ports import KafkaPorts
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.trainer import TrainingError, TrainingLoop, trainer_inputs, trainer_settings
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingService(Service):
+    """Learns in whichever worker has the examples' topic."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, **options: Any) -> None:
+        """The loop itself is made when the app's loop runs."""
+        super().__init__(**options)
+        self.failure: TrainingError | None = None
+        """Why this worker learns no more; None where nothing is wrong."""
+        self._settings = settings
+        self._metrics = metrics
+        self._training: TrainingLoop | None = None
+        self._run: asyncio.Task[None] | None = None
+
+    async def on_start(self) -> None:
+        """Begin."""
+        self._training = build_training(self._settings, self._metrics)
+        self._run = asyncio.create_task(self._training.run(), name="training")
+        self.add_future(self._watch(self._run))
+
+    async def on_stop(self) -> None:
+        """Finish the step under way and leave the group."""
+        if self._training is not None and self._run is not None:
+            self._training.stop()
+            await asyncio.wait([self._run])
+
+    async def _watch(self, run: asyncio.Task[None]) -> None:
+        """Where learning cannot go on it ends here, and the alerts do not: the card in use goes on scoring."""
+        try:
+            await asyncio.shield(run)
+        except TrainingError as error:
+            self.failure = error
+            logger.error("this worker learns no more: %s", error)  # noqa: TRY400 - the message says it all
+
+
+def build_training(settings: Settings, metrics: Metrics) -> TrainingLoop:
+    """The loop over Kafka."""
+    own = trainer_settings(settings)
+    return TrainingLoop(KafkaPorts(own, trainer_inputs(settings)), own, SystemClock(), metrics)

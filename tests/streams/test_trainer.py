@@ -1,0 +1,402 @@
+"""Learning on the memory ports: the same cards whatever happens on the way, one trainer at a time, nothing half written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from models.calendars import DAY_MS
+from models.limits import IDENTIFIER_CHARACTERS_MAX, PAYLOAD_BYTES_MAX
+from models.risk.examples import Example
+from models.risk.issuing import EXAMPLES_BETWEEN_MIN, Issuing
+from models.risk.learning import Learner
+from models.risk.prequential import SEGMENTS_MAX
+from models.risk.published import PublishedCard
+from models.risk.scorecard import expert_prior
+from streams.memory.broker import MemoryBroker
+from streams.memory.network import DirectNetwork
+from streams.memory.ports import MemoryPorts
+from streams.memory.virtual_time import VirtualClock, run_virtual
+from streams.metrics import PlainMetrics
+from streams.ports import OutputRecord, PortError
+from streams.reference import CURRENT_KEY, content_records, scorecard_in_force
+from streams.reference import ReferenceError as UnreadableError
+from streams.rollback import CardError, go_back
+from streams.scorecards import STEPS_KEPT, Cards, cards_of, read_cards, step_records
+from streams.settings import Settings
+from streams.topics import TopicNames, topic_specs
+from streams.trainer import TrainingError, TrainingLoop, trainer_inputs, trainer_settings
+from tests.support.examples import days_of_examples, example
+
+T = TypeVar("T")
+SETTINGS = Settings(partitions=2)
+NAMES = TopicNames(SETTINGS.topic_prefix)
+STEPS = 4
+BOOK = days_of_examples(1, days=STEPS + 1, a_day=600)
+"""The last day waits for the next. Two steps are refused, as too few examples; two are published."""
+
+
+class CrashError(Exception):
+    """The process is dead."""
+
+
+class CrashingNetwork(DirectNetwork):
+    """Passes so many calls; at the next the process dies, or the call fails, before or after it reached the broker."""
+
+    def __init__(self, calls: int, error: type[Exception], *, arrives: bool) -> None:
+        self.left = calls
+        self.struck = False
+        self._error = error
+        self._arrives = arrives
+
+    async def call(self, step: str, effect: Callable[[], T]) -> T:
+        if step in ("leave", "fetch"):
+            return await super().call(step, effect)
+        self.left -= 1
+        if self.left < 0 and (not self.struck or self._error is CrashError):
+            self.struck = True
+            if self._arrives:
+                effect()
+            raise self._error("struck")
+        return await super().call(step, effect)
+
+
+class FencingNetwork(DirectNetwork):
+    """Right before the third step is committed, another producer of the same name begins."""
+
+    def __init__(self, broker: MemoryBroker, transactional_id: str) -> None:
+        self.commits = 0
+        self._broker = broker
+        self._transactional_id = transactional_id
+
+    async def call(self, step: str, effect: Callable[[], T]) -> T:
+        self.commits += step == "commit"
+        if step == "commit" and self.commits == 3:
+            self._broker.open_producer(self._transactional_id, 60_000)
+        return await super().call(step, effect)
+
+
+class School:
+    """Topics with examples, and trainers as processes. Make it inside the virtual loop."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.broker = MemoryBroker(self.clock)
+        for spec in topic_specs(SETTINGS):
+            self.broker.create_topic(spec.name, spec.partitions)
+        self.settings = trainer_settings(SETTINGS)
+        self.ports = MemoryPorts(self.broker, self.settings, inputs=trainer_inputs(SETTINGS))
+        self.metrics = PlainMetrics()
+
+    async def examine(self, examples: Sequence[Example | bytes], transaction: int = 1_000) -> None:
+        """Write examples as tasks do: in transactions, whose ends take offsets too."""
+        for start in range(0, len(examples), transaction):
+            epoch = self.broker.open_producer("task", 60_000)
+            batch = [
+                OutputRecord(b"k", one if isinstance(one, bytes) else msgspec.json.encode(one))
+                for one in examples[start : start + transaction]
+            ]
+            self.broker.send("task", epoch, NAMES.training_examples, 0, batch, 0)
+            self.broker.end("task", epoch, commit=True)
+
+    def trainer(self, network: DirectNetwork | None = None) -> TrainingLoop:
+        ports = self.ports.over(network or DirectNetwork())
+        return TrainingLoop(ports, self.settings, self.clock, self.metrics)
+
+    async def train(self, steps: int, network: DirectNetwork | None = None) -> None:
+        """Run a trainer until the topic holds so many steps."""
+        trainer = self.trainer(network)
+        running = asyncio.create_task(trainer.run())
+        await self.until(steps, running)
+        trainer.stop()
+        await running
+
+    async def until(self, steps: int, running: asyncio.Task[None]) -> None:
+        """Wait until the topic holds so many steps, or the trainer has ended."""
+        async with asyncio.timeout(3_600):
+            while not running.done() and len((await self.cards()).entries) < steps:
+                await asyncio.wait([running], timeout=0.5)
+
+    async def cards(self) -> Cards:
+        logs = self.ports.logs()
+        await logs.start()
+        return await read_cards(logs, NAMES.scorecards)
+
+    def written(self) -> list[tuple[bytes | None, bytes | None]]:
+        """Everything committed, byte by byte."""
+        (records,) = self.broker.read_committed(NAMES.scorecards)
+        return [(record.key, record.value) for record in records]
+
+    @property
+    def acknowledged(self) -> int | None:
+        return self.broker.committed(self.settings.group_id, NAMES.training_examples, 0)
+
+
+def school(main: Callable[[School], Any]) -> Any:
+    """Run on virtual time."""
+
+    async def run() -> Any:
+        return await main(School())
+
+    return run_virtual(run())
+
+
+def undisturbed() -> list[tuple[bytes | None, bytes | None]]:
+    """What one trainer writes that nothing happens to."""
+
+    async def main(own: School) -> list[tuple[bytes | None, bytes | None]]:
+        await own.examine(BOOK)
+        await own.train(STEPS)
+        return own.written()
+
+    found: list[tuple[bytes | None, bytes | None]] = school(main)
+    return found
+
+
+def test_cards_come_of_examples_and_are_found_by_those_who_score() -> None:
+    """Steps are told in order; the pointer names the last card; the examples are acknowledged up to it, no further."""
+
+    async def main(own: School) -> None:
+        await own.examine(BOOK)
+        await own.train(STEPS)
+        cards = await own.cards()
+        assert [entry.told.number for entry in cards.entries] == list(range(1, STEPS + 1))
+        assert cards.entries[0].told.refused == "too_few_examples"
+        published = cards.publications
+        last = cards.entries[-1].told
+        assert cards.pointer is not None
+        assert (cards.pointer.version, cards.pointer.number) == (last.version, STEPS)
+        assert [one.number for one in published] == [
+            entry.told.number for entry in cards.entries if entry.told.refused is None
+        ]
+        assert published[-1].published_at_ms >= own.clock.start_ms
+        assert (await scorecard_in_force(own.ports.logs(), SETTINGS)).version == last.version
+        assert cards.card(expert_prior().version) == expert_prior()
+        # Four days of 600 in transactions of a thousand: two ends of transactions before the 2,401st example.
+        assert own.acknowledged == last.examples_offset == 2_402
+        assert own.metrics.counters["card_steps", "published"] == len(published)
+        assert own.metrics.gauges["model_examples", ""] > 1_000
+        assert {"card", "cash"} <= {key[1] for key in own.metrics.gauges if key[0] == "model_auc"}
+
+    school(main)
+
+
+def test_batches_change_nothing() -> None:
+    """Fed day by day to trainers that come and go, to the last byte what one trainer finds in one go."""
+
+    async def main(own: School) -> list[tuple[bytes | None, bytes | None]]:
+        # The same transactions, so that offsets are the same; but a trainer for each.
+        for start in range(0, len(BOOK), 1_000):
+            await own.examine(BOOK[start : start + 1_000])
+            due = min(STEPS, (start + min(1_000, len(BOOK) - start) - 1) // 600)
+            await own.train(due)
+        return own.written()
+
+    assert school(main) == undisturbed()
+
+
+@pytest.mark.parametrize("error", [CrashError, PortError])
+@pytest.mark.parametrize("arrives", [False, True])
+def test_cards_are_the_same_whatever_is_struck(error: type[Exception], arrives: bool) -> None:
+    """At each call in turn the process dies, or the call fails, before or after it reached the broker."""
+    expected = undisturbed()
+
+    async def main(own: School, calls: int) -> bool:
+        await own.examine(BOOK)
+        network = CrashingNetwork(calls, error, arrives=arrives)
+        try:
+            await own.train(STEPS, network)
+        except CrashError:
+            # Its session runs out; the next process is another trainer.
+            await own.train(STEPS)
+        assert own.written() == expected, calls
+        last = (await own.cards()).entries[-1].told
+        assert own.acknowledged == last.examples_offset
+        return network.struck
+
+    calls = 0
+    while school(partial(main, calls=calls)):
+        calls += 1
+    assert calls > STEPS * 3
+
+
+def test_who_was_taken_over_from_writes_nothing_more() -> None:
+    """A trainer that was fenced begins anew at the last step: no step is made twice, none is missing."""
+
+    async def main(own: School) -> list[tuple[bytes | None, bytes | None]]:
+        await own.examine(BOOK)
+        await own.train(STEPS, FencingNetwork(own.broker, own.settings.transactional_id(0)))
+        assert own.metrics.counters["training_restarts",] >= 1
+        return own.written()
+
+    assert school(main) == undisturbed()
+
+
+def test_what_is_no_example_is_counted_and_passed_over() -> None:
+    """Garbage on the topic stops nothing."""
+
+    async def main(own: School) -> None:
+        await own.examine([b"{", b"\xff", *BOOK[:700], b"[]"])
+        await own.train(1)
+        (entry,) = (await own.cards()).entries
+        assert entry.told.counts["unreadable"] == 2
+        assert own.metrics.counters["examples", "unreadable"] >= 2
+
+    school(main)
+
+
+def test_learning_goes_back_with_a_rollback() -> None:
+    """Whoever writes one fences the trainer, which goes on from there without a restart of its process."""
+
+    async def main(own: School) -> None:
+        await own.examine(BOOK)
+        trainer = own.trainer()
+        running = asyncio.create_task(trainer.run())
+        await own.until(STEPS, running)
+        cards = await own.cards()
+        earlier = cards.entries[2].told
+        back = await go_back(own.ports, own.settings, earlier.version, 2_000_000_000_000, own.clock)
+        assert (back.step, back.number, back.version) == ("rolled_back", STEPS + 1, earlier.version)
+        assert back.examples_offset == cards.entries[-1].told.examples_offset
+        await own.examine(days_of_examples(2, days=2, a_day=600, first_day=5))
+        await own.until(STEPS + 3, running)
+        trainer.stop()
+        await running
+        later = [entry.told for entry in (await own.cards()).entries[STEPS:]]
+        assert [one.step for one in later] == ["rolled_back", "refused", "refused"]
+        assert {one.replaces for one in later[1:]} == {earlier.version}
+        assert (await own.cards()).in_force == cards.card(earlier.version)
+
+    school(main)
+
+
+def test_there_is_nothing_to_go_back_from_while_nothing_was_learnt() -> None:
+    """And a card in use is not gone back to."""
+
+    async def main(own: School) -> None:
+        with pytest.raises(CardError, match="nothing was learnt yet"):
+            await go_back(own.ports, own.settings, expert_prior().version, 0, own.clock)
+        await own.examine(BOOK)
+        await own.train(STEPS)
+        in_use = (await own.cards()).in_force.version
+        with pytest.raises(CardError, match="is the scorecard in use"):
+            await go_back(own.ports, own.settings, in_use, 0, own.clock)
+        back = await go_back(own.ports, own.settings, expert_prior().version, 0, own.clock)
+        assert (back.examples, back.step) == (0, "rolled_back")
+
+    school(main)
+
+
+def test_a_topic_that_ends_before_the_last_card_is_told() -> None:
+    """Examples of a topic made anew are not taken for those that were learnt."""
+
+    async def main(own: School) -> None:
+        await own.examine(BOOK)
+        await own.train(STEPS)
+        other = School()
+        for key, value in own.written():
+            other.broker.produce(NAMES.scorecards, 0, key, value)
+        with pytest.raises(
+            TrainingError, match="ends at offset 0, and the last scorecard has learnt up to 2402"
+        ):
+            await other.trainer().run()
+
+    school(main)
+
+
+def test_examples_deleted_before_they_were_learnt_from_are_counted() -> None:
+    """Learning goes on with what is left."""
+
+    async def main(own: School) -> None:
+        await own.examine(BOOK)
+        own.broker.log(NAMES.training_examples, 0).delete_before(1_001)
+        await own.train(2)
+        assert (
+            own.metrics.counters["examples", "lost"] == 0
+        )  # nothing was learnt yet: nothing says what was there
+        last = (await own.cards()).entries[-1].told.examples_offset
+        await own.examine(days_of_examples(2, days=1, a_day=600, first_day=5))
+        log = own.broker.log(NAMES.training_examples, 0)
+        log.delete_before(last + 100)
+        await own.train(3)
+        assert own.metrics.counters["examples", "lost"] == 100
+
+    school(main)
+
+
+# ---- the topic ---------------------------------------------------------------------------------------------------
+
+
+def a_step(number: int = 1) -> PublishedCard:
+    """A step of that number, after one day."""
+    issuing = Issuing(Learner(expert_prior()))
+    steps = [step for offset, one in enumerate(BOOK[:601]) if (step := issuing.take(offset, one)) is not None]
+    return msgspec.structs.replace(steps[0], number=number)
+
+
+def topic(step: PublishedCard) -> dict[bytes, tuple[bytes, int]]:
+    """What the topic holds after a step, with its time."""
+    return {record.key or b"": (record.value or b"", 5) for record in step_records(step)}
+
+
+def test_a_step_is_read_as_it_was_written() -> None:
+    """With its time; and the state that learning goes on from."""
+    step = a_step()
+    cards = cards_of(topic(step))
+    assert [(entry.told, entry.published_at_ms) for entry in cards.entries] == [(step.told(), 5)]
+    assert cards.card(step.version) == step.card
+    assert cards.publications == ()  # refused
+    issuing, offset = cards.resume()
+    assert (issuing.to_bytes(), offset) == (step.state, step.examples_offset)
+
+
+def test_state_and_last_step_belong_together() -> None:
+    """Of a topic that lost one of them nobody learns on by guess."""
+    values = topic(a_step())
+    for key in (b"learning", b"history/1"):
+        rest = {one: value for one, value in values.items() if one != key}
+        with pytest.raises(UnreadableError, match=r"no state of learning|the last step is 0"):
+            cards_of(rest).resume()
+    with pytest.raises(UnreadableError, match="not readable"):
+        cards_of(values | {b"history/1": (b"{", 0)})
+
+
+def test_old_steps_are_told_no_more() -> None:
+    """The step that pushes one out writes its tombstone."""
+    assert not any(record.value is None for record in step_records(a_step(STEPS_KEPT)))
+    assert OutputRecord(b"history/1", None) in step_records(a_step(STEPS_KEPT + 1))
+
+
+def test_a_card_put_there_by_hand_is_where_learning_begins() -> None:
+    """Without a history it is the latest, for those who score as for those who learn."""
+    card = msgspec.structs.replace(expert_prior(), bias=-2.0)
+    cards = cards_of({key: (value, 3) for key, value in content_records(card)})
+    assert [(one.version, one.number) for one in cards.publications] == [(card.version, 1)]
+    issuing, offset = cards.resume()
+    assert (issuing.learner.in_use, offset) == (card, None)
+    assert cards_of({}).in_force == expert_prior()
+    assert CURRENT_KEY not in topic(a_step())
+
+
+def test_the_largest_step_fits_into_records() -> None:
+    """As many segments as are told apart, with the longest names, and scores all over the histogram."""
+    names = [f"{place:02d}" + "段" * (IDENTIFIER_CHARACTERS_MAX - 2) for place in range(SEGMENTS_MAX + 1)]
+    issuing = Issuing(Learner(expert_prior()))
+    dice = Random(1)
+    step = None
+    for offset in range(4 * EXAMPLES_BETWEEN_MIN):
+        one = example(dice.randrange(9), ("bad", "good")[offset % 2], segment=names[offset % len(names)])
+        later = msgspec.structs.replace(
+            one, matured_ms=one.matured_ms + offset // EXAMPLES_BETWEEN_MIN * DAY_MS
+        )
+        step = issuing.take(offset, later) or step
+    assert step is not None
+    records = step_records(step)
+    assert len(step.by_segment) == SEGMENTS_MAX + 1
+    assert max(len(record.value or b"") for record in records) < PAYLOAD_BYTES_MAX // 2

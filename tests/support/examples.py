@@ -1,0 +1,61 @@
+"""Matured examples of a book, day after day."""
+
+from __future__ import annotations
+
+from random import Random
+
+from models.calendars import DAY_MS
+from models.risk.examples import Example
+from models.risk.labels import Outcome
+from models.risk.scorecard import Scorecard
+
+START = Scorecard(("new_institutions",), ((1.0, 3.0),), ((0.0, 0.0, 0.0),), -3.0)
+"""A card that knows nothing but how many go bad."""
+FIRST_DAY_MS = 20_000 * DAY_MS
+MIDNIGHT_MS = 16 * 3_600_000
+"""Where in a day of UTC the local midnights lie: those of Shanghai."""
+
+
+def example(
+    institutions: float,
+    outcome: Outcome,
+    *,
+    segment: str | None = None,
+    matured_ms: int = FIRST_DAY_MS + MIDNIGHT_MS,
+) -> Example:
+    """One with a single feature that matters."""
+    return Example(
+        borrower="0" * 16,
+        observed_ms=matured_ms - 60 * DAY_MS,
+        matured_ms=matured_ms,
+        features={"new_institutions": institutions, "open_loans": 1.0},
+        outcome=outcome,
+        reason="disputed" if outcome == "censored" else "days_late" if outcome == "bad" else "paid_as_agreed",
+        decided_ms=matured_ms,
+        contacts=0,
+        segment=segment,
+        probability=0.1,
+        card_version="v",
+    )
+
+
+def days_of_examples(
+    seed: int,
+    days: int,
+    a_day: int,
+    rates: tuple[float, float, float] = (0.02, 0.10, 0.40),
+    first_day: int = 0,
+) -> list[Example]:
+    """So many a day mature; a share of them goes bad by the number of new institutions, one in fifty is censored."""
+    dice = Random(seed)
+    examples = []
+    for day in range(first_day, first_day + days):
+        for _ in range(a_day):
+            place = dice.randrange(3)
+            outcome: Outcome = "bad" if dice.random() < rates[place] else "good"
+            if dice.random() < 0.02:
+                outcome = "censored"
+            matured_ms = FIRST_DAY_MS + day * DAY_MS + MIDNIGHT_MS
+            segment = ("card", "cash", None)[dice.randrange(3)]
+            examples.append(example((0, 1, 3)[place], outcome, segment=segment, matured_ms=matured_ms))
+    return examples
