@@ -77,7 +77,7 @@ class Observer:
         if not borrower.observations:
             if not _has_open_loan(borrower, after_ms):
                 return due_ms
-            if is_forgotten(borrower, after_ms, rules):
+            if is_forgotten(borrower, after_ms, rules) and not _begins_later(borrower, after_ms):
                 looked_at_ms = wakes_ms(borrower, after_ms, rules)
                 if looked_at_ms == NEVER:
                     return due_ms
@@ -91,3 +91,8 @@ def _has_open_loan(borrower: Borrower, known_ms: int) -> bool:
         not loan.is_voided and (loan.closed_ms is None or loan.closed_ms > known_ms)
         for loan in borrower.loans.values()
     )
+
+
+def _begins_later(borrower: Borrower, known_ms: int) -> bool:
+    """Whether a loan is known that begins after an instant: a watermark is behind what is told."""
+    return any(loan.opened_ms > known_ms for loan in borrower.loans.values())
