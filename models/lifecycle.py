@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from models.alerts import Finding, Reason, Resolution, Severity, Text, alert_id, case_id
 from models.borrower import Borrower
 from models.calendars import DAY_MS
@@ -52,17 +54,15 @@ _UNTOLD: Final = (Reason("", Text("", ""), {}),)
 """Stands for reasons that nobody will read."""
 
 
-class Occasion:
+class Occasion(Struct, frozen=True, gc=False):
     """Why and as of when a judgement is made."""
 
-    __slots__ = ("at_ms", "deadline", "event_time_ms", "origin")
-
-    def __init__(self, at_ms: int, event_time_ms: int, origin: Origin, *, deadline: bool = False) -> None:
-        """`at_ms`: as of when; `event_time_ms`: what its revisions carry; `deadline`: time alone caused it."""
-        self.at_ms = at_ms
-        self.event_time_ms = event_time_ms
-        self.origin = origin
-        self.deadline = deadline
+    at_ms: int
+    event_time_ms: int
+    """What its revisions carry."""
+    origin: Origin
+    deadline: bool = False
+    """Time alone caused it."""
 
     @property
     def known_ms(self) -> int:

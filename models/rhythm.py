@@ -345,7 +345,7 @@ def _better_sums(days: list[int], amounts: list[int], few: int, many: int, pace_
             recent += 1
             recent_day = days[recent]
         better = short * factor
-        sums.append(better if better > long else long)  # noqa: FURB136 - max() is a call, and this is the hot loop
+        sums.append(better if better > long else long)
     return sums
 
 
