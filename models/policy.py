@@ -310,6 +310,7 @@ class ModelPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """What is done so that the model can learn."""
 
     observes: bool
+    observes_every_days: Annotated[int, Meta(ge=10, le=366)]
 
 
 class ContactPolicy(Struct, frozen=True, forbid_unknown_fields=True):

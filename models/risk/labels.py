@@ -1,6 +1,7 @@
 """What became of an observed borrower: when to look, for how long, and what counts as bad, good, or neither.
 
-**When.** A borrower is observed every `OBSERVATION_DAYS` days, at the local midnight of a day drawn from the hash of the id, so
+**When.** A borrower is observed every `observes_every_days` of the policy, thirty by default, so that the horizons of two
+observations overlap and not those of sixty; at the local midnight of a day drawn from the hash of the id, so
 that the examples of a book are spread over the month; not while a loan is at the target already, nor during a dispute,
 nor without an open loan. The features are frozen there.
 
@@ -34,8 +35,6 @@ from models.obligations import is_open
 from models.rules import Rules
 from models.servicing import ServicingEvidence, hold_as_of
 
-OBSERVATION_DAYS: Final = 30
-"""One example a borrower in so many days: horizons of two of them overlap, not those of sixty."""
 SHORT_TERM_DAYS: Final = 30
 """A loan whose last instalment falls due so soon after its opening is a short one: it would be over before the target."""
 SHORT_TARGET_DAYS_LATE: Final = 7
@@ -93,18 +92,18 @@ _PAST_DUE_DAYS: Final = 1
 
 def next_observation_ms(borrower_id: str, after_ms: int, rules: Rules) -> int:
     """The first midnight later than `after_ms` at which a borrower is to be observed."""
-    day = rules.calendar.day_of(after_ms) + 1
-    return rules.calendar.midnight_ms(day + (_phase(borrower_id) - day) % OBSERVATION_DAYS)
+    day, every_days = rules.calendar.day_of(after_ms) + 1, rules.policy.model.observes_every_days
+    return rules.calendar.midnight_ms(day + (_phase(borrower_id, every_days) - day) % every_days)
 
 
 def is_observed_at(borrower_id: str, at_ms: int, rules: Rules) -> bool:
     """Whether an instant is one of the midnights at which a borrower is to be observed."""
-    day = rules.calendar.day_of(at_ms)
-    return day % OBSERVATION_DAYS == _phase(borrower_id) and rules.calendar.midnight_ms(day) == at_ms
+    day, every_days = rules.calendar.day_of(at_ms), rules.policy.model.observes_every_days
+    return day % every_days == _phase(borrower_id, every_days) and rules.calendar.midnight_ms(day) == at_ms
 
 
-def _phase(borrower_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % OBSERVATION_DAYS
+def _phase(borrower_id: str, every_days: int) -> int:
+    return int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % every_days
 
 
 def can_be_observed(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int, rules: Rules) -> bool:

@@ -55,19 +55,17 @@ def observe(
 
     Those of kinds that are not asked for have their defaults.
     """
-    moment = _Moment(at_ms, known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms))
-    loans = [
-        loan for loan in borrower.loans.values() if loan.opened_ms <= moment.known_ms and not loan.is_voided
-    ]
+    known_ms, day = known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms)
+    loans = [loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms and not loan.is_voided]
+    positions: Sequence[Position] = ()
     if not _POSITIONED.isdisjoint(kinds):
-        positions = [position(loan, *moment[:3], rules) for loan in loans]
-        moment = moment._replace(positions=positions)
-    features = _of_loans(loans, moment) if "loans" in kinds else Features()
-    found: dict[str, float] = {}
+        positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
+    moment = _Moment(at_ms, known_ms, day, positions)
+    found = _of_loans(loans, moment) if "loans" in kinds else {}
     for kind, (has_evidence, read) in _READERS.items():
         if kind in kinds and has_evidence(borrower):
-            found |= read(borrower, loans, moment, rules)
-    return features._replace(**found) if found else features
+            found.update(read(borrower, loans, moment, rules))
+    return Features(**found)
 
 
 def has_evidence(borrower: Borrower, kind: Kind) -> bool:
@@ -78,7 +76,7 @@ def has_evidence(borrower: Borrower, kind: Kind) -> bool:
 # ---- own loans -------------------------------------------------------------------------------------------------------
 
 
-def _of_loans(loans: list[Loan], moment: _Moment) -> Features:
+def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
     """How own loans stand; in one walk, for this is asked most often."""
     at_ms, known_ms = moment.at_ms, moment.known_ms
     days_past_due = worst_days = overdue_minor = outstanding_minor = instalments = open_loans = 0
@@ -98,15 +96,15 @@ def _of_loans(loans: list[Loan], moment: _Moment) -> Features:
         if limit_minor:
             used_minor += now.outstanding_minor
             limits_minor += limit_minor
-    return Features(
-        days_past_due=days_past_due,
-        worst_days_past_due=worst_days,
-        overdue_share=min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
-        missed_instalments=instalments,
-        utilisation=_bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
-        relation_days=max(0, (at_ms - first_opened_ms) // DAY_MS),
-        open_loans=open_loans,
-    )
+    return {
+        "days_past_due": days_past_due,
+        "worst_days_past_due": worst_days,
+        "overdue_share": min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
+        "missed_instalments": instalments,
+        "utilisation": _bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
+        "relation_days": max(0, (at_ms - first_opened_ms) // DAY_MS),
+        "open_loans": open_loans,
+    }
 
 
 def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
