@@ -256,11 +256,10 @@ def _forget_old(evidence: BalanceEvidence, first_day: int) -> None:
     is_any_empty = False
     for account in evidence.accounts:
         days = account.days
-        if days[0] >= first_day:
-            continue
-        gone = bisect_left(days, first_day)
-        del days[:gone], account.closings[: _FIELDS * gone]
-        is_any_empty = is_any_empty or not days
+        if days[0] < first_day:
+            gone = bisect_left(days, first_day)
+            del days[:gone], account.closings[: _FIELDS * gone]
+            is_any_empty = is_any_empty or not days
     if is_any_empty:
         evidence.accounts = [account for account in evidence.accounts if account.days]
 

@@ -205,7 +205,8 @@ class RiskEngine:
 
     def advance(self, feed: int, watermark_ms: int) -> None:
         """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
-        self.advance_together({feed: watermark_ms})
+        if watermark_ms > self._watermarks_ms[feed]:
+            self.advance_together({feed: watermark_ms})
 
     def advance_together(self, watermarks_ms: dict[int, int]) -> None:
         """Move the watermarks of several feeds at once, their deadlines in one order of time."""

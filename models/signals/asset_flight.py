@@ -163,13 +163,15 @@ def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules)
     last_day = day - max(1, signals.asset_flight.days_past_due_min)
     tolerance_minor = signals.missed_payment.tolerance_minor
     for loan in loans.values():
-        lines, now = loan.lines, loan.now
+        lines = loan.lines
         if not lines or lines[0].due_day > last_day:
             continue
+        now = loan.now
         known = now if known_ms >= now.upto_ms else balances_at(loan, known_ms, rules)
-        for place, short_minor in enumerate(known.short_minor):
-            if short_minor > tolerance_minor:
-                if lines[place].due_day <= last_day and is_open(loan, known_ms):
+        shorts_minor = known.short_minor
+        for short_minor in shorts_minor:
+            if short_minor > tolerance_minor:  # the oldest unpaid line: no earlier one is short by as much
+                if lines[shorts_minor.index(short_minor)].due_day <= last_day and is_open(loan, known_ms):
                     return True
                 break
     return False
