@@ -31,4 +31,6 @@ def minor_units(amount: int, currency: str) -> int:
 
 def within_int64(amount_minor: int) -> int:
     """Hold a sum of amounts within 64 bits: absurd amounts saturate, for what is kept must always be writable."""
-    return max(-INT64_MAX, min(amount_minor, INT64_MAX))
+    if -INT64_MAX <= amount_minor <= INT64_MAX:
+        return amount_minor
+    return INT64_MAX if amount_minor > 0 else -INT64_MAX

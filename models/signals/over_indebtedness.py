@@ -285,7 +285,8 @@ def _out_of_reach_until_day(
         enough_until_day = _enough_until_day(income, currency, most_minor + elsewhere_minor, first_day, rules)
         if enough_until_day == first_day:
             return first_day
-        until_day = min(until_day, enough_until_day)
+        if enough_until_day < until_day:
+            until_day = enough_until_day
     return until_day
 
 
@@ -294,7 +295,8 @@ def _most_by_currency(loans: dict[str, Loan], known_ms: int, first_day: int) -> 
     most_minor: dict[str, int] = {}
     for loan in loans.values():
         if is_open(loan, known_ms):
-            most_minor[loan.currency] = most_minor.get(loan.currency, 0) + dues_of(loan).most_from(first_day)
+            minor, currency = dues_of(loan).most_from(first_day), loan.currency
+            most_minor[currency] = most_minor[currency] + minor if currency in most_minor else minor
     return most_minor
 
 

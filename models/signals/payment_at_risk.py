@@ -185,7 +185,8 @@ def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: i
         place = oldest_unpaid(loan.now, tolerance_minor) if is_open(loan, after_ms) else None
         if place is not None and (due_day := loan.lines[place].due_day) >= day:
             upcoming.append((loan, place))
-            last_day = max(last_day, due_day + 1)
+            if due_day >= last_day:
+                last_day = due_day + 1
     asked_minor: dict[str, int] = {}
     for loan, place in upcoming:
         for line, short_minor in zip(loan.lines[place:], loan.now.short_minor[place:], strict=True):
@@ -198,7 +199,8 @@ def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: i
         wanted_minor = ceil(policy.severity.watch * minor)
         if most_minor(balances, currency, last_day) < wanted_minor:
             return 0
-        enough_minor = max(enough_minor, wanted_minor)
+        if wanted_minor > enough_minor:
+            enough_minor = wanted_minor
     return min(enough_minor, INT64_MAX)
 
 
