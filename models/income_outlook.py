@@ -70,7 +70,10 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     policy = rules.policy.signals.income_drop
     monday = monday_of(week_of(day))
     fresh_days = policy.late_days + WEEK_DAYS  # no pay stands for less
-    if all(day - fresh_days <= source.days[-1] < monday for source in evidence.sources):
+    for source in evidence.sources:
+        if not day - fresh_days <= source.days[-1] < monday:
+            break
+    else:
         return False
     awaited = pays_into(evidence, account_id, monday)
     if len(evidence.sources) > 1:  # of one payer they may be taken together

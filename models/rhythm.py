@@ -272,7 +272,9 @@ def _levels(days: list[int], amounts: list[int], pace_days: int, festival_days: 
 def _grown(before: Stream, stream: Stream) -> list[int] | None:
     """The levels of a source to which one pay was added and nothing else happened; None where they are to be told anew."""
     days, pace_days = stream.days, stream.pace_days
-    if pace_days != before.pace_days or before.days != days[:-1] or before.amounts != stream.amounts[:-1]:
+    if before.days != days[:-1] or before.amounts != stream.amounts[:-1]:
+        return None
+    if pace_days != before.pace_days and not _are_whole_pays(before, pace_days):
         return None
     if pace_days <= _WEEKLY_DAYS_MAX:
         wide, narrow = _window_days(8, 7), _window_days(4, 7)
@@ -285,6 +287,19 @@ def _grown(before: Stream, stream: Stream) -> list[int] | None:
         return None
     levels = [*before.levels, _since(stream, days[-1] - _window_days(1, pace_days))]
     return levels if _is_steady(levels, 1) else None
+
+
+def _are_whole_pays(before: Stream, pace_days: int) -> bool:
+    """Whether each level is one pay of a month, which came whole: then it is so by another such pace, too."""
+    if before.pays_per_level > 1 or not (
+        _HALF_MONTHLY_DAYS_MAX < before.pace_days <= _MONTHLY_DAYS_MAX
+        and _HALF_MONTHLY_DAYS_MAX < pace_days <= _MONTHLY_DAYS_MAX
+    ):
+        return False
+    days = before.days
+    return before.levels == before.amounts and (
+        len(days) == 1 or min(map(sub, days[1:], days)) >= _window_days(1, pace_days)
+    )
 
 
 def _since(stream: Stream, day: int) -> int:
