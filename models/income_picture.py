@@ -169,6 +169,9 @@ def _last_pay_before(seen: list[Pays], opened_day: int) -> int:
 
 def _of_main_currency(income: list[Pays]) -> list[Pays]:
     """Those in the currency with most pays."""
+    first = income[0].source.currency
+    if all(pays.source.currency == first for pays in income):
+        return income
     counts: Counter[str] = Counter()
     for pays in income:
         counts[pays.source.currency] += len(pays.days)

@@ -290,11 +290,9 @@ def _grown(before: Stream, stream: Stream) -> list[int] | None:
 
 
 def _are_whole_pays(before: Stream, pace_days: int) -> bool:
-    """Whether each level is one pay of a month, which came whole: then it is so by another such pace, too."""
-    if before.pays_per_level > 1 or not (
-        _HALF_MONTHLY_DAYS_MAX < before.pace_days <= _MONTHLY_DAYS_MAX
-        and _HALF_MONTHLY_DAYS_MAX < pace_days <= _MONTHLY_DAYS_MAX
-    ):
+    """Whether each level is the one pay of a month: then it is by another such pace, too, and a pay reaches as far."""
+    shortest, longest = sorted((pace_days, before.pace_days))
+    if shortest <= _HALF_MONTHLY_DAYS_MAX or longest > MONTH_DAYS or before.pays_per_level > 1:
         return False
     days = before.days
     return before.levels == before.amounts and (
