@@ -27,26 +27,35 @@ class DeadlineQueue:
     def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """Add a deadline of a borrower."""
         heapq.heappush(self._entries[clock], (due_ms, borrower_id))
-        self.earliest_ms = min(self.earliest_ms, due_ms)
+        if due_ms < self.earliest_ms:
+            self.earliest_ms = due_ms
 
-    def next_due_clock(self, targets_ms: dict[int, int]) -> int | None:
-        """Among the clocks of `targets_ms`, the one whose next deadline is earliest and not after its target."""
-        earliest: tuple[int, int] | None = None
+    def pop_due(self, targets_ms: dict[int, int]) -> tuple[int, int, str] | None:
+        """Take the earliest deadline of all that are not after the target of their clock, or None.
+
+        Of one instant the lower clock comes first, then the lower id. One that was queued twice comes once. When all are
+        taken, `settle` tells what is left.
+        """
+        first_ms, first = NEVER, -1
         for clock, target_ms in targets_ms.items():
             entries = self._entries[clock]
             if (
                 entries
-                and entries[0][0] <= target_ms
-                and (earliest is None or (entries[0][0], clock) < earliest)
+                and (due_ms := entries[0][0]) <= target_ms
+                and (due_ms < first_ms or (due_ms == first_ms and clock < first))
             ):
-                earliest = (entries[0][0], clock)
-        return None if earliest is None else earliest[1]
+                first_ms, first = due_ms, clock
+        if first < 0:
+            return None
+        entries = self._entries[first]
+        earliest = heapq.heappop(entries)
+        while entries and entries[0] == earliest:
+            heapq.heappop(entries)
+        return first_ms, first, earliest[1]
 
-    def pop(self, clock: int) -> tuple[int, str]:
-        """Take the earliest deadline of a clock."""
-        earliest = heapq.heappop(self._entries[clock])
+    def settle(self) -> None:
+        """Find `earliest_ms` anew; until then it tells an instant that is too early, never one too late."""
         self.earliest_ms = min([entries[0][0] for entries in self._entries if entries], default=NEVER)
-        return earliest
 
     def is_overgrown(self, clock: int, borrowers: int) -> bool:
         """Whether replaced deadlines have piled up."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -62,7 +62,14 @@ from models.risk.scorecard import Scorecard
 from models.rulebook import Adopted, Rulebook
 from models.rules import Rules
 from models.schedule import REVIEW, Schedule, bring_forward, moved_by
-from models.signal_table import LINKED_DISTRESS, PAYMENT_AT_RISK, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import (
+    CLOCKS_BY_SIGNAL,
+    LINKED_DISTRESS,
+    LOOKS_OFTEN,
+    PAYMENT_AT_RISK,
+    SIGNALS,
+    SIGNALS_BY_CLOCK,
+)
 from models.signals import linked_distress
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
@@ -96,10 +103,10 @@ Passed = tuple[int, int, str, str]
 """A deadline's place among those passed with it: when, on which clock, whose; for a review whose turn it was."""
 
 
-class _Moment(NamedTuple):
+class _Moment(Struct, frozen=True, gc=False):
     """As of when an event lets the signals of a clock be judged."""
 
-    at_ms: int
+    occasion: Occasion
     is_behind: bool
     """A deadline before it has not passed yet: the judgement waits for it."""
 
@@ -155,7 +162,7 @@ class RiskEngine:
         """
         self._offsets[feed] = offset
         event_time_ms = event.event_time_ms
-        if isinstance(event, Heartbeat):
+        if type(event) is Heartbeat:
             self.advance(feed, event_time_ms)
             return None
         borrower_id = event.borrower_id
@@ -167,11 +174,13 @@ class RiskEngine:
         if watermark_ms > watermarks_ms[feed]:
             if watermark_ms < self._deadlines.earliest_ms:
                 watermarks_ms[feed] = watermark_ms
-                watermarks_ms[HIGHEST] = max(watermarks_ms[HIGHEST], watermark_ms)
+                if watermark_ms > watermarks_ms[HIGHEST]:
+                    watermarks_ms[HIGHEST] = watermark_ms
             else:
                 self.advance(feed, watermark_ms)
-        borrower = self._touch(borrower_id, event_time_ms)
-        return self._accept(borrower_id, borrower, event, feed, offset)
+        if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews.minutes:
+            known = self._touch(borrower_id, event_time_ms)
+        return self._accept(borrower_id, known, event, feed, offset)
 
     def note_reject(
         self, feed: int, borrower_id: str, event_id: str | None, event_time_ms: int | None, offset: int
@@ -189,7 +198,8 @@ class RiskEngine:
 
     def advance(self, feed: int, watermark_ms: int) -> None:
         """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
-        self.advance_together({feed: watermark_ms})
+        if watermark_ms > self._watermarks_ms[feed]:
+            self.advance_together({feed: watermark_ms})
 
     def advance_together(self, watermarks_ms: dict[int, int]) -> None:
         """Move the watermarks of several feeds at once, their deadlines in one order of time."""
@@ -212,14 +222,16 @@ class RiskEngine:
         highest_ms = max(targets.values())
         if highest_ms > self._watermarks_ms[HIGHEST]:
             targets[HIGHEST] = highest_ms
-        while (clock := self._deadlines.next_due_clock(targets)) is not None:
-            due_ms, borrower_id = self._deadlines.pop(clock)
+        deadlines = self._deadlines
+        while (earliest := deadlines.pop_due(targets)) is not None:
+            due_ms, clock, borrower_id = earliest
             if borrower_id == REVIEW:
                 for reviewed_id in self._review(clock, due_ms):
                     yield due_ms, clock, REVIEW, reviewed_id
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
                 yield due_ms, clock, borrower_id, ""
+        deadlines.settle()
         for clock, target_ms in targets.items():
             self._watermarks_ms[clock] = target_ms
 
@@ -448,31 +460,28 @@ class RiskEngine:
         self, borrower_id: str, borrower: Borrower, event: BorrowerEvent, feed: int, offset: int
     ) -> StateReason | None:
         ids = borrower.seen[feed]
-        fingerprint = fingerprint_of(event.event_id)
-        acquaintance = recognise(ids, fingerprint, event.event_time_ms)
+        event_id, event_time_ms = event.event_id, event.event_time_ms
+        fingerprint = fingerprint_of(event_id)
+        acquaintance = recognise(ids, fingerprint, event_time_ms)
         if acquaintance is Acquaintance.DUPLICATE:
             self.counts["duplicates"] += 1
             return None
         self._changed.add(borrower_id)
-        origin = Origin(TOPICS[feed], self._partition, offset, event.event_id)
+        origin = Origin(TOPICS[feed], self._partition, offset, event_id)
         if acquaintance is Acquaintance.FORGOTTEN:
             return self._refuse(borrower_id, borrower, event, feed, origin, "too-late")
-        if isinstance(event, BorrowerErased):
-            self._erase(borrower_id, borrower, event.event_time_ms, origin)
+        if type(event) is BorrowerErased:
+            self._erase(borrower_id, borrower, event_time_ms, origin)
             return None
-        rules = (
-            self._rules_of_event(borrower, event)
-            if self._has_segments
-            else self._book.at(event.event_time_ms)
-        )
+        rules = self._book.only or self._rules_of_event(borrower, event)
         noted = evidence.record(borrower, event, origin, rules)
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
-        remember(ids, fingerprint, event.event_time_ms, _IDS_PER_GENERATION[feed])
+        remember(ids, fingerprint, event_time_ms, _IDS_PER_GENERATION[feed])
         if noted is not NOTHING:
             self._act_on(borrower_id, borrower, event, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
-            self._present_again(borrower_id, borrower, event.event_time_ms, origin)
+            self._present_again(borrower_id, borrower, event_time_ms, origin)
         return None
 
     def _act_on(
@@ -512,7 +521,7 @@ class RiskEngine:
     def _rules_of_event(self, borrower: Borrower, event: BorrowerEvent) -> Rules:
         """The rules by which an event is written down: those of its time, and of its loan."""
         loan_id: str | None = getattr(event, "loan_id", None)
-        if loan_id is None:
+        if loan_id is None or not self._has_segments:
             return self._book.at(event.event_time_ms)
         return self._book.of(borrower, loan_id, event.event_time_ms)
 
@@ -586,18 +595,17 @@ class RiskEngine:
                 is_correction = noted.rewrites_past
                 self._judge_linked(borrower_id, borrower, event_time_ms, origin, is_correction=is_correction)
                 continue
-            clock = SIGNALS[signal].clock
+            clock = CLOCKS_BY_SIGNAL[signal]
             moment = moments.get(clock)
             if moment is None:
-                earliest_ms = max(event_time_ms, noted.entered_up_to_ms)
-                moment = moments[clock] = self._moment(borrower, clock, earliest_ms)
-            at_ms = moment.at_ms
-            occasion = Occasion(at_ms, event_time_ms, origin)
-            if noted.rewrites_past or event_time_ms < at_ms:
+                moment = moments[clock] = self._moment(borrower, clock, event_time_ms, origin, noted)
+            occasion = moment.occasion
+            if noted.rewrites_past or event_time_ms < occasion.at_ms:
                 since_ms = noted.rewrites_from_ms if noted.rewrites_past else event_time_ms
                 self._lifecycle.retract_disproved(borrower_id, borrower, signal, subject, since_ms, occasion)
             if moment.is_behind:
-                self._await(borrower, PendingJudgement(signal, subject, at_ms, event_time_ms, origin))
+                waits = PendingJudgement(signal, subject, occasion.at_ms, event_time_ms, origin)
+                self._await(borrower, waits)
             else:
                 self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
         for clock, moment in moments.items():
@@ -605,18 +613,23 @@ class RiskEngine:
             if moment.is_behind:
                 deadline_ms = borrower.deadlines_ms[clock]
             else:
-                borrower.judged_ms[clock] = moment.at_ms
+                borrower.judged_ms[clock] = moment.occasion.at_ms
             moved = moved_by(borrower, clock, touched)
             self._schedule.renew(borrower_id, borrower, clock, moved, no_later_than_ms=deadline_ms)
 
-    def _moment(self, borrower: Borrower, clock: int, earliest_ms: int) -> _Moment:
+    def _moment(
+        self, borrower: Borrower, clock: int, event_time_ms: int, origin: Origin, noted: Noted
+    ) -> _Moment:
         """As of when signals of a clock can be judged first."""
-        at_ms = max(earliest_ms, self._watermarks_ms[clock], borrower.judged_ms[clock])
+        at_ms = max(
+            event_time_ms, noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]
+        )
         is_behind = False
         for waiting in borrower.pending:
-            if SIGNALS[waiting.signal].clock == clock:
+            if CLOCKS_BY_SIGNAL[waiting.signal] == clock:
                 at_ms, is_behind = max(at_ms, waiting.at_ms), True
-        return _Moment(at_ms, is_behind or borrower.deadlines_ms[clock] <= at_ms)
+        occasion = Occasion(at_ms, event_time_ms, origin)
+        return _Moment(occasion, is_behind or borrower.deadlines_ms[clock] <= at_ms)
 
     def _await(self, borrower: Borrower, judgement: PendingJudgement) -> None:
         if len(borrower.pending) >= PENDING_JUDGEMENTS_MAX:
@@ -639,7 +652,7 @@ class RiskEngine:
         """A deadline has passed: judge what is due as of it, then what waited for it."""
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
         borrower = self._known(borrower_id)
-        if borrower is None or borrower.deadlines_ms[clock] != due_ms:
+        if borrower is None or not self._schedule.stands(clock, due_ms, borrower_id, borrower):
             return
         deadlines_ms = borrower.signal_deadlines_ms
         due: Sequence[int] = SIGNALS_BY_CLOCK[clock]
@@ -647,9 +660,10 @@ class RiskEngine:
             due = [
                 one
                 for one in due
-                if (own_ms := deadlines_ms[one]) <= due_ms or (own_ms != NEVER and SIGNALS[one].looks_often)
+                if (own_ms := deadlines_ms[one]) <= due_ms or (own_ms != NEVER and one in LOOKS_OFTEN)
             ]
         self._judge_due(clock, due_ms, due, borrower_id, borrower)
+        self._schedule.await_next(clock, due_ms, borrower_id, borrower)
 
     def _judge_due(
         self, clock: int, due_ms: int, signals: Sequence[int], borrower_id: str, borrower: Borrower
@@ -675,7 +689,7 @@ class RiskEngine:
 
     def _judge_pending(self, borrower_id: str, borrower: Borrower, clock: int) -> None:
         """Judge what waited, up to the next deadline that has not passed; what waited for one instant together."""
-        while waiting := [one for one in borrower.pending if SIGNALS[one.signal].clock == clock]:
+        while waiting := [one for one in borrower.pending if CLOCKS_BY_SIGNAL[one.signal] == clock]:
             at_ms = waiting[0].at_ms
             if at_ms >= borrower.deadlines_ms[clock]:
                 return

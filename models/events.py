@@ -8,7 +8,7 @@ know makes the strict decoder refuse; `streams.codec` then replaces it by `other
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, final, get_args
 
 from msgspec import Meta, Struct, field
 
@@ -329,6 +329,7 @@ class EventVoided(_Event, frozen=True, kw_only=True, gc=False, tag="event_voided
     target_event_id: Identifier
 
 
+@final
 class Heartbeat(_Timed, frozen=True, kw_only=True, gc=False, tag="heartbeat"):
     """The feed lives and has sent everything up to `event_time_ms`: moves its partition's watermark.
 

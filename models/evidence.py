@@ -60,7 +60,7 @@ from models.events import (
     ScheduleChanged,
 )
 from models.limits import AWAITED_VOIDS_MAX, CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
-from models.obligations import last_bill
+from models.obligations import dues_of
 from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.rules import Rules
@@ -531,7 +531,7 @@ def _record_snapshot(borrower: Borrower, event: LoanSnapshot, origin: Origin, ru
 
 def _touched_by_borrowing(borrower: Borrower, event: RepaymentsEvent) -> Touched:
     """An own loan that begins has lent, and one that ends may have been refinanced: what was repaid meanwhile is asked again."""
-    if isinstance(event, LoanOpened | LoanClosed) and borrower.rollovers.repayments:
+    if borrower.rollovers.repayments and isinstance(event, LoanOpened | LoanClosed):
         return _BORROWING_TO_REPAY
     return ()
 
@@ -547,7 +547,7 @@ def _touched_by_own_debts(
     borrower: Borrower, loan: ledger.Loan, event: RepaymentsEvent, rules: Rules
 ) -> Touched:
     """A payment changes a month's dues only where it may pay a statement off; everything else may."""
-    if not borrower.income.sources or (isinstance(event, Repayment) and last_bill(loan) is None):
+    if not borrower.income.sources or (isinstance(event, Repayment) and not dues_of(loan).stands_days):
         return ()
     return _touched_by_debts(borrower, event.event_time_ms, rules)
 

@@ -82,8 +82,8 @@ class Rulebook:
         A loan's are those of the first segment that it fits; a borrower's those of the first that one of the loans open
         at the instant fits.
         """
-        if self._only is not None:
-            return self._only
+        if self.only is not None:
+            return self.only
         rules = self.at(at_ms)
         if not rules.segments:
             return rules
@@ -135,7 +135,7 @@ class Rulebook:
 
     def _describe(self) -> None:
         self._is_single = len(self._rules) == 1
-        self._only = self._rules[0] if self._is_single and not self._rules[0].segments else None
+        self.only = self._rules[0] if self._is_single and not self._rules[0].segments else None
         self.has_combinations = any(rules.policy.combinations for rules in self._rules)
         self.has_segments = any(rules.segments for rules in self._rules)
         self.lateness_ms_max = max(max(rules.lateness_ms) for rules in self._rules)

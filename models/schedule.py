@@ -6,7 +6,7 @@ too early costs a look that finds nothing; one too late would be an alert that i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from models import levels
@@ -16,7 +16,7 @@ from models.episodes import open_episode
 from models.lifecycle import Lifecycle
 from models.reviews import Reviews
 from models.rulebook import Rulebook
-from models.signal_table import MOVED_WITH, NEXT_LOOK_MS, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import CLOCKS_BY_SIGNAL, MOVED_WITH, NEXT_LOOK_MS, SIGNALS, SIGNALS_BY_CLOCK
 
 REVIEW: Final = ""
 """Stands in the queue for the borrowers whose minute of a review it is: no borrower's id is empty."""
@@ -52,8 +52,9 @@ class Schedule:
         """Find the next deadlines of signals of a clock, after all that was judged, and with them the clock's."""
         after_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
         deadlines_ms = borrower.signal_deadlines_ms
-        for signal in range(len(deadlines_ms), len(SIGNALS)):
-            deadlines_ms.append(borrower.deadlines_ms[SIGNALS[signal].clock])
+        if len(deadlines_ms) < len(SIGNALS):
+            missing = CLOCKS_BY_SIGNAL[len(deadlines_ms) :]
+            deadlines_ms += [borrower.deadlines_ms[own_clock] for own_clock in missing]
         due_ms = no_later_than_ms
         for signal in signals:
             deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
@@ -65,14 +66,31 @@ class Schedule:
         if borrower.links is not None:
             rules = self._book.of(borrower, None, after_ms)
             due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
-        due_ms = min([due_ms, *[deadlines_ms[signal] for signal in SIGNALS_BY_CLOCK[clock]]])
-        if due_ms != borrower.deadlines_ms[clock]:
-            borrower.deadlines_ms[clock] = due_ms
-            if due_ms != NEVER:
-                self.push(clock, due_ms, borrower_id)
+        for signal in SIGNALS_BY_CLOCK[clock]:
+            if deadlines_ms[signal] < due_ms:
+                due_ms = deadlines_ms[signal]
+        before_ms, borrower.deadlines_ms[clock] = borrower.deadlines_ms[clock], due_ms
+        if due_ms < before_ms:
+            self.push(clock, due_ms, borrower_id)
+
+    def stands(self, clock: int, due_ms: int, borrower_id: str, borrower: Borrower) -> bool:
+        """Whether a deadline that was taken from the queue is the borrower's own; one that has moved away is queued for then.
+
+        So a deadline that moves away again and again, as with every pay, is queued once each time it is reached.
+        """
+        standing_ms = borrower.deadlines_ms[clock]
+        if standing_ms > due_ms:
+            self.await_next(clock, due_ms, borrower_id, borrower)
+        return standing_ms == due_ms
+
+    def await_next(self, clock: int, passed_ms: int, borrower_id: str, borrower: Borrower) -> None:
+        """Queue the deadline that a borrower has after one that was taken from the queue: an earlier one is there already."""
+        due_ms = borrower.deadlines_ms[clock]
+        if passed_ms < due_ms != NEVER:
+            self.push(clock, due_ms, borrower_id)
 
     def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
-        """Queue a borrower's deadline."""
+        """Queue a borrower's deadline. While it stands, an entry no later than it is in the queue."""
         self.queue.push(clock, due_ms, borrower_id)
         if self.queue.is_overgrown(clock, len(self._borrowers)):
             standing = [
@@ -103,35 +121,38 @@ class Schedule:
 
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
-        next_look_ms = NEXT_LOOK_MS[signal]
-        own = [episode for episode in borrower.episodes if episode.signal == signal]
+        next_look_ms, of = NEXT_LOOK_MS[signal], self._book.of
+        episodes = borrower.episodes
+        own = [episode for episode in episodes if episode.signal == signal] if episodes else episodes
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
-            rules = self._book.of(borrower, subject, after_ms)
-            subject_due_ms = next_look_ms(borrower, subject, after_ms, episode, rules)
-            if own:
-                if episode is not None:
-                    change_ms = self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms)
-                else:
-                    change_ms = self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
-                subject_due_ms = min(subject_due_ms, change_ms)
-            due_ms = min(due_ms, subject_due_ms)
+            look_ms = next_look_ms(borrower, subject, after_ms, episode, of(borrower, subject, after_ms))
+            if look_ms < due_ms:
+                due_ms = look_ms
+            if episode is not None:
+                due_ms = min(due_ms, self._lifecycle.presentation_deadline_ms(borrower, episode, after_ms))
+            elif own:
+                due_ms = min(
+                    due_ms, self._lifecycle.cooldown_deadline_ms(borrower, signal, subject, after_ms)
+                )
         return due_ms
 
 
-def moved_by(borrower: Borrower, clock: int, touched: Iterable[tuple[int, str | None]]) -> set[int]:
-    """Signals of a clock whose deadlines may have come nearer with what was touched.
+def moved_by(borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | None]]) -> Collection[int]:
+    """Signals of a clock, one of which was touched, whose deadlines may have come nearer with what was touched.
 
     They are those touched, those that rest on the same evidence, and those with an open alert, which shows what all know. Of others
     the deadline stands. It may have moved further away; then a look finds nothing, and what comes next.
     """
+    if len(touched) == 1 and not borrower.episodes:
+        return MOVED_WITH[touched[0][0]]
     moved: set[int] = set()
     for signal, _ in touched:
-        if SIGNALS[signal].clock == clock:
+        if CLOCKS_BY_SIGNAL[signal] == clock:
             moved.update(MOVED_WITH[signal])
     for episode in borrower.episodes:
-        if episode.closed_ms is None and SIGNALS[episode.signal].clock == clock:
+        if episode.closed_ms is None and CLOCKS_BY_SIGNAL[episode.signal] == clock:
             moved.add(episode.signal)
     return moved
 

@@ -56,6 +56,8 @@ UNREACHABLE: Final = _number_of("unreachable")
 RELAPSE: Final = _number_of("relapse")
 RISK_SCORE: Final = _number_of("risk_score")
 LINKED_DISTRESS: Final = _number_of("linked_distress")
+CLOCKS_BY_SIGNAL: Final = tuple(signal.clock for signal in SIGNALS)
+LOOKS_OFTEN: Final = frozenset(number for number, signal in enumerate(SIGNALS) if signal.looks_often)
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)
     for clock in range(CLOCKS)
