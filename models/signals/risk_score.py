@@ -165,6 +165,7 @@ def _wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
     return rules.calendar.midnight_ms(_next_look_day(max(day, min(wakes) - 1))) if wakes else NEVER
 
 
+@lru_cache(maxsize=64)
 def weighs_more(rules: Rules) -> bool:
     """Whether the card weighs evidence of which the bounds know nothing: then anything that is new of it may bring a look."""
     return not rules.card.kinds <= _BOUNDED
