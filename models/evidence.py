@@ -339,7 +339,10 @@ def _touches_flight(borrower: Borrower, at_ms: int, day: int, rules: Rules) -> b
 
 def _watches(borrower: Borrower) -> bool:
     """Whether there is an alert about money that went."""
-    return any(episode.signal == ASSET_FLIGHT for episode in borrower.episodes)
+    for episode in borrower.episodes:
+        if episode.signal == ASSET_FLIGHT:
+            return True
+    return False
 
 
 def _rewrites_a_look(borrower: Borrower, at_ms: int, rules: Rules) -> bool:
