@@ -534,7 +534,11 @@ class RiskEngine:
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
         remember(ids, fingerprint, event_time_ms, _IDS_PER_GENERATION[feed])
-        if feed == REPAYMENTS and borrower.observation_due_ms - event_time_ms > SURELY_NEXT_MS:
+        if (
+            feed == REPAYMENTS
+            and borrower.observation_due_ms - event_time_ms > SURELY_NEXT_MS
+            and rules.policy.model.observes
+        ):
             self._await_observation(borrower_id, borrower)
         if noted is not NOTHING:
             self._act_on(borrower_id, borrower, event, origin, noted)
