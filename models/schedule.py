@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from models import levels
-from models.borrower import CLOCKS, Borrower, check_record
+from models.borrower import CLOCKS, Borrower, check_record, deadlines_of
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import open_episode
 from models.lifecycle import Lifecycle
@@ -23,6 +23,7 @@ from models.signal_table import (
     RISK_SCORE,
     SIGNALS,
     SIGNALS_BY_CLOCK,
+    SUBJECTS_DIFFER,
 )
 
 REVIEW: Final = ""
@@ -48,7 +49,7 @@ class Schedule:
         self._reviews = reviews
         self._borrowers = borrowers
         self._watermarks_ms = watermarks_ms
-        self.queue = DeadlineQueue(CLOCKS)
+        self.queue = DeadlineQueue(CLOCKS + 1)
 
     def renew(
         self,
@@ -96,7 +97,7 @@ class Schedule:
             self.push(clock, due_ms, borrower_id)
 
     def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
-        """Queue a borrower's deadline. While it stands, an entry no later than it is in the queue."""
+        """Queue a borrower's deadline; `clock` may be `OBSERVING`, too. While it stands, an entry no later than it is in the queue."""
         self.queue.push(clock, due_ms, borrower_id)
         if self.queue.is_overgrown(clock, len(self._borrowers)):
             standing = [
@@ -104,8 +105,9 @@ class Schedule:
                 for known_id, known in self._borrowers.items()
                 if (due := _deadlines_of(known_id, known)[clock]) != NEVER
             ]
-            if (review_ms := self._reviews.next_ms(clock, self._watermarks_ms[clock])) != NEVER:
-                standing.append((review_ms, REVIEW))
+            if clock < CLOCKS:
+                review_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock])
+                standing += [(review_ms, REVIEW)] if review_ms != NEVER else []
             self.queue.rebuild(clock, standing)
 
     def push_review(self, clock: int) -> None:
@@ -154,9 +156,13 @@ class Schedule:
 
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
-        next_look_ms, of = NEXT_LOOK_MS[signal], self._book.of
-        episodes = borrower.episodes
+        next_look_ms, episodes, only = NEXT_LOOK_MS[signal], borrower.episodes, self._book.only
+        if not episodes and only is not None and signal not in SUBJECTS_DIFFER:
+            return next_look_ms(
+                borrower, None, after_ms, None, only
+            )  # most have no alert, and one policy holds
         own = [episode for episode in episodes if episode.signal == signal] if episodes else episodes
+        of = self._book.of
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
@@ -191,4 +197,4 @@ def moved_by(borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | 
 
 
 def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:
-    return check_record(borrower_id, known) if isinstance(known, bytes) else known.deadlines_ms
+    return check_record(borrower_id, known) if isinstance(known, bytes) else deadlines_of(known)

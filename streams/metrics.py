@@ -21,6 +21,7 @@ CounterName = Literal[
     "noticed",
     "rebalances",
     "policies",
+    "matured",
     "scorecards",
     "examples",
     "card_steps",
@@ -68,6 +69,9 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "rebalances": Described("Assignments received"),
     "policies": Described(
         "Policies published: taken, refused as not valid, or not readable for now", ("outcome",)
+    ),
+    "matured": Described(
+        "Observed borrowers of whom is known what became, sent to training-examples", ("outcome",)
     ),
     "scorecards": Described(
         "Scorecards put in force: taken up, refused as not usable, or not readable for now", ("outcome",)
