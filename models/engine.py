@@ -650,7 +650,8 @@ class RiskEngine:
 
     def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """A deadline has passed: judge what is due as of it, then what waited for it."""
-        self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
+        if due_ms > self._watermarks_ms[clock]:
+            self._watermarks_ms[clock] = due_ms
         borrower = self._known(borrower_id)
         if borrower is None or not self._schedule.stands(clock, due_ms, borrower_id, borrower):
             return
