@@ -18,7 +18,7 @@ from models.risk.drift import Drift, DriftWatch, UnusableWatchError
 from models.risk.examples import Example
 from models.risk.guard import DEFAULT_LIMITS, GuardLimits, Refusal, refusal
 from models.risk.prequential import Figures, Prequential, UnusableEvaluationError
-from models.risk.scorecard import Scorecard
+from models.risk.scorecard import Scorecard, broad_prior, expert_prior
 from models.risk.training import Trainer, TrainingSettings, UnusableTrainingError
 from models.sealed import SealedState
 
@@ -56,12 +56,13 @@ class Learner:
     def __init__(
         self, card: Scorecard, settings: TrainingSettings | None = None, start: Scorecard | None = None
     ) -> None:
-        """Begin with the card in use, on day one `expert_prior()`, and learn from `start` on, then `broad_prior()`.
+        """Begin with the card in use, and learn from `start` on.
 
-        Without `start` learning begins with the card in use.
+        Without `start` learning begins with the card in use; on day one, with `expert_prior()`, it begins with
+        `broad_prior()`, which knows the features that day one does not weigh.
         """
         self._in_use = card
-        self._trainer = Trainer.starting_with(card if start is None else start, settings)
+        self._trainer = Trainer.starting_with(_start_of(card) if start is None else start, settings)
         self._evaluation = Prequential()
         self._recent = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
@@ -112,7 +113,9 @@ class Learner:
         Raises:
             UnusableTrainingError: the optimiser's bytes cannot be gone on from.
         """
-        self._trainer = Trainer.starting_with(card) if optimiser is None else Trainer.from_bytes(optimiser)
+        self._trainer = (
+            Trainer.starting_with(_start_of(card)) if optimiser is None else Trainer.from_bytes(optimiser)
+        )
         self._recent = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._in_use = card
@@ -189,3 +192,7 @@ class Learner:
         learner._watch = DriftWatch.from_bytes(state.watch)
         learner._counts = Counter(state.counts)
         return learner
+
+
+def _start_of(card: Scorecard) -> Scorecard:
+    return broad_prior() if card == expert_prior() else card
