@@ -113,6 +113,7 @@ def test_a_trainer_killed_again_and_again_publishes_the_same_cards_and_goes_back
     compared = forewarn(settings, "compare")
     assert (compared["old"]["version"], compared["new"]["version"]) == (before, told["in_use"])
     assert compared["differences"]
+    assert forewarn(settings, "compare", "--challengers") == {"challengers": None}
     dry = forewarn(settings, "rollback", "--dry-run")
     assert (dry["version"], dry["done"]) == (before, "nothing published (--dry-run)")
     assert scorecards(settings) == expected
