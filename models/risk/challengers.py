@@ -188,9 +188,10 @@ class Challengers:
         self.skipped = 0
         self.withdrawn: dict[ChallengerName, str] = {}
         """Challengers that failed, and by which exception: no more, for its message may quote a borrower's figures."""
-        self._models = {name: make() for name, make in models.items()}
+        self.models: dict[ChallengerName, Challenger] = {name: make() for name, make in models.items()}
+        """Those that have not failed."""
         self._figures: dict[CardName | ChallengerName, Prequential] = {
-            name: Prequential() for name in (*CARDS, *self._models)
+            name: Prequential() for name in (*CARDS, *self.models)
         }
         self._waiting: deque[_Sampled] = deque()
         self._next_offset = 0
@@ -212,7 +213,7 @@ class Challengers:
         if offset < self._next_offset:
             return
         self._next_offset = offset + 1
-        if foretold is None or not self._models or not is_sampled(example, self.limits.sampled_one_in):
+        if foretold is None or not self.models or not is_sampled(example, self.limits.sampled_one_in):
             return
         if len(self._waiting) == self.limits.waiting_max:
             self._waiting.popleft()
@@ -229,7 +230,7 @@ class Challengers:
     def _learn(self, one: _Sampled) -> None:
         is_judged = self.learnt >= self.limits.warm_up
         self.learnt += 1
-        for name, model in list(self._models.items()):
+        for name, model in list(self.models.items()):
             try:
                 probability = model.learn(one.values, is_bad=one.is_bad)
             except Exception as failure:  # noqa: BLE001 - whatever it is, the card must go on learning: see `withdrawn`
@@ -244,12 +245,12 @@ class Challengers:
     def _withdraw(self, name: ChallengerName, failure: Exception) -> None:
         """Its figures would no longer be of the same examples."""
         self.withdrawn[name] = type(failure).__name__
-        del self._models[name], self._figures[name]
+        del self.models[name], self._figures[name]
 
     def compared(self) -> Compared | None:
         """The figures of all; None while too few examples are judged to tell anything."""
         count = max(self.learnt - self.limits.warm_up, 0)
-        if not self._models or count < self.limits.told_from:
+        if not self.models or count < self.limits.told_from:
             return None
         return Compared(
             sampled_one_in=self.limits.sampled_one_in,
