@@ -20,6 +20,7 @@ from models.borrower import (
     CLOCKS,
     HIGHEST,
     INCOMPLETE_MORE,
+    OBSERVING,
     Borrower,
     PendingJudgement,
     check_record,
@@ -54,10 +55,12 @@ from models.limits import (
     REVIEWED_AT_ONCE_MAX,
 )
 from models.links import LinkedState, LinkMessage, Outgoing, Watch
+from models.observing import SURELY_NEXT_MS, Observer
 from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
 from models.rejects import StateReason
 from models.reviews import Reviews
+from models.risk.examples import Example
 from models.risk.scorecard import Scorecard
 from models.rulebook import Adopted, Rulebook
 from models.rules import Rules
@@ -97,6 +100,8 @@ class EngineOutput(Struct, frozen=True):
     """Borrower id to the record for `borrower-risk`, for those whose alerts moved; None where the borrower is erased."""
     messages: list[Outgoing] = []
     """For linked borrowers, in order."""
+    examples: list[Example] = []
+    """What has matured, in order of the instants at which it did; of several engines by `models.risk.examples.order_of`."""
 
 
 Passed = tuple[int, int, str, str]
@@ -143,6 +148,8 @@ class RiskEngine:
         self._publisher = Publisher(self._book, self._alerts)
         self._messages: list[Outgoing] = []
         self._announcer = Announcer(self._book, self._messages)
+        self._examples: list[Example] = []
+        self._observer = Observer(self._book, self._examples, self.counts)
         self._lifecycle = Lifecycle(self._book, self._publisher, self._announcer, self._foresee)
         self._schedule = Schedule(
             self._book, self._lifecycle, self._reviews, self._borrowers, self._watermarks_ms
@@ -222,16 +229,21 @@ class RiskEngine:
         highest_ms = max(targets.values())
         if highest_ms > self._watermarks_ms[HIGHEST]:
             targets[HIGHEST] = highest_ms
+        if REPAYMENTS in targets:
+            targets[OBSERVING] = targets[REPAYMENTS]
         deadlines = self._deadlines
         while (earliest := deadlines.pop_due(targets)) is not None:
             due_ms, clock, borrower_id = earliest
             if borrower_id == REVIEW:
                 for reviewed_id in self._review(clock, due_ms):
                     yield due_ms, clock, REVIEW, reviewed_id
+            elif clock == OBSERVING:
+                self._observe(due_ms, borrower_id)
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
                 yield due_ms, clock, borrower_id, ""
         deadlines.settle()
+        targets.pop(OBSERVING, None)
         for clock, target_ms in targets.items():
             self._watermarks_ms[clock] = target_ms
 
@@ -288,13 +300,19 @@ class RiskEngine:
             changed[borrower_id] = encode_borrower(known) if isinstance(known, Borrower) else known
         self._changed.clear()
         alerts, risks = self.take_alerts(detected_at_ms), self._publisher.take_risks()
-        return EngineOutput(alerts, changed, risks, self.take_messages())
+        return EngineOutput(alerts, changed, risks, self.take_messages(), self.take_examples())
 
     def take_messages(self) -> list[Outgoing]:
         """Hand over the messages for linked borrowers, and forget them."""
         messages = self._messages.copy()
         self._messages.clear()
         return messages
+
+    def take_examples(self) -> list[Example]:
+        """Hand over what has matured, and forget it."""
+        examples = self._examples.copy()
+        self._examples.clear()
+        return examples
 
     def progress(self) -> EngineProgress:
         """What `resume` needs; complete only right after `take_output`."""
@@ -447,6 +465,8 @@ class RiskEngine:
             borrower = self._known(borrower_id)
             if borrower is not None:
                 self._judge_due(clock, due_ms, SIGNALS_BY_CLOCK[clock], borrower_id, borrower)
+                if clock == REPAYMENTS:
+                    self._await_observation(borrower_id, borrower)
                 yield borrower_id
         if clock == HIGHEST:
             self._follow_rules()
@@ -478,6 +498,8 @@ class RiskEngine:
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
         remember(ids, fingerprint, event_time_ms, _IDS_PER_GENERATION[feed])
+        if feed == REPAYMENTS and borrower.observation_due_ms - event_time_ms > SURELY_NEXT_MS:
+            self._await_observation(borrower_id, borrower)
         if noted is not NOTHING:
             self._act_on(borrower_id, borrower, event, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
@@ -702,6 +724,26 @@ class RiskEngine:
                 self._lifecycle.judge(borrower_id, borrower, one.signal, one.loan_id, occasion)
             borrower.judged_ms[clock] = max(borrower.judged_ms[clock], at_ms)
             self._schedule.renew(borrower_id, borrower, clock, moved_by(borrower, clock, touched))
+
+    # ---- observing -----------------------------------------------------------------------------------------------
+
+    def _observe(self, due_ms: int, borrower_id: str) -> None:
+        """The deadline of an observation has passed."""
+        borrower = self._known(borrower_id)
+        if borrower is None or borrower.observation_due_ms != due_ms:
+            return
+        self._changed.add(borrower_id)
+        self._observer.look(borrower_id, borrower, due_ms)
+        self._queue_observation(borrower_id, borrower)
+
+    def _await_observation(self, borrower_id: str, borrower: Borrower) -> None:
+        """Something has come that may have the borrower observed, or sooner than was known."""
+        if self._observer.await_next(borrower_id, borrower, self._watermarks_ms[REPAYMENTS]):
+            self._queue_observation(borrower_id, borrower)
+
+    def _queue_observation(self, borrower_id: str, borrower: Borrower) -> None:
+        if borrower.observation_due_ms != NEVER:
+            self._schedule.push(OBSERVING, borrower.observation_due_ms, borrower_id)
 
     # ---- linked borrowers ----------------------------------------------------------------------------------------
 

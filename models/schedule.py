@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from models import levels
-from models.borrower import CLOCKS, Borrower, check_record
+from models.borrower import CLOCKS, Borrower, check_record, deadlines_of
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import open_episode
 from models.lifecycle import Lifecycle
@@ -39,7 +39,7 @@ class Schedule:
         self._reviews = reviews
         self._borrowers = borrowers
         self._watermarks_ms = watermarks_ms
-        self.queue = DeadlineQueue(CLOCKS)
+        self.queue = DeadlineQueue(CLOCKS + 1)
 
     def renew(
         self,
@@ -90,7 +90,7 @@ class Schedule:
             self.push(clock, due_ms, borrower_id)
 
     def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
-        """Queue a borrower's deadline. While it stands, an entry no later than it is in the queue."""
+        """Queue a borrower's deadline; `clock` may be `OBSERVING`, too. While it stands, an entry no later than it is in the queue."""
         self.queue.push(clock, due_ms, borrower_id)
         if self.queue.is_overgrown(clock, len(self._borrowers)):
             standing = [
@@ -98,8 +98,9 @@ class Schedule:
                 for known_id, known in self._borrowers.items()
                 if (due := _deadlines_of(known_id, known)[clock]) != NEVER
             ]
-            if (review_ms := self._reviews.next_ms(clock, self._watermarks_ms[clock])) != NEVER:
-                standing.append((review_ms, REVIEW))
+            if clock < CLOCKS:
+                review_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock])
+                standing += [(review_ms, REVIEW)] if review_ms != NEVER else []
             self.queue.rebuild(clock, standing)
 
     def push_review(self, clock: int) -> None:
@@ -169,4 +170,4 @@ def bring_forward(borrower: Borrower, clock: int, review_ms: int) -> bool:
 
 
 def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:
-    return check_record(borrower_id, known) if isinstance(known, bytes) else known.deadlines_ms
+    return check_record(borrower_id, known) if isinstance(known, bytes) else deadlines_of(known)

@@ -21,6 +21,7 @@ CounterName = Literal[
     "noticed",
     "rebalances",
     "policies",
+    "matured",
     "examples",
     "card_steps",
     "drifts",
@@ -65,6 +66,9 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "rebalances": Described("Assignments received"),
     "policies": Described(
         "Policies published: taken, refused as not valid, or not readable for now", ("outcome",)
+    ),
+    "matured": Described(
+        "Observed borrowers of whom is known what became, sent to training-examples", ("outcome",)
     ),
     "examples": Described(
         "Examples learnt from, read again after a restart too; lost: deleted before they were learnt from",

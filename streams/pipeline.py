@@ -140,6 +140,9 @@ class Pipeline:
                 f"topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
             )
         self._partition_count = next(iter(counts.values()))
+        examples = self._names.training_examples
+        if (await self._logs.partition_counts([examples]))[examples] == 0:
+            raise PipelineError(f"topic missing ({examples}): run `forewarn topics apply`")
         engines = await self._prepare(self._logs)
         self._engines = engines
         self._opener = TaskOpener(

@@ -90,9 +90,18 @@ _PAST_DUE_DAYS: Final = 1
 
 def next_observation_ms(borrower_id: str, after_ms: int, rules: Rules) -> int:
     """The first midnight later than `after_ms` at which a borrower is to be observed."""
-    phase = int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % OBSERVATION_DAYS
     day = rules.calendar.day_of(after_ms) + 1
-    return rules.calendar.midnight_ms(day + (phase - day) % OBSERVATION_DAYS)
+    return rules.calendar.midnight_ms(day + (_phase(borrower_id) - day) % OBSERVATION_DAYS)
+
+
+def is_observed_at(borrower_id: str, at_ms: int, rules: Rules) -> bool:
+    """Whether an instant is one of the midnights at which a borrower is to be observed."""
+    day = rules.calendar.day_of(at_ms)
+    return day % OBSERVATION_DAYS == _phase(borrower_id) and rules.calendar.midnight_ms(day) == at_ms
+
+
+def _phase(borrower_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % OBSERVATION_DAYS
 
 
 def can_be_observed(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int, rules: Rules) -> bool:
@@ -130,15 +139,22 @@ def label(
 
     Of what happens at one instant, a bad thing counts before one that censors.
     """
-    found = [
-        decided
-        for loan in loans.values()
-        if loan.opened_ms < matured_ms and not loan.is_voided
-        for decided in _decided_by_loan(loan, observed_ms, matured_ms, rules)
-    ]
-    found += _disputes(servicing, observed_ms, matured_ms)
-    good = Label("good", "paid_as_agreed", matured_ms)
-    return min(found, key=lambda decided: (decided.decided_ms, decided.outcome != "bad"), default=good)
+    found = list(_disputes(servicing, observed_ms, matured_ms))
+    for loan in loans.values():
+        found += decided_by(loan, observed_ms, matured_ms, rules)
+    return earliest(found) if found else Label("good", "paid_as_agreed", matured_ms)
+
+
+def earliest(found: Iterable[Label]) -> Label:
+    """What decides of several things: the first, of one instant a bad one; whatever the order in which they are told."""
+    return min(found, key=lambda decided: (decided.decided_ms, decided.outcome != "bad", decided.reason))
+
+
+def decided_by(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules) -> list[Label]:
+    """Everything about one loan that decides what became of its borrower between the two midnights; in no order."""
+    if loan.is_voided or loan.opened_ms >= matured_ms:
+        return []
+    return list(_decided_by_loan(loan, observed_ms, matured_ms, rules))
 
 
 def contacts_between(servicing: ServicingEvidence, observed_ms: int, matured_ms: int) -> int:
@@ -151,12 +167,12 @@ def contacts_between(servicing: ServicingEvidence, observed_ms: int, matured_ms:
 
 def _decided_by_loan(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules) -> Iterator[Label]:
     """Everything about one loan that decides, within its own horizon."""
-    begun_ms = max(observed_ms, loan.opened_ms)
-    target = target_of(loan, begun_ms + 1, rules)
-    end_ms = min(matured_ms, _days_later(observed_ms, target.horizon_days, rules))
     closed_ms = loan.closed_ms
     if closed_ms is not None and closed_ms < observed_ms:
         return
+    begun_ms = max(observed_ms, loan.opened_ms)
+    target = target_of(loan, begun_ms + 1, rules)
+    end_ms = min(matured_ms, _days_later(observed_ms, target.horizon_days, rules))
     if closed_ms is not None and closed_ms < end_ms and loan.closing_reason in _ENDINGS:
         yield Label(*_ENDINGS[loan.closing_reason], closed_ms)
     if not may_have_spells(loan, _PAST_DUE_DAYS, rules) and not _is_past_due(loan, end_ms, rules):

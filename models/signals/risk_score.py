@@ -124,7 +124,7 @@ def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity 
         return calendar.midnight_ms(day + 1)
     ahead = _look_ahead(borrower, after_ms, day, rules)
     if not ahead.is_alive and is_forgotten(borrower, after_ms, rules):
-        return _wakes_ms(borrower, after_ms, rules)
+        return wakes_ms(borrower, after_ms, rules)
     if _reaches(ahead, borrower, after_ms, rules):
         return calendar.midnight_ms(_next_look_day(day))
     return NEVER if ahead.due_day is None else calendar.midnight_ms(_next_look_day(ahead.due_day))
@@ -147,7 +147,7 @@ def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
     return entry_ms is not None and entry_ms <= known_ms
 
 
-def _wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
+def wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
     """The first midnight at which a borrower that is forgotten may be so no more: soon before what is owed falls due."""
     day = rules.calendar.day_of(after_ms)
     wakes: list[int] = []

@@ -27,6 +27,7 @@ from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event, Heartbeat
 from models.links import LinkMessage
 from models.rejects import StateReason
+from models.risk.examples import Example
 from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from models.rules import Rules
 from streams.ports import Engine, Logs
@@ -44,6 +45,7 @@ class FakeEngine:
         self._belongs = belongs
         self._alert_every = alert_every
         self._alerts: list[Alert] = []
+        self._examples: list[Example] = []
         self._changed: set[str] = set()
         self._offsets = [-1] * len(TOPICS)
         self._head = ChainHead()
@@ -60,6 +62,7 @@ class FakeEngine:
         if count % self._alert_every == 0:
             cause = Cause(TOPICS[feed], self._partition, offset, event.event_id)
             self._alert(borrower_id, count, event.event_time_ms, cause)
+            self._examples.append(numbered_example(borrower_id, count))
         return None
 
     def note_reject(
@@ -88,7 +91,8 @@ class FakeEngine:
             borrower_id: self.states[borrower_id] for borrower_id in sorted(self._changed)
         }
         self._changed.clear()
-        return EngineOutput(alerts=alerts, changed=changed, risks={})
+        examples, self._examples = self._examples, []
+        return EngineOutput(alerts=alerts, changed=changed, risks={}, examples=examples)
 
     def progress(self) -> EngineProgress:
         return EngineProgress(tuple(self.watermarks_ms), tuple(self._offsets), self._head)
@@ -160,6 +164,23 @@ class FakeEngine:
                 chain=Chain(0, "", ""),
             )
         )
+
+
+def numbered_example(borrower_id: str, count: int) -> Example:
+    """One that is told apart by its borrower and a number."""
+    return Example(
+        borrower=borrower_id,
+        observed_ms=0,
+        matured_ms=count,
+        features={},
+        outcome="good",
+        reason="paid_as_agreed",
+        decided_ms=count,
+        contacts=0,
+        segment=None,
+        probability=0.5,
+        card_version="fake",
+    )
 
 
 class FakeEngineMaker:
