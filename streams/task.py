@@ -33,7 +33,6 @@ class Identity(Struct, frozen=True):
     """What a task says of itself in what it writes."""
 
     partition_count: int
-    card_version: str
     connector: str
 
 
@@ -233,8 +232,9 @@ class Task:
             merge_keys_ms=tuple(self._merge_keys_ms),
             engine=self.engine.progress(),
             policy_version=self.engine.policy_version,
-            card_version=self._identity.card_version,
+            card_version=self.engine.card_version,
             policies=self.engine.adopted,
+            cards=self.engine.adopted_cards,
         )
 
     async def commit(self, transaction: Transaction) -> None:

@@ -28,6 +28,7 @@ from models.events import TOPICS, Event, Heartbeat
 from models.links import LinkMessage
 from models.rejects import StateReason
 from models.risk.examples import Example
+from models.risk.scorecard import Scorecard
 from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from models.rules import Rules
 from streams.ports import Engine, Logs
@@ -111,6 +112,8 @@ class FakeEngine:
 
     adopted = Adopted(0, (Span(SINCE_EVER_MS, "fake-policy"),))
     policy_version = "fake-policy"
+    adopted_cards = Adopted(0, (Span(SINCE_EVER_MS, "fake-card"),))
+    card_version = "fake-card"
     is_reviewing = False
 
     def prepare(self, event: Event, feed: int, offset: int) -> bool:
@@ -121,6 +124,9 @@ class FakeEngine:
 
     def adopt(self, publication: int, rules: Rules, effective_from_ms: int) -> None:
         self.adopted = Adopted(publication, (Span(effective_from_ms, rules.policy_version),))
+
+    def adopt_card(self, publication: int, card: Scorecard, effective_from_ms: int) -> None:
+        self.adopted_cards = Adopted(publication, (Span(effective_from_ms, card.version),))
 
     def _append(self, borrower_id: str, what: str) -> int:
         state = self.states.get(borrower_id, bytes(8))
@@ -186,7 +192,6 @@ def numbered_example(borrower_id: str, count: int) -> Example:
 class FakeEngineMaker:
     """Makes fake engines, and keeps the last of each task for the test to look at."""
 
-    card_version = "fake-card"
     lateness_ms: Sequence[int] = (0,) * len(TOPICS)
 
     def __init__(self, *, alert_every: int = 5) -> None:
@@ -194,13 +199,20 @@ class FakeEngineMaker:
         self._alert_every = alert_every
 
     def __call__(
-        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+        self,
+        task: int,
+        belongs: Callable[[str], bool],
+        adopted: Adopted | None = None,
+        cards: Adopted | None = None,
     ) -> FakeEngine:
         engine = FakeEngine(task, belongs, alert_every=self._alert_every)
         self.engines[task] = engine
         return engine
 
     async def refresh(self, logs: Logs) -> bool:
+        return False
+
+    async def refresh_cards(self, logs: Logs) -> bool:
         return False
 
     def bring_up_to_date(self, engine: Engine) -> None:
