@@ -90,7 +90,7 @@ class Shard:
         self._first_event: tuple[int, int] | None = None
         self._observed = _Observed(folder.folder, setting)
         self._day = int(folder.columns.places[0] // DAY_MS) if len(folder) else 0
-        self._begin_output()
+        self._output = _nothing_yet()
 
     # ---- what is asked for ---------------------------------------------------------------------------------------
 
@@ -116,8 +116,7 @@ class Shard:
         examples = self._engine.take_examples()
         if self._setting.learns:
             self._output.examples.extend(examples)
-        output = self._output
-        self._begin_output()
+        output, self._output = self._output, _nothing_yet()
         return output
 
     def totals(self) -> Totals:
@@ -135,9 +134,6 @@ class Shard:
             horizon_days=self._setting.policies[0][1].risk.horizon_days,
             score_counts=dict(self._observed.counter.counts),
         )
-
-    def _begin_output(self) -> None:
-        self._output = Output([], [], [], [], Ahead([], []), [])
 
     # ---- rows ----------------------------------------------------------------------------------------------------
 
@@ -290,6 +286,10 @@ class _Observed:
             if days_past_due < rules.policy.risk.target_days_late:
                 probability = engine.probability(borrower_id, at_ms)
                 self.counter.add(fate, at_ms, probability, is_past_due=days_past_due > 0)
+
+
+def _nothing_yet() -> Output:
+    return Output([], [], [], [], Ahead([], []), [])
 
 
 def _highest_of_others(stretch: Stretch, own: Sequence[int]) -> list[int]:
