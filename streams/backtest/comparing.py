@@ -26,6 +26,7 @@ from streams.backtest.run import (
     Hire,
     Progress,
     go_through,
+    judged_by,
     make_room,
     open_past,
 )
@@ -119,5 +120,5 @@ def _write(
     with (out / DIFFERENCES_FILE).open("wb") as lines:
         for difference in differences:
             lines.write(_encode(difference) + b"\n")
-    a, b = ((one.summary.judgement, one.summary.score) for one in gone)
+    a, b = (judged_by(one.summary) for one in gone)
     (out / PAGE_FILE).write_text(comparison_page(comparison, Sides(a, b)), encoding="utf-8")

@@ -37,7 +37,7 @@ from streams.backtest.messages import (
     Told,
     Totals,
 )
-from streams.backtest.page import page
+from streams.backtest.page import Judged, page
 from streams.backtest.processes import LINES_PER_PROCESS_MIN, Crew, cores, crew, index, shard_of
 from streams.backtest.shard import judged_alert
 from streams.event_files import EventFolder, read_outcomes, read_truth, require_event_files
@@ -238,9 +238,15 @@ def go_through(
     judgement = None if judge is None or past.outcomes is None else judge.report()
     summary = _summary(len(lines), writer, totals, policies[-1][1], judgement, learnt)
     (out / REPORT_FILE).write_bytes(msgspec.json.format(_encode(summary), indent=2) + b"\n")
-    if summary.judgement is not None and summary.score is not None:
-        (out / PAGE_FILE).write_text(page(summary.judgement, summary.score), encoding="utf-8")
+    judged = judged_by(summary)
+    if judged.is_anything:
+        (out / PAGE_FILE).write_text(page(judged), encoding="utf-8")
     return Gone(summary, judge)
+
+
+def judged_by(summary: BacktestSummary) -> Judged:
+    """What a page can show of a run."""
+    return Judged(summary.judgement, summary.score, summary.learning)
 
 
 def make_room(out: Path) -> None:
