@@ -180,8 +180,11 @@ def record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int,
         return True
     clock_ms = flow.event_time_ms - rules.calendar.midnight_ms(day)
     first_day_minor = _enter_first(source, day, week, clock_ms, flow.amount_minor)
-    if week < evidence.newest_week or any(account.active_week > week for account in evidence.accounts):
+    if week < evidence.newest_week:
         return True
+    for account in evidence.accounts:
+        if account.active_week > week:
+            return True
     # In the midst of a week of many pays nothing changes before its end, which is awaited since the second pay day.
     return first_day_minor is None or first_day_minor == week_minor
 

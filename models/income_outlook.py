@@ -31,14 +31,21 @@ from models.rules import Rules
 
 
 class SteadyIncome(NamedTuple):
-    """What all pay that has come brings a month while all of it stands, in the main currency."""
+    """What all pay that has come brings a month in the main currency, while no more comes: what `models.income_level` tells."""
 
     currency: str
-    amount_minor: int
     after_day: int
-    """From the midnight on that ends this day ..."""
-    until_day: int
-    """... until before this one it is what `models.income_level` tells; then it may be another."""
+    """From the midnight on that ends this day."""
+    spans: tuple[tuple[int, int], ...]
+    """One after the other: minor units a month, and until before which day. After the last it is not known here."""
+
+    def on(self, day: int) -> tuple[int, int] | None:
+        """Minor units a month as of the midnight that begins a day, and until before which day; None where it is not known."""
+        if day > self.after_day:
+            for span in self.spans:
+                if day < span[1]:
+                    return span
+        return None
 
 
 class Outlook:
@@ -70,7 +77,10 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     policy = rules.policy.signals.income_drop
     monday = monday_of(week_of(day))
     fresh_days = policy.late_days + WEEK_DAYS  # no pay stands for less
-    if all(day - fresh_days <= source.days[-1] < monday for source in evidence.sources):
+    for source in evidence.sources:
+        if not day - fresh_days <= source.days[-1] < monday:
+            break
+    else:
         return False
     awaited = pays_into(evidence, account_id, monday)
     if len(evidence.sources) > 1:  # of one payer they may be taken together
@@ -128,17 +138,24 @@ def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None
     return None if known is None or known.rules is not rules else known.steady
 
 
-def _steady(evidence: IncomeEvidence, scene: Scene) -> SteadyIncome:
-    """What stands, until some does no more or more pay counts: the very answer of `models.income_level` from tomorrow on."""
-    amount_minor = last_day = 0
-    until_day = pay_counts_day(evidence, scene.today + 1)
+def _steady(evidence: IncomeEvidence, scene: Scene, falls: list[list[Standing]]) -> SteadyIncome:
+    """What stands, now and after each fall, until more pay counts: the very answer of `models.income_level` from tomorrow on."""
+    last_day = 0
     for standing in scene.standings:
-        amount_minor += standing.level
-        until_day = min(until_day, standing.until_day)
-        last_day = max(last_day, standing.stream.days[-1])
-    until_day = min(until_day, last_day + REMEMBERED_DAYS + 1)
-    currency = scene.standings[0].stream.currency
-    return SteadyIncome(currency, within_int64(amount_minor), scene.today, until_day)
+        if standing.stream.days[-1] > last_day:
+            last_day = standing.stream.days[-1]
+    end_day = min(pay_counts_day(evidence, scene.today + 1), last_day + REMEMBERED_DAYS + 1)
+    spans: list[tuple[int, int]] = []
+    for standings in (scene.standings, *falls):
+        amount_minor, until_day = 0, end_day
+        for standing in standings:
+            amount_minor += standing.level
+            if standing.until_day < until_day:
+                until_day = standing.until_day
+        spans.append((within_int64(amount_minor), until_day))
+        if until_day == end_day:
+            break
+    return SteadyIncome(scene.standings[0].stream.currency, scene.today, tuple(spans))
 
 
 # ---- the outlook -----------------------------------------------------------------------------------------------------
@@ -154,16 +171,18 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     is_clear = _is_clear(evidence, scene)
     counting_day = later(scene.today, next_counting_day(evidence, scene.today))
     fall_day = loss_day = NO_DAY
+    falls: list[list[Standing]] = []
     if _pay_days_apart(scene.standings) >= policy.history_days_min:
         fall_day = next_fall_day(evidence, scene, policy)
-        loss_day = _next_loss_day(scene, fall_day, policy) if is_clear else fall_day
+        loss_day = _next_loss_day(scene, fall_day, policy, falls) if is_clear else fall_day
     midnight_ms = rules.calendar.midnight_ms
-    change_day, due_day = min(counting_day, fall_day), min(counting_day, loss_day)
+    change_day = counting_day if counting_day < fall_day else fall_day
+    due_day = counting_day if counting_day < loss_day else loss_day
     until_ms = NEVER if change_day == NO_DAY else midnight_ms(change_day)
     due_ms = NEVER if due_day == NO_DAY else midnight_ms(due_day)
     outlook = Outlook(at_ms, until_ms, due_ms, rules)
     if is_clear and not _is_ahead(evidence, at_ms, scene.today):
-        outlook.steady = _steady(evidence, scene) if scene.standings else None
+        outlook.steady = _steady(evidence, scene, falls) if scene.standings else None
         vars(evidence.sources[0])[OUTLOOK] = outlook
     return outlook
 
@@ -179,12 +198,13 @@ def _known_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str
 
 def _is_clear(evidence: IncomeEvidence, scene: Scene) -> bool:
     """Whether all pay stands, on accounts that were never unlinked: neither life on them nor a link to come matters then."""
-    is_clear = True
     for standing in scene.standings:
-        is_clear = is_clear and standing.level > 0
+        if not standing.level:
+            return False
     for account in evidence.accounts:
-        is_clear = is_clear and was_always_seen(account)
-    return is_clear
+        if not was_always_seen(account):
+            return False
+    return True
 
 
 def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
@@ -192,7 +212,10 @@ def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
     recent = evidence.recent
     if not evidence.sources or not recent or recent[-1].time_ms > at_ms:
         return True
-    return max([source.days[-1] for source in evidence.sources]) > today
+    for source in evidence.sources:
+        if source.days[-1] > today:
+            return True
+    return False
 
 
 def _pay_days_apart(standings: list[Standing]) -> int:
@@ -213,21 +236,24 @@ def next_fall_day(evidence: IncomeEvidence, scene: Scene, policy: IncomeDropPoli
     """The next day at whose beginning what stands may fall, or be seen, or be forgotten."""
     today, standings = scene.today, scene.standings
     next_day = NO_DAY
+    none_stands = bool(standings)
     for standing in standings:
         if standing.level:
-            next_day = min(next_day, later(today, standing.until_day))
+            none_stands = False
+            if today < standing.until_day < next_day:
+                next_day = standing.until_day
         if standing.blind:
             next_day = min(next_day, later(today, _sign_of_life_day(evidence, standing, today)))
-    if standings and not any(standing.level for standing in standings):
+    if none_stands:
         next_day = min(next_day, later(today, forgotten_day(standings, policy)))
     return next_day
 
 
-def _next_loss_day(scene: Scene, fall_day: int, policy: IncomeDropPolicy) -> int:
+def _next_loss_day(scene: Scene, fall_day: int, policy: IncomeDropPolicy, falls: list[list[Standing]]) -> int:
     """The first day at whose beginning what stands may fall by too much, while no pay comes.
 
-    What was followed by the next pay of its size falls by little, every month. Told only as far as the next pay is waited
-    for: with it all is told anew, and one look too many does no harm.
+    What was followed by the next pay of its size falls by little, every month; what stands then is added to `falls`. Told
+    only as far as the next pay is waited for: with it all is told anew, and one look too many does no harm.
     """
     standings, watch = scene.standings, policy.severity.watch
     paces = [one.stream.pace_days for one in standings]
@@ -243,6 +269,7 @@ def _next_loss_day(scene: Scene, fall_day: int, policy: IncomeDropPolicy) -> int
             fallen.append(Standing(one.stream, level, until_day, ""))
         if not is_plainly_enough(fallen, scene.look_day, watch):
             return fall_day
+        falls.append(fallen)
         standings, fall_day = fallen, min([one.until_day for one in fallen])
     return fall_day
 

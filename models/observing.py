@@ -15,14 +15,16 @@ from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.risk.examples import Example, make_observation, mature
-from models.risk.labels import OBSERVATION_DAYS, is_observed_at, next_observation_ms
+from models.risk.labels import is_observed_at, next_observation_ms
 from models.risk.pending import PENDING_OBSERVATIONS_MAX
 from models.rulebook import Rulebook
 from models.rules import Rules
 from models.signals.risk_score import LOOK_DAYS, is_forgotten, wakes_ms
 
-SURELY_NEXT_MS: Final = (OBSERVATION_DAYS - 2) * DAY_MS
-"""A deadline no further away than this is the next midnight of a borrower's, wherever clocks and time zones change meanwhile."""
+SURELY_NEXT_MS: Final = 8 * DAY_MS
+"""A deadline no further away than this is the next midnight of a borrower's: no policy has them observed more often."""
+_SLACK_DAYS: Final = 2
+"""By so much the midnights of a borrower may be less apart than the policy says: clocks and time zones change."""
 
 
 class Observer:
@@ -51,6 +53,9 @@ class Observer:
         """Find the next deadline after an instant; whether it is another one."""
         former_ms = borrower.observation_due_ms
         rules = self._book.of(borrower, None, after_ms)
+        model = rules.policy.model
+        if model.observes and former_ms - after_ms <= (model.observes_every_days - _SLACK_DAYS) * DAY_MS:
+            return False
         borrower.observation_due_ms = self._next_ms(borrower_id, borrower, after_ms, rules)
         return borrower.observation_due_ms != former_ms
 

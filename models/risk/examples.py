@@ -21,10 +21,12 @@ from models.risk.features import Features
 from models.risk.labels import (
     Outcome,
     OutcomeReason,
-    can_be_observed,
     contacts_between,
     decided_by,
     earliest,
+    has_something_to_foretell,
+    is_any_at_target,
+    is_below_all_targets,
     label,
     matures_ms,
 )
@@ -66,12 +68,15 @@ class Example(Struct, frozen=True, kw_only=True):
 
 def make_observation(borrower: Borrower, at_ms: int, rules: Rules, card: Scorecard) -> Observation | None:
     """Observe a borrower at the midnight `at_ms`; None where there is nothing to foretell."""
-    if not can_be_observed(borrower.loans, borrower.servicing, at_ms, rules):
+    loans = borrower.loans
+    if not has_something_to_foretell(loans, borrower.servicing, at_ms):
         return None
     features = observe(borrower, at_ms, rules, deadline=True)
+    if not is_below_all_targets(features.days_past_due, rules) and is_any_at_target(loans, at_ms, rules):
+        return None
     return Observation(
         observed_ms=at_ms,
-        matures_ms=matures_ms(borrower.loans, at_ms, rules),
+        matures_ms=matures_ms(loans, at_ms, rules),
         packed=packed(features),
         probability=card.score(card.pick(features)),
         card_version=card.version,

@@ -139,7 +139,7 @@ def next_deadline_ms(
         return None
     policy, calendar = rules.policy.signals.asset_flight, rules.calendar
     day = calendar.day_of(after_ms)
-    begin_day = oldest_day + max(1, policy.days_past_due_min)
+    begin_day = oldest_day + policy.days_past_due_min
     if begin_day > day:
         return calendar.midnight_ms(begin_day)
     window_ms = policy.window_days * DAY_MS
@@ -160,7 +160,7 @@ def is_watched(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
 def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> bool:
     """The same for a local day, on what is known up to an instant: whether `_watched_since` finds any."""
     signals = rules.policy.signals
-    last_day = day - max(1, signals.asset_flight.days_past_due_min)
+    last_day = day - signals.asset_flight.days_past_due_min
     tolerance_minor = signals.missed_payment.tolerance_minor
     for loan in loans.values():
         lines = loan.lines
