@@ -6,15 +6,15 @@ evidence is read only if it is asked for, so that a card pays for what it uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 from models import balances, income_outlook, institutions, rollovers, servicing
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.income_level import monthly_income
-from models.ledger import Loan, credit_limit_minor, position, standing
-from models.obligations import is_open
+from models.ledger import Loan, Position, credit_limit_minor, position
+from models.obligations import is_open, unpaid
 from models.risk.features import (
     KINDS,
     LOOKBACK_DAYS,
@@ -32,16 +32,20 @@ from models.signals import over_indebtedness
 from models.signals.binding import known_of
 from models.signals.unreachable import broken_promises
 
+_POSITIONED: Final[frozenset[Kind]] = frozenset(("loans", "debts"))
+"""Kinds that ask how each loan stands."""
 _STATEMENTS_BACK: Final = 3
 """Over how many statements the longer change of the balance is taken."""
 
 
 class _Moment(NamedTuple):
-    """As of when: the instant, the last one whose events count, the local day."""
+    """As of when: the instant, the last one whose events count, the local day; and how the loans stand then."""
 
     at_ms: int
     known_ms: int
     day: int
+    positions: Sequence[Position] = ()
+    """Loan by loan, where the kinds that ask for them are looked at."""
 
 
 def observe(
@@ -51,16 +55,17 @@ def observe(
 
     Those of kinds that are not asked for have their defaults.
     """
-    moment = _Moment(at_ms, known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms))
-    loans = [
-        loan for loan in borrower.loans.values() if loan.opened_ms <= moment.known_ms and not loan.is_voided
-    ]
-    features = _of_loans(loans, moment, rules) if "loans" in kinds else Features()
-    found: dict[str, float] = {}
+    known_ms, day = known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms)
+    loans = [loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms and not loan.is_voided]
+    positions: Sequence[Position] = ()
+    if not _POSITIONED.isdisjoint(kinds):
+        positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
+    moment = _Moment(at_ms, known_ms, day, positions)
+    found = _of_loans(loans, moment) if "loans" in kinds else {}
     for kind, (has_evidence, read) in _READERS.items():
         if kind in kinds and has_evidence(borrower):
-            found |= read(borrower, loans, moment, rules)
-    return features._replace(**found) if found else features
+            found.update(read(borrower, loans, moment, rules))
+    return Features(**found)
 
 
 def has_evidence(borrower: Borrower, kind: Kind) -> bool:
@@ -71,14 +76,13 @@ def has_evidence(borrower: Borrower, kind: Kind) -> bool:
 # ---- own loans -------------------------------------------------------------------------------------------------------
 
 
-def _of_loans(loans: list[Loan], moment: _Moment, rules: Rules) -> Features:
+def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
     """How own loans stand; in one walk, for this is asked most often."""
-    at_ms, known_ms, day = moment
+    at_ms, known_ms = moment.at_ms, moment.known_ms
     days_past_due = worst_days = overdue_minor = outstanding_minor = instalments = open_loans = 0
     used_minor = limits_minor = 0
     first_opened_ms = at_ms
-    for loan in loans:
-        now = position(loan, at_ms, known_ms, day, rules)
+    for loan, now in zip(loans, moment.positions, strict=True):
         worst_days = max(worst_days, now.worst_days_past_due)
         first_opened_ms = min(first_opened_ms, loan.opened_ms)
         if loan.closed_ms is not None and loan.closed_ms <= known_ms:
@@ -92,15 +96,15 @@ def _of_loans(loans: list[Loan], moment: _Moment, rules: Rules) -> Features:
         if limit_minor:
             used_minor += now.outstanding_minor
             limits_minor += limit_minor
-    return Features(
-        days_past_due=days_past_due,
-        worst_days_past_due=worst_days,
-        overdue_share=min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
-        missed_instalments=instalments,
-        utilisation=_bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
-        relation_days=max(0, (at_ms - first_opened_ms) // DAY_MS),
-        open_loans=open_loans,
-    )
+    return {
+        "days_past_due": days_past_due,
+        "worst_days_past_due": worst_days,
+        "overdue_share": min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
+        "missed_instalments": instalments,
+        "utilisation": _bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
+        "relation_days": max(0, (at_ms - first_opened_ms) // DAY_MS),
+        "open_loans": open_loans,
+    }
 
 
 def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
@@ -199,10 +203,10 @@ def _of_income(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Ru
 def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     """Debts against the income that is recognised."""
     outstanding_minor: dict[str, int] = {}
-    for loan in loans:
+    for loan, now in zip(loans, moment.positions, strict=True):
         if is_open(loan, moment.known_ms):
-            left_minor = position(loan, *moment, rules).outstanding_minor
-            outstanding_minor[loan.currency] = outstanding_minor.get(loan.currency, 0) + left_minor
+            owed_minor = outstanding_minor.get(loan.currency, 0) + now.outstanding_minor
+            outstanding_minor[loan.currency] = owed_minor
     debt_months = UNKNOWN
     for currency, owed_minor in outstanding_minor.items():
         known = monthly_income(borrower.income, currency, moment.day, rules)
@@ -247,20 +251,23 @@ def _cash_cover(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: R
 def _due_next(loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, int]:
     """By currency, what falls due on the first day on which anything does."""
     found: dict[str, tuple[int, int]] = {}
-    is_deadline = moment.known_ms < moment.at_ms
     for loan in loans:
-        now = standing(loan, moment.at_ms, rules, deadline=is_deadline)
-        if now.next_due_day is not None and now.next_due_minor:
-            day, due_minor = found.get(loan.currency, (now.next_due_day, 0))
-            if now.next_due_day < day:
-                day, due_minor = now.next_due_day, 0
-            if now.next_due_day == day:
-                found[loan.currency] = (day, due_minor + now.next_due_minor)
+        for due_day, short_minor in unpaid(loan, moment.known_ms, rules):
+            last_day = rules.last_day_to_pay(due_day)
+            if last_day < moment.day:
+                continue
+            day, due_minor = found.get(loan.currency, (last_day, 0))
+            if last_day > day:
+                break
+            found[loan.currency] = (last_day, short_minor + (due_minor if last_day == day else 0))
     return {currency: due_minor for currency, (_, due_minor) in found.items()}
 
 
 def _of_rollovers(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
-    start_ms = moment.at_ms - rules.policy.signals.borrowing_to_repay.window_days * DAY_MS
+    policy = rules.policy.signals.borrowing_to_repay
+    start_ms = moment.at_ms - policy.window_days * DAY_MS
+    if not rollovers.may_have_pairs(borrower.rollovers, loans, start_ms, policy.pair_days * DAY_MS):
+        return {}
     found = rollovers.pairs(borrower.rollovers, borrower.loans, moment.known_ms, rules)
     return {"rollovers": sum(pair.completed_ms > start_ms for pair in found)}
 
