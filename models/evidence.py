@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import Struct
@@ -43,6 +43,7 @@ from models.events import (
     CreditQuery,
     CreditSummary,
     EventVoided,
+    FlowCategory,
     FundFlow,
     HoldPlaced,
     HoldReleased,
@@ -63,6 +64,7 @@ from models.limits import AWAITED_VOIDS_MAX, CLOSED_REMEMBERED_DAYS, LOANS_MAX, 
 from models.obligations import dues_of
 from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
+from models.risk.examples import remember_decided
 from models.rules import Rules
 from models.signal_table import (
     ASSET_FLIGHT,
@@ -113,6 +115,10 @@ class Noted(Struct, frozen=True, gc=False):
 VOID_RETRACTS_DAYS: Final = 90
 """A void retracts what opened within so many days before it: so far back all evidence is exact (`institutions.LATE_DAYS`).
 What opened earlier ends as what has come right."""
+_EVERYDAY: Final = (
+    frozenset(get_args(FlowCategory)) - rollovers.CATEGORIES - outflows.CATEGORIES - fund_use.WENT_TO.keys()
+)
+"""Outflows of these categories show life and leave a balance: they are no wealth that moves, and repay or borrow nothing."""
 _CORRECTING: Final = frozenset({"overdue", "outstanding"})
 _TOPIC_NUMBERS: Final[dict[str, int]] = {topic: number for number, topic in enumerate(TOPICS)}
 NOTHING: Final = Noted()
@@ -221,7 +227,8 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touches_income = _may_change_income(borrower, event, rules)
     if touches_income:
         touched = _INCOME.touched
-    if institutions.is_told_by(borrower.institutions, event) and institutions.record_flow(
+    first_ms = borrower.institutions.first_flow_ms
+    if (first_ms is None or at_ms < first_ms or category == "loan_disbursement") and institutions.record_flow(
         borrower.institutions, event, rules
     ):
         touched += _MULTI_PLATFORM.touched
@@ -238,15 +245,13 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         borrower, event, rules, touches_income=touches_income
     ):
         touched += _OVER_INDEBTEDNESS
-    if category in rollovers.CATEGORIES and _record_rollover(borrower, event, rules):
-        touched += _BORROWING_TO_REPAY
-    if (not is_out or category in fund_use.WENT_TO) and fund_use.record_flow(
-        borrower.fund_use, event, borrower.loans, rules
-    ):
-        touched += _touched_by_use(borrower)
-    was_transfer = (
-        is_out and category in outflows.CATEGORIES and outflows.record_flow(borrower.outflows, event, rules)
-    )
+    was_transfer = False
+    if not is_out or category not in _EVERYDAY:
+        if category in rollovers.CATEGORIES and _record_rollover(borrower, event, rules):
+            touched += _BORROWING_TO_REPAY
+        if fund_use.record_flow(borrower.fund_use, event, borrower.loans, rules):
+            touched += _touched_by_use(borrower)
+        was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
     if (was_transfer or known.newest_day > newest_day or is_late) and _touches_flight(
         borrower, at_ms, day, rules
     ):
@@ -458,7 +463,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
         ledger.complete(known, event, rules)
     elif known is not None and not known.is_voided:
         return Noted(refused="loan-already-open")
-    elif not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
+    elif not _make_room_for_a_loan(borrower, event.event_time_ms, rules):
         return Noted(refused="too-many-loans")
     else:
         borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
@@ -508,7 +513,7 @@ def _record_snapshot(borrower: Borrower, event: LoanSnapshot, origin: Origin, ru
     loan = borrower.loans.get(event.loan_id)
     entered_up_to_ms, done = -1, "taken-on"
     if loan is None or loan.is_voided:
-        if not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
+        if not _make_room_for_a_loan(borrower, event.event_time_ms, rules):
             return Noted(refused="too-many-loans")
         borrower.loans[event.loan_id] = ledger.take_on(event, rules)
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
@@ -597,11 +602,12 @@ def _apply_waiting(borrower: Borrower, loan_id: str, rules: Rules) -> int:
     return entered_up_to_ms
 
 
-def _make_room_for_a_loan(borrower: Borrower, since_ms: int) -> bool:
-    """Forget loans that closed before `since_ms`, and one more where there are too many: the one that closed first.
+def _make_room_for_a_loan(borrower: Borrower, at_ms: int, rules: Rules) -> bool:
+    """Forget loans that closed long before `at_ms`, and one more where there are too many: the one that closed first.
 
     A loan about which an alert is open stays. Returns whether there is room.
     """
+    since_ms = at_ms - CLOSED_REMEMBERED_DAYS * DAY_MS
     watched = {episode.loan_id for episode in borrower.episodes if episode.closed_ms is None}
     closed = sorted(
         (closed_ms, loan_id)
@@ -610,6 +616,7 @@ def _make_room_for_a_loan(borrower: Borrower, since_ms: int) -> bool:
     )
     for closed_ms, loan_id in closed:
         if closed_ms < since_ms or len(borrower.loans) >= LOANS_MAX:
+            remember_decided(borrower, borrower.loans[loan_id], rules)
             del borrower.loans[loan_id]
     return len(borrower.loans) < LOANS_MAX
 

@@ -21,10 +21,14 @@ CounterName = Literal[
     "noticed",
     "rebalances",
     "policies",
+    "matured",
+    "scorecards",
     "examples",
     "card_steps",
     "drifts",
     "training_restarts",
+    "challenger_examples",
+    "challengers_withdrawn",
 ]
 GaugeName = Literal[
     "tasks",
@@ -36,6 +40,8 @@ GaugeName = Literal[
     "restore_seconds_left",
     "policy_tasks",
     "policies_age_seconds",
+    "scorecard_tasks",
+    "scorecards_age_seconds",
     "training",
     "model_examples",
     "model_bad_rate",
@@ -43,6 +49,11 @@ GaugeName = Literal[
     "model_ks",
     "model_log_loss",
     "model_calibration_error",
+    "challenger_judged",
+    "challenger_auc",
+    "challenger_ks",
+    "challenger_log_loss",
+    "challenger_calibration_error",
 ]
 HistogramName = Literal["commit_seconds", "restore_seconds"]
 
@@ -66,6 +77,12 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "policies": Described(
         "Policies published: taken, refused as not valid, or not readable for now", ("outcome",)
     ),
+    "matured": Described(
+        "Observed borrowers of whom is known what became, sent to training-examples", ("outcome",)
+    ),
+    "scorecards": Described(
+        "Scorecards put in force: taken up, refused as not usable, or not readable for now", ("outcome",)
+    ),
     "examples": Described(
         "Examples learnt from, read again after a restart too; lost: deleted before they were learnt from",
         ("outcome",),
@@ -73,6 +90,10 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "card_steps": Described("Scorecards published, or refused and why", ("outcome",)),
     "drifts": Described("Times that the model was found to foretell another way than before", ("watched",)),
     "training_restarts": Described("Times that learning began anew at the last card after a failure"),
+    "challenger_examples": Described(
+        "Sampled examples that challengers learnt from; skipped: too many waited", ("outcome",)
+    ),
+    "challengers_withdrawn": Described("Challengers that failed and learn no more", ("model",)),
 }
 GAUGES: Final[dict[GaugeName, Described]] = {
     "tasks": Described("Tasks by phase", ("phase",)),
@@ -90,6 +111,8 @@ GAUGES: Final[dict[GaugeName, Described]] = {
     "restore_seconds_left": Described("How long a restore still takes if it goes on like this", ("task",)),
     "policy_tasks": Described("Tasks that judge by a policy", ("version",)),
     "policies_age_seconds": Described("Since the published policies were last read without failure"),
+    "scorecard_tasks": Described("Tasks that weigh risk by a scorecard", ("version",)),
+    "scorecards_age_seconds": Described("Since the published scorecards were last read without failure"),
     "training": Described("1 in the worker that learns; 0 in the others"),
     "model_examples": Described("Examples that the figures of the model rest on, by weight", ("segment",)),
     "model_bad_rate": Described("Part of them that went bad", ("segment",)),
@@ -97,6 +120,16 @@ GAUGES: Final[dict[GaugeName, Described]] = {
     "model_ks": Described("The same: distance of Kolmogorov and Smirnov", ("segment",)),
     "model_log_loss": Described("The same: log-loss", ("segment",)),
     "model_calibration_error": Described("The same: calibration error by deciles", ("segment",)),
+    "challenger_judged": Described(
+        "Sampled examples on which challengers and cards were judged, since the start"
+    ),
+    "challenger_auc": Described(
+        "AUC of a challenger, or of the card, on the sample; each example judged before it was learnt from",
+        ("model",),
+    ),
+    "challenger_ks": Described("The same: distance of Kolmogorov and Smirnov", ("model",)),
+    "challenger_log_loss": Described("The same: log-loss", ("model",)),
+    "challenger_calibration_error": Described("The same: calibration error by deciles", ("model",)),
 }
 HISTOGRAMS: Final[dict[HistogramName, Described]] = {
     "commit_seconds": Described("From the start of a transaction to its commit"),

@@ -1,20 +1,22 @@
 """A borrower's features as of an instant, read from the evidence.
 
-What happened later than the instant counts for nothing, whenever it arrives: examples must not know the future. Each kind of
+What happened later than the instant counts for nothing, whenever it arrives: examples must not know the future. Nor does the
+order in which loans became known: what is added up over them is added exactly. Each kind of
 evidence is read only if it is asked for, so that a card pays for what it uses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from math import fsum
 from typing import Final, NamedTuple
 
 from models import balances, income_outlook, institutions, rollovers, servicing
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.income_level import monthly_income
-from models.ledger import Loan, credit_limit_minor, position, standing
-from models.obligations import is_open
+from models.ledger import Loan, Position, credit_limit_minor, position
+from models.obligations import is_open, unpaid
 from models.risk.features import (
     KINDS,
     LOOKBACK_DAYS,
@@ -32,16 +34,20 @@ from models.signals import over_indebtedness
 from models.signals.binding import known_of
 from models.signals.unreachable import broken_promises
 
+_POSITIONED: Final[frozenset[Kind]] = frozenset(("loans", "debts"))
+"""Kinds that ask how each loan stands."""
 _STATEMENTS_BACK: Final = 3
 """Over how many statements the longer change of the balance is taken."""
 
 
 class _Moment(NamedTuple):
-    """As of when: the instant, the last one whose events count, the local day."""
+    """As of when: the instant, the last one whose events count, the local day; and how the loans stand then."""
 
     at_ms: int
     known_ms: int
     day: int
+    positions: Sequence[Position] = ()
+    """Loan by loan, where the kinds that ask for them are looked at."""
 
 
 def observe(
@@ -51,16 +57,17 @@ def observe(
 
     Those of kinds that are not asked for have their defaults.
     """
-    moment = _Moment(at_ms, known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms))
-    loans = [
-        loan for loan in borrower.loans.values() if loan.opened_ms <= moment.known_ms and not loan.is_voided
-    ]
-    features = _of_loans(loans, moment, rules) if "loans" in kinds else Features()
-    found: dict[str, float] = {}
+    known_ms, day = known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms)
+    loans = [loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms and not loan.is_voided]
+    positions: Sequence[Position] = ()
+    if not _POSITIONED.isdisjoint(kinds):
+        positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
+    moment = _Moment(at_ms, known_ms, day, positions)
+    found = _of_loans(loans, moment) if "loans" in kinds else {}
     for kind, (has_evidence, read) in _READERS.items():
         if kind in kinds and has_evidence(borrower):
-            found |= read(borrower, loans, moment, rules)
-    return features._replace(**found) if found else features
+            found.update(read(borrower, loans, moment, rules))
+    return Features(**found)
 
 
 def has_evidence(borrower: Borrower, kind: Kind) -> bool:
@@ -71,14 +78,13 @@ def has_evidence(borrower: Borrower, kind: Kind) -> bool:
 # ---- own loans -------------------------------------------------------------------------------------------------------
 
 
-def _of_loans(loans: list[Loan], moment: _Moment, rules: Rules) -> Features:
+def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
     """How own loans stand; in one walk, for this is asked most often."""
-    at_ms, known_ms, day = moment
+    at_ms, known_ms = moment.at_ms, moment.known_ms
     days_past_due = worst_days = overdue_minor = outstanding_minor = instalments = open_loans = 0
     used_minor = limits_minor = 0
     first_opened_ms = at_ms
-    for loan in loans:
-        now = position(loan, at_ms, known_ms, day, rules)
+    for loan, now in zip(loans, moment.positions, strict=True):
         worst_days = max(worst_days, now.worst_days_past_due)
         first_opened_ms = min(first_opened_ms, loan.opened_ms)
         if loan.closed_ms is not None and loan.closed_ms <= known_ms:
@@ -92,19 +98,19 @@ def _of_loans(loans: list[Loan], moment: _Moment, rules: Rules) -> Features:
         if limit_minor:
             used_minor += now.outstanding_minor
             limits_minor += limit_minor
-    return Features(
-        days_past_due=days_past_due,
-        worst_days_past_due=worst_days,
-        overdue_share=min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
-        missed_instalments=instalments,
-        utilisation=_bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
-        relation_days=max(0, (at_ms - first_opened_ms) // DAY_MS),
-        open_loans=open_loans,
-    )
+    return {
+        "days_past_due": days_past_due,
+        "worst_days_past_due": worst_days,
+        "overdue_share": min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
+        "missed_instalments": instalments,
+        "utilisation": _bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
+        "relation_days": max(0, (at_ms - first_opened_ms) // DAY_MS),
+        "open_loans": open_loans,
+    }
 
 
 def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
-    granted_months, is_told = 0.0, False
+    granted_months: list[float] = []
     for loan in loans:
         if not is_open(loan, moment.known_ms):
             continue
@@ -112,21 +118,22 @@ def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rule
         months = months_of(granted_minor, loan.currency)
         if months is None:
             return {}
-        granted_months, is_told = granted_months + months, True
-    return {"granted_months": granted_months} if is_told else {}
+        granted_months.append(months)
+    return {"granted_months": fsum(granted_months)} if granted_months else {}
 
 
 def _of_payments(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     """What was paid lately, and when last."""
-    months, last_ms, is_told = 0.0, -1, bool(loans)
+    last_ms, is_told = -1, bool(loans)
+    months: list[float] = []
     for loan in loans:
         paid_minor, loan_last_ms = _paid(loan, PAID_DAYS, moment)
         last_ms = max(last_ms, loan_last_ms)
         more = months_of(paid_minor, loan.currency)
         is_told = is_told and more is not None
-        months += more or 0.0
+        months.append(more or 0.0)
     return {
-        "paid_months": months if is_told else UNKNOWN,
+        "paid_months": fsum(months) if is_told else UNKNOWN,
         "days_since_payment": UNKNOWN if last_ms < 0 else (moment.at_ms - last_ms) / DAY_MS,
     }
 
@@ -199,20 +206,20 @@ def _of_income(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Ru
 def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     """Debts against the income that is recognised."""
     outstanding_minor: dict[str, int] = {}
-    for loan in loans:
+    for loan, now in zip(loans, moment.positions, strict=True):
         if is_open(loan, moment.known_ms):
-            left_minor = position(loan, *moment, rules).outstanding_minor
-            outstanding_minor[loan.currency] = outstanding_minor.get(loan.currency, 0) + left_minor
-    debt_months = UNKNOWN
+            owed_minor = outstanding_minor.get(loan.currency, 0) + now.outstanding_minor
+            outstanding_minor[loan.currency] = owed_minor
+    debt_months: list[float] = []
     for currency, owed_minor in outstanding_minor.items():
         known = monthly_income(borrower.income, currency, moment.day, rules)
         if known is not None and known.amount_minor:
-            debt_months = max(debt_months, 0.0) + owed_minor / known.amount_minor
+            debt_months.append(owed_minor / known.amount_minor)
     ratios = over_indebtedness.ratios(
         borrower.loans, borrower.debts, borrower.income, moment.known_ms, moment.day, rules
     )
     return {
-        "debt_months": min(TREND_MAX, debt_months),
+        "debt_months": min(TREND_MAX, fsum(debt_months)) if debt_months else UNKNOWN,
         "debt_service_share": min(TREND_MAX, max((ratio for ratio, _, _ in ratios), default=UNKNOWN)),
     }
 
@@ -247,20 +254,23 @@ def _cash_cover(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: R
 def _due_next(loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, int]:
     """By currency, what falls due on the first day on which anything does."""
     found: dict[str, tuple[int, int]] = {}
-    is_deadline = moment.known_ms < moment.at_ms
     for loan in loans:
-        now = standing(loan, moment.at_ms, rules, deadline=is_deadline)
-        if now.next_due_day is not None and now.next_due_minor:
-            day, due_minor = found.get(loan.currency, (now.next_due_day, 0))
-            if now.next_due_day < day:
-                day, due_minor = now.next_due_day, 0
-            if now.next_due_day == day:
-                found[loan.currency] = (day, due_minor + now.next_due_minor)
+        for due_day, short_minor in unpaid(loan, moment.known_ms, rules):
+            last_day = rules.last_day_to_pay(due_day)
+            if last_day < moment.day:
+                continue
+            day, due_minor = found.get(loan.currency, (last_day, 0))
+            if last_day > day:
+                break
+            found[loan.currency] = (last_day, short_minor + (due_minor if last_day == day else 0))
     return {currency: due_minor for currency, (_, due_minor) in found.items()}
 
 
 def _of_rollovers(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
-    start_ms = moment.at_ms - rules.policy.signals.borrowing_to_repay.window_days * DAY_MS
+    policy = rules.policy.signals.borrowing_to_repay
+    start_ms = moment.at_ms - policy.window_days * DAY_MS
+    if not rollovers.may_have_pairs(borrower.rollovers, loans, start_ms, policy.pair_days * DAY_MS):
+        return {}
     found = rollovers.pairs(borrower.rollovers, borrower.loans, moment.known_ms, rules)
     return {"rollovers": sum(pair.completed_ms > start_ms for pair in found)}
 
