@@ -18,7 +18,7 @@ from models.risk.drift import Drift, DriftWatch, UnusableWatchError
 from models.risk.examples import Example
 from models.risk.guard import DEFAULT_LIMITS, GuardLimits, Refusal, refusal
 from models.risk.prequential import Figures, Prequential, UnusableEvaluationError
-from models.risk.scorecard import Scorecard
+from models.risk.scorecard import Scorecard, broad_prior, expert_prior
 from models.risk.training import Trainer, TrainingSettings, UnusableTrainingError
 from models.sealed import SealedState
 
@@ -78,6 +78,11 @@ class Learner:
         self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._watch = DriftWatch()
         self._counts: Counter[str] = Counter()
+
+    @staticmethod
+    def on_day_one() -> Learner:
+        """The expert prior is in use; learning starts from the prior of all features."""
+        return Learner(expert_prior(), start=broad_prior())
 
     # ---- learning ------------------------------------------------------------------------------------------------
 

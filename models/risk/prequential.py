@@ -113,7 +113,7 @@ class Histogram(Struct, array_like=True):
         for good, bad in zip(self.goods, self.bads, strict=True):
             pairs += bad * (below + good / 2)
             below += good
-        return pairs / (goods * bads)
+        return min(pairs / (goods * bads), 1.0)  # rounding may go beyond
 
     def _ks(self, goods: float, bads: float) -> float:
         below_good = below_bad = furthest = 0.0
@@ -121,7 +121,7 @@ class Histogram(Struct, array_like=True):
             below_good += good
             below_bad += bad
             furthest = max(furthest, abs(below_good / goods - below_bad / bads))
-        return furthest
+        return min(furthest, 1.0)
 
     def _deciles(self, total: float) -> tuple[Decile, ...]:
         """A bin belongs to the tenth in which the middle of its examples lies."""
