@@ -80,11 +80,6 @@ class Learner:
         self._watch = DriftWatch()
         self._counts: Counter[str] = Counter()
 
-    @staticmethod
-    def on_day_one() -> Learner:
-        """The expert prior is in use; learning starts from the prior of all features."""
-        return Learner(expert_prior(), start=broad_prior())
-
     # ---- learning ------------------------------------------------------------------------------------------------
 
     def learn(self, example: Example) -> tuple[Drift, ...]:
