@@ -71,8 +71,6 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     Told cheaply, and in doubt yes. While the last pay of a source stands, nobody asks whether its account has fallen silent,
     and once it stands no more the deadline asks.
     """
-    if _known_outlook(evidence, at_ms, rules) is not None:
-        return False
     day = rules.calendar.day_of(at_ms)
     policy = rules.policy.signals.income_drop
     monday = monday_of(week_of(day))
