@@ -75,3 +75,13 @@ class LearningReport(Struct, frozen=True, kw_only=True):
     expert_prior: Foretold
     """Of the same examples, had the prior stayed in force."""
     periods: tuple[ForetoldPeriod, ...]
+
+    @property
+    def cards_published(self) -> int:
+        """Cards that were not refused."""
+        return sum(card.refused is None for card in self.cards)
+
+    @property
+    def examples_known(self) -> int:
+        """Of whom is known what became."""
+        return self.examples["good"] + self.examples["bad"]

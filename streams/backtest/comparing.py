@@ -110,7 +110,14 @@ def _part_of(progress: Progress, number: int, parts: int) -> Progress:
 
 def _run_of(judging: NamedPolicy, gone: Gone) -> Run:
     assert gone.judge is not None, "its alerts were to be kept"
-    return Run(judging.name, judging.policy, gone.judge, gone.summary.judgement, gone.summary.score)
+    return Run(
+        judging.name,
+        judging.policy,
+        gone.judge,
+        gone.summary.judgement,
+        gone.summary.score,
+        gone.summary.learning,
+    )
 
 
 def _write(

@@ -176,14 +176,11 @@ LEARNING_HEADS: Final = ("learnt from the stream's own labels", "cards in force"
 
 def learning_rows(learning: LearningReport) -> list[Row]:
     """What the probabilities were worth by the stream's own labels, and what those of the expert prior would have been."""
-    bads = learning.examples["bad"]
-    known = bads + learning.examples["good"]
-    published = sum(card.refused is None for card in learning.cards)
     learnt, prior = learning.in_force, learning.expert_prior
     target = f"{learning.target_days_late} days late within {learning.horizon_days} days"
     return [
-        ("cards published, of so many due", f"{published:,} of {len(learning.cards):,}", ""),
-        (f"borrowers observed: {target}", f"{bads:,} of {known:,}", ""),
+        ("cards published, of so many due", f"{learning.cards_published:,} of {len(learning.cards):,}", ""),
+        (f"borrowers observed: {target}", f"{learning.examples['bad']:,} of {learning.examples_known:,}", ""),
         ("  AUC", number(learnt.auc), number(prior.auc)),
         ("  KS", number(learnt.ks), number(prior.ks)),
         ("  log-loss", number(learnt.log_loss), number(prior.log_loss)),
@@ -303,6 +300,16 @@ def compared_rows(comparison: Comparison) -> list[Row]:
             (f"score: AUC, bad within {HIT_DAYS_MAX} days", *_both(score.ranking_auc, number)),
             ("  AUC, nothing past due", *_both(score.ranking_auc_not_past_due, number)),
             ("  KS", *_both(score.ranking_ks, number)),
+        ]
+    if comparison.learning is not None:
+        learning = comparison.learning
+        rows += [
+            ("cards published", *_both(learning.cards, count)),
+            ("score by the stream's own labels: examples", *_both(learning.examples, count)),
+            ("  bad", *_both(learning.examples_bad, count)),
+            ("  AUC", *_both(learning.auc, number)),
+            ("  log-loss", *_both(learning.log_loss, number)),
+            ("  calibration error", *_both(learning.calibration_error, number)),
         ]
     return rows
 

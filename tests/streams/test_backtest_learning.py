@@ -154,11 +154,17 @@ def test_each_of_two_policies_learns_as_if_it_were_alone(tmp_path: Path) -> None
     """Another horizon makes other examples and other cards; neither side knows of the other's."""
     folder = write(tmp_path / "events", STORY)
     names = NamedPolicy("packaged.toml", default_policy()), NamedPolicy("later.toml", LATER_POLICY)
-    compare_policies(folder, tmp_path / "out", *names, now_ms=NOW_MS, learning=SOON, hire=crew_here)
+    found = compare_policies(
+        folder, tmp_path / "out", *names, now_ms=NOW_MS, learning=SOON, processes=1, hire=crew_here
+    ).learning
 
+    assert found is not None
     sides = {}
     for side, named in zip("ab", names, strict=True):
-        run(folder, tmp_path / side, named.policy, now_ms=NOW_MS, learning=SOON, processes=1)
+        own = run(folder, tmp_path / side, named.policy, now_ms=NOW_MS, learning=SOON, processes=1).learning
+        assert own is not None
+        assert getattr(found.auc, side) == own.in_force.auc
+        assert getattr(found.cards, side) == own.cards_published
         sides[side] = (tmp_path / side / "scorecards.jsonl").read_bytes()
         for name in ("alerts.jsonl", "scorecards.jsonl", "report.json", "report.html"):
             assert (tmp_path / "out" / side / name).read_bytes() == (tmp_path / side / name).read_bytes()
@@ -177,7 +183,7 @@ def test_the_cards_are_those_of_the_trainer(seed: int, days_a_turn: int) -> None
         msgspec.structs.replace(example, borrower=f"{number:016x}")
         for number, example in enumerate(days_of_examples(seed, days=8, a_day=300))
     ]
-    issuing, expected = Issuing(Learner.on_day_one()), []
+    issuing, expected = Issuing(Learner(expert_prior())), []
     for offset, example in enumerate(examples):
         step = issuing.take(offset, example)
         if step is not None:
