@@ -69,7 +69,8 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     """Whether pay into an account may have failed to come by `at_ms`, without an alert open: only then does life there count.
 
     Told cheaply, and in doubt yes. While the last pay of a source stands, nobody asks whether its account has fallen silent,
-    and once it stands no more the deadline asks.
+    and once it stands no more the deadline asks. From the evidence alone: what is kept beside it is gone after a restart,
+    and when a borrower was judged last is part of the state.
     """
     day = rules.calendar.day_of(at_ms)
     policy = rules.policy.signals.income_drop
