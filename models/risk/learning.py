@@ -10,7 +10,7 @@ Nothing here depends on clocks, batches or restarts: the same examples give the 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -24,6 +24,15 @@ from models.sealed import SealedState
 
 RECENT_HALF_LIFE_EXAMPLES: Final = 2_000
 """The guard looks at recent examples: so many that chance is small (`GuardLimits`), so few that a fault shows soon."""
+
+
+class Foretold(NamedTuple):
+    """Probabilities of one example before anything learnt from it."""
+
+    in_use: float
+    """By the card in use."""
+    learning: float
+    """By the learner."""
 
 
 class _State(Struct, array_like=True):
@@ -60,6 +69,8 @@ class Learner:
 
         Without `start` learning begins with the card in use.
         """
+        self.foretold: Foretold | None = None
+        """Of the last example; None where it was not learnt from."""
         self._in_use = card
         self._trainer = Trainer.starting_with(card if start is None else start, settings)
         self._evaluation = Prequential()
@@ -78,12 +89,15 @@ class Learner:
     def learn(self, example: Example) -> tuple[Drift, ...]:
         """Take the next matured example; return what drifted with it. One that is censored is counted, and no more."""
         self._counts[f"{example.outcome}.{example.reason}"] += 1
+        self.foretold = None
         if example.outcome == "censored":
             return ()
         is_bad = example.outcome == "bad"
         values = example.values(self._trainer.features)
-        self._recent_in_use.add(self._in_use.score(example.values(self._in_use.features)), is_bad=is_bad)
+        in_use = self._in_use.score(example.values(self._in_use.features))
+        self._recent_in_use.add(in_use, is_bad=is_bad)
         probability = self._trainer.learn_one(values, is_bad=is_bad)
+        self.foretold = Foretold(in_use, probability)
         self._recent.add(probability, is_bad=is_bad)
         self._evaluation.add(probability, is_bad=is_bad, segment=example.segment)
         drifts = tuple(self._watch.add(probability, is_bad=is_bad))

@@ -23,9 +23,9 @@ OTHER_SEGMENTS: Final = "…"
 """Stands for segments beyond those."""
 DECILES: Final = 10
 _BINS_PER_LOG_ODDS: Final = 8
-_LOG_ODDS_MAX: Final = 8.0
+LOG_ODDS_MAX: Final = 8.0
 """Beyond it, 0.03 % and 99.97 %, all scores are one bin."""
-_BINS: Final = int(2 * _LOG_ODDS_MAX * _BINS_PER_LOG_ODDS)
+_BINS: Final = int(2 * LOG_ODDS_MAX * _BINS_PER_LOG_ODDS)
 _CERTAIN: Final = 1e-15
 """Nearer to 0 or 1 no probability counts, so that one mistake does not weigh endlessly."""
 _UNIT_MAX: Final = 2.0**40
@@ -74,7 +74,7 @@ class Histogram(Struct, array_like=True):
         if self.unit > _UNIT_MAX:
             self._rescale()
         probability = min(max(probability, _CERTAIN), 1 - _CERTAIN)
-        place = int((log(probability / (1 - probability)) + _LOG_ODDS_MAX) * _BINS_PER_LOG_ODDS)
+        place = int((log(probability / (1 - probability)) + LOG_ODDS_MAX) * _BINS_PER_LOG_ODDS)
         place = min(max(place, 0), _BINS - 1)
         outcomes = self.bads if is_bad else self.goods
         outcomes[place] += self.unit
