@@ -127,7 +127,7 @@ class Cards(Struct, frozen=True):
         if self.learning is None:
             if self.entries:
                 raise ReferenceError("scorecards: there are steps and no state of learning")
-            return Issuing(Learner.on_day_one() if self.pointer is None else Learner(self.in_force)), None
+            return Issuing(Learner(self.in_force)), None
         last = self.entries[-1].told.number if self.entries else 0
         try:
             issuing = Issuing.from_bytes(self.learning.state)

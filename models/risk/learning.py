@@ -65,24 +65,20 @@ class Learner:
     def __init__(
         self, card: Scorecard, settings: TrainingSettings | None = None, start: Scorecard | None = None
     ) -> None:
-        """Begin with the card in use, on day one `expert_prior()`, and learn from `start` on, then `broad_prior()`.
+        """Begin with the card in use, and learn from `start` on.
 
-        Without `start` learning begins with the card in use.
+        Without `start` learning begins with the card in use; on day one, with `expert_prior()`, it begins with
+        `broad_prior()`, which knows the features that day one does not weigh.
         """
         self.foretold: Foretold | None = None
         """Of the last example; None where it was not learnt from."""
         self._in_use = card
-        self._trainer = Trainer.starting_with(card if start is None else start, settings)
+        self._trainer = Trainer.starting_with(_start_of(card) if start is None else start, settings)
         self._evaluation = Prequential()
         self._recent = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._watch = DriftWatch()
         self._counts: Counter[str] = Counter()
-
-    @staticmethod
-    def on_day_one() -> Learner:
-        """The expert prior is in use; learning starts from the prior of all features."""
-        return Learner(expert_prior(), start=broad_prior())
 
     # ---- learning ------------------------------------------------------------------------------------------------
 
@@ -131,7 +127,9 @@ class Learner:
         Raises:
             UnusableTrainingError: the optimiser's bytes cannot be gone on from.
         """
-        self._trainer = Trainer.starting_with(card) if optimiser is None else Trainer.from_bytes(optimiser)
+        self._trainer = (
+            Trainer.starting_with(_start_of(card)) if optimiser is None else Trainer.from_bytes(optimiser)
+        )
         self._recent = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._in_use = card
@@ -208,3 +206,7 @@ class Learner:
         learner._watch = DriftWatch.from_bytes(state.watch)
         learner._counts = Counter(state.counts)
         return learner
+
+
+def _start_of(card: Scorecard) -> Scorecard:
+    return broad_prior() if card == expert_prior() else card

@@ -21,6 +21,7 @@ from models.risk.guard import DEFAULT_LIMITS, GuardLimits
 from models.risk.issuing import EXAMPLES_BETWEEN_MIN, STEP_MS, Issuing
 from models.risk.learning import Learner
 from models.risk.published import PublishedCard
+from models.risk.scorecard import expert_prior
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,7 +40,7 @@ class Learning:
         """On day one; `steps` gets a line for each card published or refused."""
         self._limits = limits
         self._steps = steps
-        self._issuing = Issuing(Learner.on_day_one())
+        self._issuing = Issuing(Learner(expert_prior()))
         self._judge = LearningJudge()
         self._taken = 0
         self._matured: list[Example] = []

@@ -20,6 +20,7 @@ from models.risk.challengers import CARDS, CHALLENGERS, ChallengerLimits, Challe
 from models.risk.examples import Example
 from models.risk.issuing import Issuing
 from models.risk.learning import Learner
+from models.risk.scorecard import expert_prior
 from streams.clock import SystemClock
 from streams.kafka.local import Broker
 from streams.kafka.ports import KafkaPorts
@@ -70,7 +71,7 @@ def scorecards(settings: Settings) -> list[OutputRecord]:
 
 def expected_of(examples: list[Example]) -> list[OutputRecord]:
     """What must be there: one trainer over the same offsets, which a producer without transactions leaves whole."""
-    issuing = Issuing(Learner.on_day_one())
+    issuing = Issuing(Learner(expert_prior()))
     steps = [issuing.take(offset, example) for offset, example in enumerate(examples)]
     return [record for step in steps if step is not None for record in step_records(step)]
 

@@ -183,7 +183,7 @@ def test_the_cards_are_those_of_the_trainer(seed: int, days_a_turn: int) -> None
         msgspec.structs.replace(example, borrower=f"{number:016x}")
         for number, example in enumerate(days_of_examples(seed, days=8, a_day=300))
     ]
-    issuing, expected = Issuing(Learner.on_day_one()), []
+    issuing, expected = Issuing(Learner(expert_prior())), []
     for offset, example in enumerate(examples):
         step = issuing.take(offset, example)
         if step is not None:
