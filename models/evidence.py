@@ -249,7 +249,9 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
     if not is_out or category not in _EVERYDAY:
         if category in rollovers.CATEGORIES and _record_rollover(borrower, event, rules):
             touched += _BORROWING_TO_REPAY
-        if fund_use.record_flow(borrower.fund_use, event, borrower.loans, rules):
+        if (not is_out or category in fund_use.WENT_TO) and fund_use.record_flow(
+            borrower.fund_use, event, borrower.loans, rules
+        ):
             touched += _touched_by_use(borrower)
         was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
     if (was_transfer or known.newest_day > newest_day or is_late) and _touches_flight(
@@ -283,11 +285,12 @@ def _record_rollover(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
     if (
         borrower.pending
         or borrower.deadlines_ms[HIGHEST] <= at_ms
-        or any(episode.signal == BORROWING_TO_REPAY for episode in borrower.episodes)
+        or (borrower.episodes and any(episode.signal == BORROWING_TO_REPAY for episode in borrower.episodes))
         or borrowing_to_repay.is_in_reach(borrower.rollovers, borrower.loans, at_ms, rules)
     ):
         return True
-    borrower.judged_ms[HIGHEST] = max(borrower.judged_ms[HIGHEST], at_ms)
+    if borrower.judged_ms[HIGHEST] < at_ms:
+        borrower.judged_ms[HIGHEST] = at_ms
     return False
 
 

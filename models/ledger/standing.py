@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
@@ -86,7 +86,7 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
     )
 
 
-class Position(NamedTuple):
+class Position(Struct, frozen=True, gc=False):
     """What of a `Standing` can be added up over loans; amounts in minor units, all 0 once the loan has ended but the worst."""
 
     days_past_due: int

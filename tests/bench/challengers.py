@@ -22,7 +22,7 @@ from models.risk.challengers import CHALLENGERS, ChallengerLimits, Challengers
 from models.risk.examples import Example
 from models.risk.issuing import Issuing
 from models.risk.learning import Learner
-from models.risk.scorecard import broad_prior, expert_prior
+from models.risk.scorecard import expert_prior
 from tests.bench.quality.uci import Client, read_clients
 from tests.support.examples import example
 
@@ -82,7 +82,7 @@ def examples_of(clients: Sequence[Client], count: int) -> list[Example]:
 
 def learn(examples: Sequence[Example], challengers: Challengers) -> float:
     """Let the card learn, the challengers' sample kept aside; return µs an example."""
-    issuing = Issuing(Learner(expert_prior(), start=broad_prior()))
+    issuing = Issuing(Learner(expert_prior()))
     begin = time.process_time()
     for offset, one in enumerate(examples):
         issuing.take(offset, one)

@@ -116,7 +116,7 @@ def adding_up(seed: int, count: int) -> list[Example]:
 
 def judge(examples: list[Example], limits: ChallengerLimits = ALL) -> Compared:
     """Learn from all as the trainer does where it never falls behind; return what is told in the end."""
-    learner, challengers = Learner(expert_prior(), start=broad_prior()), Challengers(limits)
+    learner, challengers = Learner(expert_prior()), Challengers(limits)
     for offset, one in enumerate(examples):
         learner.learn(one)
         challengers.offer(offset, one, learner.foretold)
