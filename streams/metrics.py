@@ -149,6 +149,10 @@ class Metrics(Protocol):
         """Set a gauge."""
         ...
 
+    def forget(self, name: GaugeName, *labels: str) -> None:
+        """Show a gauge with these labels no more."""
+        ...
+
     def observe(self, name: HistogramName, value: float) -> None:
         """Add to a histogram."""
         ...
@@ -185,6 +189,10 @@ class PrometheusMetrics:
         gauge = self._gauges[name]
         (gauge.labels(*labels) if labels else gauge).set(value)
 
+    def forget(self, name: GaugeName, *labels: str) -> None:
+        """Show a gauge with these labels no more."""
+        self._gauges[name].remove(*labels)
+
     def observe(self, name: HistogramName, value: float) -> None:
         """Add to a histogram."""
         self._histograms[name].observe(value)
@@ -210,6 +218,10 @@ class PlainMetrics:
     def set(self, name: GaugeName, value: float, *labels: str) -> None:
         """Set a gauge."""
         self.gauges[name, *labels] = value
+
+    def forget(self, name: GaugeName, *labels: str) -> None:
+        """Show a gauge with these labels no more."""
+        self.gauges.pop((name, *labels), None)
 
     def observe(self, name: HistogramName, value: float) -> None:
         """Count an observation, and add it up."""

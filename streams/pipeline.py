@@ -371,12 +371,11 @@ class Pipeline:
             self._metrics.set("buffered_records", waiting, topic)
 
     def _show_versions(self, gauge: GaugeName, versions: Counter[str]) -> None:
-        shown = self._versions_shown[gauge]
-        for version in shown - versions.keys():
-            self._metrics.set(gauge, 0, version)
+        for version in self._versions_shown[gauge] - versions.keys():
+            self._metrics.forget(gauge, version)  # there is a new card a day: those of years would pile up
         for version, tasks in versions.items():
             self._metrics.set(gauge, tasks, version)
-        shown.update(versions)
+        self._versions_shown[gauge] = set(versions)
 
     def _raise_failures(self) -> None:
         """End the pipeline when a commit or an opening of a task that is ours has failed."""

@@ -51,3 +51,17 @@ def test_plain_figures_add_up_over_labels() -> None:
     assert metrics.total("rejects") == 3
     assert metrics.gauges["borrowers",] == 5
     assert metrics.observed["restore_seconds"] == 1
+
+
+def test_what_is_forgotten_is_shown_no_more() -> None:
+    """A gauge of one label, in both ways; the others stay."""
+    metrics, plain = PrometheusMetrics(), PlainMetrics()
+    for kept in (metrics, plain):
+        kept.set("scorecard_tasks", 1, "old")
+        kept.set("scorecard_tasks", 2, "new")
+        kept.forget("scorecard_tasks", "old")
+
+    assert plain.gauges == {("scorecard_tasks", "new"): 2}
+    shown = generate_latest(metrics.registry).decode()
+    assert 'version="new"' in shown
+    assert 'version="old"' not in shown
