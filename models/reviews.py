@@ -1,7 +1,7 @@
 """After a change of policy every borrower is judged once more, within a day of event time, each at a minute of its own.
 
 What stands already when a policy takes effect is found so (decisions/0007-policies-in-time.md), without judging everybody at once.
-After a change of the card alone it is the score that is judged once more (decisions/0011-cards-in-time.md).
+After a change of the card alone it is the score that is judged once more (decisions/0012-cards-in-time.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which rules hold when, and for whom: policies and scorecards, each one after the other in event time.
 
 Everything is judged as of an instant, by the policy in force at that instant with its segments, and by the card in force then
-(`decisions/0007-policies-in-time.md`, `decisions/0011-cards-in-time.md`). What stands already when one takes effect is found by
+(`decisions/0007-policies-in-time.md`, `decisions/0012-cards-in-time.md`). What stands already when one takes effect is found by
 a review: within a day of event time every borrower is judged once more, at a minute of its own; where only the card is
 another, by the score alone.
 """

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from models.risk.examples import Example
 from models.risk.issuing import Issuing
 from models.risk.learning import Learner
 from models.risk.scorecard import expert_prior
+from streams.bootstrap import build_pipeline
 from streams.clock import SystemClock
 from streams.kafka.local import Broker
 from streams.kafka.ports import KafkaPorts
@@ -30,13 +31,17 @@ from streams.scorecards import step_records
 from streams.settings import Settings
 from streams.topics import TopicNames
 from streams.trainer import TrainingLoop, trainer_inputs, trainer_settings
+from tests.support.events import at
 from tests.support.examples import days_of_examples
+from tests.support.late_payers import late_payers, records
 from tests.support.processes import wait_until
+from tests.support.workload import alerts_of
 from tests.support.world import KafkaWorld, read_kafka, settings_for
 
 pytestmark = pytest.mark.kafka
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 120.0
 STEPS = 6
 BOOK = days_of_examples(1, days=STEPS + 1, a_day=600)
 
@@ -203,3 +208,86 @@ def test_a_worker_learns_and_stops_in_good_order(broker: Broker) -> None:
         worker.communicate()
     assert worker.returncode == 0, said
     assert scorecards(settings) == expected
+
+
+def test_a_card_that_is_learnt_and_one_gone_back_to_are_followed_while_a_worker_replays(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """A worker replays, a trainer publishes beside it, an operator goes back: each alert names the card of its instant.
+
+    The late payers are not observed: their examples would come between those of another book.
+    """
+    policy = tmp_path / "unobserved.toml"
+    policy.write_text("[model]\nobserves = false\n")
+    settings = settings_for(
+        "cards",
+        broker.bootstrap_servers,
+        clock="event",
+        policy_file=str(policy),
+        policy_poll_interval_ms=100,
+        commit_interval_ms=20,
+    )
+    world = KafkaWorld(settings)
+    names = TopicNames(settings.topic_prefix)
+    parts = late_payers(("2025-03-30", "2025-05-30"))
+    back_ms = at("2025-06-01", "00:00")
+
+    async def bring(part: int) -> None:
+        end_ms = parts.ends_ms[part]
+        made = records(parts.events[part], end_ms, settings.partitions)
+        for record in [*made, *records([], end_ms + 1, settings.partitions)]:
+            await world.produce(names.inputs[record.feed], record.partition, [record.value], key=record.key)
+
+    async def holds(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():  # noqa: ASYNC110 - figures, and no event, tell
+                await asyncio.sleep(0.05)
+
+    async def main() -> tuple[str, str]:
+        pipeline = build_pipeline(settings, PlainMetrics())
+        run = asyncio.create_task(pipeline.run())
+
+        def has_passed(end_ms: int) -> bool:
+            return len(pipeline.tasks) == settings.partitions and all(
+                min(task.engine.progress().watermarks_ms) >= end_ms and not task.dirty
+                for task in pipeline.tasks.values()
+            )
+
+        def weighs_by(version: str) -> bool:
+            return all(
+                task.engine.adopted_cards.spans[-1].version == version for task in pipeline.tasks.values()
+            )
+
+        await bring(0)
+        await holds(lambda: has_passed(parts.ends_ms[0]))
+        encoded = [msgspec.json.encode(one) for one in BOOK[: 600 * 4 + 1]]
+        await world.produce(names.training_examples, 0, encoded, key=b"k")
+        with trainer(settings) as process:
+            assert process.stdout is not None
+            told: dict[str, Any] = {"steps": []}
+            while len(told["steps"]) < 4:
+                await asyncio.to_thread(process.stdout.readline)
+                told = await asyncio.to_thread(forewarn, settings, "history")
+        await holds(lambda: weighs_by(told["in_use"]))
+        await bring(1)
+        await holds(lambda: has_passed(parts.ends_ms[1]))
+
+        going_back = ("rollback", "--yes", "--effective-from", str(back_ms))
+        back = await asyncio.to_thread(forewarn, settings, *going_back)
+        await holds(lambda: weighs_by(back["version"]))
+        await bring(2)
+        await holds(lambda: has_passed(parts.ends_ms[2]))
+        pipeline.stop()
+        await run
+        return told["in_use"], back["version"]
+
+    learnt, before = asyncio.run(main())
+    by_partition = alerts_of(asyncio.run(read_kafka(settings, names.alerts)))
+    by_time: dict[str, set[str]] = {"first": set(), "learnt": set(), "back": set()}
+    for alert in (alert for alerts in by_partition for alert in alerts):
+        is_first = alert.event_time_ms <= parts.ends_ms[0] + 3_600_000
+        when = "first" if is_first else "learnt" if alert.event_time_ms < back_ms else "back"
+        by_time[when].add(alert.risk.model_version)
+
+    assert by_time == {"first": {expert_prior().version}, "learnt": {learnt}, "back": {before}}
+    assert len({expert_prior().version, learnt, before}) == 3

@@ -126,6 +126,17 @@ class Publishing(NamedTuple):
     """Of the lives, from which on it judges; None: since ever, which comes to: from now on."""
 
 
+CardName = Literal["prior", "alarmed", "broad"]
+
+
+class CardPublishing(NamedTuple):
+    """A scorecard published likewise."""
+
+    at_ms: int
+    card: CardName | Literal["unusable"]
+    from_day: int | None
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """A seed, spelled out."""
 
@@ -142,6 +153,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     at_times: tuple[AtTime, ...]
     publishings: tuple[Publishing, ...]
     """In half of the seeds; none where records come by their arrival."""
+    cards: tuple[CardPublishing, ...]
+    """In most of the seeds that have policies published."""
 
 
 def draw_plan(seed: int, *, trouble: bool = True) -> Plan:
@@ -159,6 +172,7 @@ def draw_plan(seed: int, *, trouble: bool = True) -> Plan:
         at_steps=tuple(_at_step(dice) for _ in range(dice.randint(2, 9))) if trouble else (),
         at_times=tuple(_at_time(dice, workers) for _ in range(dice.randint(1, 7))) if trouble else (),
         publishings=_publishings(Random(f"policies {seed}")) if seed % 6 in _SEEDS_WITH_POLICIES else (),
+        cards=_cards(Random(f"cards {seed}")) if seed % 6 in _SEEDS_WITH_POLICIES else (),
     )
 
 
@@ -190,6 +204,19 @@ def _publishings(dice: Random) -> tuple[Publishing, ...]:
         back = len(names) > 1 and dice.random() < 0.5
         names.append(names[-2] if back else dice.choice(("stricter", "looser")))
         found.append(Publishing(at_ms, names[-1], from_day))
+    return tuple(found)
+
+
+def _cards(dice: Random) -> tuple[CardPublishing, ...]:
+    """None to four, each another than the one before."""
+    found: list[CardPublishing] = []
+    before: CardName = "prior"
+    for at_ms in sorted(dice.randrange(_PUBLISHED_BY_MS) for _ in range(dice.randint(0, 4))):
+        from_day = dice.choice((None, dice.randrange(_LIVED_DAYS)))
+        if dice.random() < 0.15:
+            found.append(CardPublishing(at_ms, "unusable", from_day))
+        before = dice.choice([name for name in get_args(CardName) if name != before])
+        found.append(CardPublishing(at_ms, before, from_day))
     return tuple(found)
 
 

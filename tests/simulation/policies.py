@@ -12,7 +12,7 @@ from models.borrower import CLOCKS, decode_borrower, encode_borrower
 from models.calendars import DAY_MS
 from models.engine import RiskEngine
 from models.policy import default_policy, parse_policy
-from models.risk.scorecard import expert_prior
+from models.risk.scorecard import Scorecard, broad_prior, expert_prior
 from models.rulebook import SINCE_EVER_MS, Adopted
 from models.rules import Rules
 from streams.bootstrap import RiskEngineMaker
@@ -22,7 +22,8 @@ from streams.ports import EngineMaker, Logs
 from streams.reference import Pointer
 from tests.simulation.lives import START_MS
 from tests.simulation.network import Trace
-from tests.simulation.plan import PolicyName, Publishing
+from tests.simulation.plan import CardName, CardPublishing, PolicyName, Publishing
+from tests.support.card_steps import records_of
 from tests.support.oracle import Outcome
 
 CARD: Final = expert_prior()
@@ -60,6 +61,12 @@ RULES: Final[Mapping[PolicyName, Rules]] = {
         )
     ),
 }
+CARDS: Final[Mapping[CardName, Scorecard]] = {
+    "prior": CARD,
+    "alarmed": msgspec.structs.replace(CARD, bias=-1.5),
+    "broad": msgspec.structs.replace(broad_prior(), bias=-2.5),
+}
+_UNUSABLE_CARD: Final = Scorecard(("shoe_size",), ((40.0,),), ((0.0, 1.0),), -3.0)
 _UNUSABLE_VERSION: Final = "0123456789abcdef"
 _BETWEEN_RECORDS_MS: Final = 10
 """The records of a publication are not written at once: who reads meanwhile sees a part of them."""
@@ -79,6 +86,30 @@ async def publish(publishings: Sequence[Publishing], broker: MemoryBroker, topic
             passed_ms += _BETWEEN_RECORDS_MS
 
 
+async def publish_cards(
+    publishings: Sequence[CardPublishing], broker: MemoryBroker, topic: str, trace: Trace
+) -> None:
+    """The same of scorecards."""
+    passed_ms = 0
+    for number, publishing in enumerate(publishings, start=1):
+        await asyncio.sleep(max(0, publishing.at_ms - passed_ms) / 1000)
+        passed_ms = max(passed_ms, publishing.at_ms)
+        from_ms = SINCE_EVER_MS if publishing.from_day is None else START_MS + publishing.from_day * DAY_MS
+        trace.note(f"scorecard {number}: {publishing.card}, effective from {from_ms}")
+        card = _UNUSABLE_CARD if publishing.card == "unusable" else CARDS[publishing.card]
+        for record in records_of(card, number, from_ms):
+            broker.produce(topic, 0, record.key, record.value)
+            await asyncio.sleep(_BETWEEN_RECORDS_MS / 1000)
+            passed_ms += _BETWEEN_RECORDS_MS
+
+
+def last_usable_card(publishings: Sequence[CardPublishing]) -> int:
+    """The number of the scorecard that everybody must have taken up in the end; 0 where there is none."""
+    return max(
+        (number for number, one in enumerate(publishings, start=1) if one.card != "unusable"), default=0
+    )
+
+
 def _records(publishing: Publishing, from_ms: int, number: int) -> list[tuple[bytes, bytes]]:
     known = RULES["default" if publishing.policy == "unusable" else publishing.policy]
     if publishing.policy != "unusable":
@@ -93,9 +124,10 @@ def last_usable(publishings: Sequence[Publishing]) -> int:
     return max(usable, default=0)
 
 
-async def engines_by_topic(logs: Logs, topic: str) -> EngineMaker:
-    """What a worker makes its engines with: the policies of the topic as they are at its start, and as they come."""
-    engines = RiskEngineMaker(RULES["default"], CARD, topic)
+async def engines_by_topic(logs: Logs, topic: str, cards_topic: str) -> EngineMaker:
+    """What a worker makes its engines with: policies and cards of the topics as they are at its start, and as they come."""
+    engines = RiskEngineMaker(RULES["default"], CARD, topic, cards_topic=cards_topic)
+    await engines.refresh_cards(logs)
     await engines.refresh(logs)
     return engines
 
@@ -114,11 +146,13 @@ def without_last_judged(outcome: Outcome) -> Outcome:
 
 
 class SwitchingEngineMaker(RiskEngineMaker):
-    """Makes engines that know from the beginning which policy judges from when on: as each task says it has adopted."""
+    """Makes engines that know from the beginning what judges from when on: as each task says it has adopted."""
 
-    def __init__(self, adopted: Mapping[int, Adopted]) -> None:
+    def __init__(self, adopted: Mapping[int, Adopted], adopted_cards: Mapping[int, Adopted]) -> None:
         super().__init__(RULES["default"], CARD)
         self._adopted = adopted
+        self._adopted_cards = adopted_cards
+        self._by_version = {card.version: card for card in CARDS.values()}
         self._rules = {rules.policy_version: rules for rules in RULES.values()}
 
     def __call__(
@@ -130,9 +164,12 @@ class SwitchingEngineMaker(RiskEngineMaker):
     ) -> RiskEngine:
         if task not in self._adopted:
             return RiskEngine(RULES["default"], CARD, partition=task, belongs=belongs)
-        known = self._adopted[task]
+        known, known_cards = self._adopted[task], self._adopted_cards[task]
         first, *later = ((span.from_ms, self._rules[span.version]) for span in known.spans)
-        engine = RiskEngine(first[1], CARD, partition=task, belongs=belongs)
+        card, *cards_after = ((span.from_ms, self._by_version[span.version]) for span in known_cards.spans)
+        engine = RiskEngine(first[1], card[1], partition=task, belongs=belongs)
         for from_ms, rules in later:
             engine.adopt(known.publication, rules, from_ms)
+        for from_ms, after in cards_after:
+            engine.adopt_card(known_cards.publication, after, from_ms)
         return engine

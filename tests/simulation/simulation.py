@@ -25,7 +25,9 @@ from tests.simulation.policies import (
     SwitchingEngineMaker,
     engines_by_topic,
     last_usable,
+    last_usable_card,
     publish,
+    publish_cards,
     without_last_judged,
 )
 from tests.simulation.processes import MakePipeline, Process, Surroundings, Worker
@@ -56,6 +58,8 @@ class Result(Struct, frozen=True):
     examples: int
     policies: int
     """By how many policies the alerts were judged."""
+    cards: int
+    """By how many scorecards they tell the risk."""
 
 
 def simulate(seed: int, *, trouble: bool = True, make_pipeline: MakePipeline = Pipeline) -> Result:
@@ -96,6 +100,9 @@ class _Simulation:
         publishing = asyncio.create_task(
             publish(self._plan.publishings, self._broker, self._names.policies, self._trace)
         )
+        weighing = asyncio.create_task(
+            publish_cards(self._plan.cards, self._broker, self._names.scorecards, self._trace)
+        )
         self._workers = [Worker(number, self._around, self._settings) for number in range(self._plan.workers)]
         strikes = Strikes(
             self._around, self._broker, self._clock, self._workers, Random(f"strikes {self._plan.seed}")
@@ -103,7 +110,7 @@ class _Simulation:
         strikes.schedule(self._plan.at_times)
         try:
             await asyncio.sleep(HEALED_AT_MS / 1000)
-            await asyncio.gather(writing, publishing)
+            await asyncio.gather(writing, publishing, weighing)
             strikes.heal()
             self._everybody = [*self._workers, *strikes.guests]
             if self._plan.publishings:
@@ -128,13 +135,16 @@ class _Simulation:
             alerts=len(alerts),
             examples=self._examples,
             policies=len({alert.policy_version for alert in alerts}),
+            cards=len({alert.risk.model_version for alert in alerts}),
         )
 
     async def _prepare(self, logs: Logs) -> EngineMaker:
         """What a process does before it opens a task."""
         if self._plan.clock == "wall":
             return FakeEngineMaker()
-        return await engines_by_topic(logs, self._names.policies if self._plan.publishings else "")
+        names = self._names
+        topics = (names.policies, names.scorecards) if self._plan.publishings else ("", "")
+        return await engines_by_topic(logs, *topics)
 
     # ---- input ---------------------------------------------------------------------------------------------------
 
@@ -152,25 +162,32 @@ class _Simulation:
         self._trace.note(f"all {len(records)} records are written")
 
     async def _taken_up(self) -> None:
-        """Wait until every task goes by the policy published last.
+        """Wait until every task goes by the policy and the scorecard published last.
 
         Raises:
             StuckError: it does not come to that.
         """
-        number = last_usable(self._plan.publishings)
+        number, card = last_usable(self._plan.publishings), last_usable_card(self._plan.cards)
         tasks: list[Task] = []
         for _ in range(_CONSUMED_WITHIN_MS // _LOOK_EVERY_MS):
             self._raise_unexpected_ends()
             processes = (worker.process for worker in self._everybody if worker.process is not None)
             living = [process for process in processes if not process.ended]
             tasks = [task for process in living for task in process.pipeline.tasks.values()]
-            late = [task for task in tasks if task.engine.adopted.publication < number]
+            late = [
+                task
+                for task in tasks
+                if task.engine.adopted.publication < number or task.engine.adopted_cards.publication < card
+            ]
             if {task.number for task in tasks} == set(range(self._plan.partitions)) and not late:
                 self._trace.note(f"publication {number} is taken up")
                 return
             await asyncio.sleep(_LOOK_EVERY_MS / 1000)
-        taken = [(task.number, task.engine.adopted.publication) for task in tasks]
-        raise StuckError(f"publication {number} must be taken up, by task {taken} are")
+        taken = [
+            (task.number, task.engine.adopted.publication, task.engine.adopted_cards.publication)
+            for task in tasks
+        ]
+        raise StuckError(f"publication {number} and scorecard {card} must be taken up, by task {taken} are")
 
     # ---- the end -------------------------------------------------------------------------------------------------
 
@@ -240,7 +257,13 @@ class _Simulation:
         maker: EngineMaker = FakeEngineMaker()
         if self._plan.clock == "event":
             adopted = {task: progress.policies for task, progress in self._progress().items()}
-            maker = SwitchingEngineMaker(adopted)
+            adopted_cards = {task: progress.cards for task, progress in self._progress().items()}
+            maker = SwitchingEngineMaker(adopted, adopted_cards)
+            self._failures += [
+                f"task {task}: scorecard {last_usable_card(self._plan.cards)} must be taken up, {one} is"
+                for task, one in adopted_cards.items()
+                if one.publication != last_usable_card(self._plan.cards)
+            ]
             self._failures += [
                 f"task {task}: publication {last_usable(self._plan.publishings)} must be taken up, {one} is"
                 for task, one in adopted.items()

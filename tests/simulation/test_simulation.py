@@ -21,6 +21,8 @@ STRIKES_MIN: Final = 40
 STRIKES_AT_STEP_MIN: Final = 2
 EXAMPLES_SEEDS_MIN: Final = 250
 """Seeds in which examples mature."""
+WEIGHING_MIN: Final = 60
+"""Seeds whose alerts name several scorecards; 39 of the first 60 that may publish any were seen."""
 SWITCHING_MIN: Final = 75
 """Seeds whose alerts were judged by several policies; four in five of those that publish any were seen."""
 
@@ -67,6 +69,14 @@ def test_policies_change_amid_the_work() -> None:
     assert len(publishing) == SEEDS // 2
     assert set(switching) <= set(publishing)
     assert len(switching) >= SWITCHING_MIN
+
+
+def test_scorecards_change_amid_the_work() -> None:
+    """Likewise: of the seeds that publish any, most have alerts by several of them."""
+    switching = [seed for seed in range(SEEDS) if simulated(seed).cards > 1]
+
+    assert all(simulated(seed).plan.cards for seed in switching)
+    assert len(switching) >= WEIGHING_MIN
 
 
 def test_examples_mature_amid_the_work() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -270,8 +271,13 @@ def test_a_change_amid_the_work_gives_the_alerts_of_who_knew_it_all_along(*, res
     assert adopted_cards(house) == [expected] * house.settings.partitions
 
 
-def test_what_is_learnt_beside_the_work_is_taken_up_and_what_is_gone_back_to_too() -> None:
-    """A trainer publishes, the worker's alerts name its card; an operator goes back, and they name the one before."""
+def test_what_is_learnt_beside_the_work_is_taken_up_and_what_is_gone_back_to_too(tmp_path: Path) -> None:
+    """A trainer publishes, the worker's alerts name its card; an operator goes back, and they name the one before.
+
+    The late payers are not observed: their examples would come between those of another book.
+    """
+    policy = tmp_path / "unobserved.toml"
+    policy.write_text("[model]\nobserves = false\n")
     parts = late_payers(CUTS)
     book = days_of_examples(1, days=5, a_day=600)
 
@@ -280,7 +286,7 @@ def test_what_is_learnt_beside_the_work_is_taken_up_and_what_is_gone_back_to_too
         house.produce(records([], parts.ends_ms[part] + 1, house.settings.partitions))
 
     async def main() -> tuple[House, list[str]]:
-        house = House(until_end=False)
+        house = House(until_end=False, policy_file=str(policy))
         own = trainer_settings(house.settings)
         ports = MemoryPorts(house.broker, own, inputs=trainer_inputs(house.settings))
         worker = worker_of(house)
