@@ -884,7 +884,10 @@ class RiskEngine:
         known = self._known(borrower_id)
         if known is None:
             known = self._borrowers[borrower_id] = new_borrower(event_time_ms)
-            self._reviews.take_in(borrower_id)
+            if self._reviews:
+                self._reviews.take_in(borrower_id)
+                for clock in range(CLOCKS):
+                    self._schedule.push_review(clock)
         elif known.first_event_ms == NEVER:
             known.first_event_ms = event_time_ms
         if self._reviews:

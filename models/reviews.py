@@ -83,6 +83,9 @@ class Reviews:
         for from_ms in self._starts_of(clock):
             minute = max(0, (after_ms - from_ms) // MINUTE_MS + 1)
             if minute < REVIEW_MINUTES:
+                # Minutes of nobody are passed over, but for the first and the last: with them a review begins and ends.
+                while 0 < minute < REVIEW_MINUTES - 1 and not self._minutes[minute]:
+                    minute += 1
                 due_ms = min(due_ms, from_ms + minute * MINUTE_MS)
         return due_ms
 
