@@ -9,7 +9,7 @@ An example is sampled by a hash of itself: every run samples the same. What was 
 (`Challengers.work`); where more waits than is kept, the oldest is skipped and counted. Nothing of the card depends on any of it.
 After a restart they begin anew, and say from how many examples they have learnt.
 
-The settings, the cost of an example and the memory are measured (`models/decisions/0011-challengers.md`).
+The settings, the cost of an example and the memory are measured (`models/decisions/0013-challengers.md`).
 """
 
 from __future__ import annotations

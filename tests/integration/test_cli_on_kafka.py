@@ -85,7 +85,7 @@ def installation(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> In
         text=True,
     )
     assert worked.returncode == 0, worked.stderr
-    tested = made.run("backtest", made.book, "--out", made.out)
+    tested = made.run("backtest", made.book, "--out", made.out, "--no-learning")
     assert tested.exit_code == 0, tested.output
     decode = msgspec.json.Decoder(Alert).decode
     made.alerts.extend(decode(line) for line in (made.out / "alerts.jsonl").read_bytes().splitlines())

@@ -145,7 +145,7 @@ def test_a_demo_on_a_given_kafka_tells_what_a_backtest_tells(
     arguments = ("--events", str(book), "--partitions", "3", "--workers", "2")
     with demo(temporary, *arguments, "--json-summary", str(summary_file), broker=broker) as process:
         output, complaint = process.communicate(timeout=3 * PATIENCE_SECONDS)
-    tested = CliRunner().invoke(main, ["backtest", str(book), "--out", str(out), "--json"])
+    tested = CliRunner().invoke(main, ["backtest", str(book), "--out", str(out), "--no-learning", "--json"])
 
     assert process.returncode == 0, complaint
     summary, backtest = json.loads(summary_file.read_text()), json.loads(tested.stdout)
@@ -167,7 +167,9 @@ def test_without_kafka_the_demo_tells_the_same(book: Path, tmp_path: Path) -> No
     clock = SystemClock()
     with ExitStack() as stack:
         summary = summarise(run_in_memory(options, clock, stack), options, clock)
-    tested = CliRunner().invoke(main, ["backtest", str(book), "--out", str(tmp_path), "--json"])
+    tested = CliRunner().invoke(
+        main, ["backtest", str(book), "--out", str(tmp_path), "--no-learning", "--json"]
+    )
 
     backtest = json.loads(tested.stdout)
     assert summary.kafka == "memory"

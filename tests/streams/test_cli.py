@@ -159,7 +159,7 @@ def test_a_simulated_book_is_backtested(tmp_path: Path) -> None:
 
 
 def test_a_backtest_prints_what_its_alerts_were_worth(tmp_path: Path) -> None:
-    """Tables of at most 100 columns: revisions, figures of all, of each signal, and of the score."""
+    """Tables of at most 100 columns: revisions, figures of all, of each signal, of the score, and of learning."""
     forewarn("simulate", tmp_path / "book", "--borrowers", "60", "--months", "16")
     result = forewarn("backtest", tmp_path / "book", "--out", tmp_path / "out", "--capacity", "7")
     lines = result.stdout.splitlines()
@@ -178,7 +178,11 @@ def test_a_backtest_prints_what_its_alerts_were_worth(tmp_path: Path) -> None:
         r"signal +alerts +retracted +per 1,000 +warned +hit +precision +recall +lead days",
         r"foretold +happened +observed +30 days from +observed +bad +AUC +KS +log-loss +bad in 180 +AUC",
         r"the last 12 of \d+; all in report.json",
-        r"written to .*: alerts.jsonl, rejected.jsonl, report.json, report.html",
+        r"learnt from the stream's own labels +cards in force +expert prior\ncards published, of so many due +0 of \d+",
+        r"  log-loss +([\d.]+) +\1\n",
+        r"30 days from +observed +bad +AUC +prior +KS +prior +log-loss +prior",
+        r"card +in force from +learnt from +bad +AUC +before +log-loss +before\n\w+ +too few examples +\d+",
+        r"written to .*: alerts.jsonl, rejected.jsonl, report.json, scorecards.jsonl, report.html",
     ):
         assert re.search(words, result.stdout), words
 
