@@ -29,6 +29,7 @@ HISTORY_DAYS: Final = 40
 """How far a question looks back: a month for comparison, and a week or so for what happened since."""
 LATE_DAYS: Final = 20
 """How far before the borrower's newest balance answers stay exact: beyond two weeks of a feed that stands still."""
+_KEPT_DAYS: Final = HISTORY_DAYS + LATE_DAYS
 ACCOUNTS_MAX: Final = 8
 """Accounts (by currency) kept of one borrower: the one that moved longest ago makes room."""
 LINKS_MAX: Final = 4
@@ -122,12 +123,18 @@ def enter_flow(
         return False
     if day > evidence.newest_day:
         evidence.newest_day = day
-        _forget_old(evidence, day - HISTORY_DAYS - LATE_DAYS)
-    elif day < evidence.newest_day - HISTORY_DAYS - LATE_DAYS:
+        _forget_old(evidence, day - _KEPT_DAYS)
+    elif day < evidence.newest_day - _KEPT_DAYS:
         return False
-    account = _account_of(evidence, kept_account_id, flow.currency, day)
-    if account is None:
-        return False
+    currency = flow.currency
+    account: AccountBalances | None
+    for account in evidence.accounts:
+        if account.account_id == kept_account_id and account.currency == currency:
+            break
+    else:
+        account = _new_account(evidence, kept_account_id, currency, day)
+        if account is None:
+            return False
     days, closings = account.days, account.closings
     if not days or day > days[-1]:
         days.append(day)
@@ -233,13 +240,11 @@ def short_id(name: str) -> str:
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
-def _account_of(
+def _new_account(
     evidence: BalanceEvidence, account_id: str, currency: str, day: int
 ) -> AccountBalances | None:
+    """An account of which no balance is kept; None where all that are kept moved on that day or later."""
     accounts = evidence.accounts
-    for account in accounts:
-        if account.account_id == account_id and account.currency == currency:
-            return account
     if len(accounts) >= ACCOUNTS_MAX:
         oldest = min(accounts, key=lambda account: (account.days[-1], account.account_id, account.currency))
         if oldest.days[-1] >= day:
@@ -256,11 +261,10 @@ def _forget_old(evidence: BalanceEvidence, first_day: int) -> None:
     is_any_empty = False
     for account in evidence.accounts:
         days = account.days
-        if days[0] >= first_day:
-            continue
-        gone = bisect_left(days, first_day)
-        del days[:gone], account.closings[: _FIELDS * gone]
-        is_any_empty = is_any_empty or not days
+        if days[0] < first_day:
+            gone = bisect_left(days, first_day)
+            del days[:gone], account.closings[: _FIELDS * gone]
+            is_any_empty = is_any_empty or not days
     if is_any_empty:
         evidence.accounts = [account for account in evidence.accounts if account.days]
 

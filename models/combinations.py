@@ -69,13 +69,16 @@ def next_confirmation_ms(borrower: Borrower, episode: Episode, after_ms: int, ru
     Evidence that is known already for later than `after_ms` is a deadline to some signals. Where a judgement of this
     alert waits for that very instant, an event brought it: the event is the cause, and no deadline.
     """
+    due_ms = NEVER
+    combined = _rules_of(episode.signal, rules)
+    if not combined:
+        return due_ms
     waiting_ms = {
         waiting.at_ms
         for waiting in borrower.pending
         if (waiting.signal, waiting.loan_id) == (episode.signal, episode.loan_id)
     }
-    due_ms = NEVER
-    for rule in _rules_of(episode.signal, rules):
+    for rule in combined:
         number = _NUMBERS.get(rule.confirmed_by)
         if number is None:
             continue
@@ -103,11 +106,10 @@ def is_alone(signal: int, rules: Rules) -> bool:
     return not _rules_of(signal, rules)
 
 
-def _rules_of(signal: int, rules: Rules) -> list[CombinationPolicy]:
-    if not rules.policy.combinations:
-        return []
+@lru_cache(maxsize=_CACHED_ANSWERS_MAX)
+def _rules_of(signal: int, rules: Rules) -> tuple[CombinationPolicy, ...]:
     name = SIGNALS[signal].name
-    return [rule for rule in rules.policy.combinations if rule.signal == name]
+    return tuple(rule for rule in rules.policy.combinations if rule.signal == name)
 
 
 def _severity_of(

@@ -26,8 +26,10 @@ def attempts_left(evidence: ServicingEvidence, known_ms: int, day: int, rules: R
         return 0
     since_ms = rules.calendar.midnight_ms(day - WEEK_DAYS + 1)
     days = servicing.attempt_days(evidence, known_ms, since_ms, rules)
-    this_day = contact.attempts_per_day - sum(attempt_day == day for attempt_day in days)
-    this_week = contact.attempts_per_7_days - sum(attempt_day <= day for attempt_day in days)
+    if not days:
+        return limit
+    this_day = contact.attempts_per_day - sum([attempt_day == day for attempt_day in days])
+    this_week = contact.attempts_per_7_days - sum([attempt_day <= day for attempt_day in days])
     return max(0, min(this_day, this_week))
 
 
@@ -71,8 +73,11 @@ def is_promise_pending(evidence: ServicingEvidence, known_ms: int, at_ms: int, r
 
 def promise_wait_ends_ms(evidence: ServicingEvidence, rules: Rules) -> list[int]:
     """When the waits for the borrower's promises end, each whether it still counts or not."""
-    promises = [contact for contact in evidence.contacts if contact.promise_day is not None]
-    ends_ms = [_wait_ends_ms(contact, rules) for contact in promises if contact.is_promise]
+    ends_ms = [
+        _wait_ends_ms(contact, rules)
+        for contact in evidence.contacts
+        if contact.promise_day is not None and contact.is_promise
+    ]
     return [end_ms for end_ms in ends_ms if end_ms is not None]
 
 

@@ -55,11 +55,16 @@ class DeadlineQueue:
 
     def settle(self) -> None:
         """Find `earliest_ms` anew; until then it tells an instant that is too early, never one too late."""
-        self.earliest_ms = min([entries[0][0] for entries in self._entries if entries], default=NEVER)
+        earliest_ms = NEVER
+        for entries in self._entries:
+            if entries and entries[0][0] < earliest_ms:
+                earliest_ms = entries[0][0]
+        self.earliest_ms = earliest_ms
 
     def is_overgrown(self, clock: int, borrowers: int) -> bool:
         """Whether replaced deadlines have piled up."""
-        return len(self._entries[clock]) > max(_REBUILD_ENTRIES_MIN, _STALE_FACTOR * borrowers)
+        entries = len(self._entries[clock])
+        return entries > _REBUILD_ENTRIES_MIN and entries > _STALE_FACTOR * borrowers
 
     def rebuild(self, clock: int, entries: list[tuple[int, str]]) -> None:
         """Replace a clock's queue by the deadlines that stand."""

@@ -247,7 +247,7 @@ def most_elsewhere_minor(evidence: DebtEvidence, from_day: int, summary_days: in
     for summary in evidence.summaries:
         if summary.day + summary_days >= from_day and summary.monthly_due_minor > told_minor:
             told_minor = summary.monthly_due_minor
-    return max(most_minor, told_minor)
+    return most_minor if most_minor > told_minor else told_minor
 
 
 def next_change_day(evidence: DebtEvidence, today: int, summary_days: int) -> int:
@@ -297,4 +297,4 @@ def _monthly_minor(paid: list[int], day: int) -> int:
     while index >= 0 and paid[index] > before_day:
         before_minor += paid[index + 1]
         index -= 2
-    return min(month_minor, before_minor)
+    return month_minor if month_minor < before_minor else before_minor

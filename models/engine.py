@@ -198,7 +198,8 @@ class RiskEngine:
 
     def advance(self, feed: int, watermark_ms: int) -> None:
         """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
-        self.advance_together({feed: watermark_ms})
+        if watermark_ms > self._watermarks_ms[feed]:
+            self.advance_together({feed: watermark_ms})
 
     def advance_together(self, watermarks_ms: dict[int, int]) -> None:
         """Move the watermarks of several feeds at once, their deadlines in one order of time."""
@@ -649,7 +650,8 @@ class RiskEngine:
 
     def _judge_deadline(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """A deadline has passed: judge what is due as of it, then what waited for it."""
-        self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
+        if due_ms > self._watermarks_ms[clock]:
+            self._watermarks_ms[clock] = due_ms
         borrower = self._known(borrower_id)
         if borrower is None or not self._schedule.stands(clock, due_ms, borrower_id, borrower):
             return

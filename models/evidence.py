@@ -60,7 +60,7 @@ from models.events import (
     ScheduleChanged,
 )
 from models.limits import AWAITED_VOIDS_MAX, CLOSED_REMEMBERED_DAYS, LOANS_MAX, WAITING_EVENTS_MAX
-from models.obligations import last_bill
+from models.obligations import dues_of
 from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.rules import Rules
@@ -141,7 +141,12 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
     noted = recorder(borrower, event, origin, rules)
     if not borrower.loans or noted.refused is not None:
         return noted
-    touches_score = _may_bring_into_reach if risk_score.weighs_more(rules) else _touches_score
+    if risk_score.weighs_more(rules):
+        touches_score = _may_bring_into_reach
+    elif noted is NOTHING:  # most flows: what touches nothing moves no score
+        return noted
+    else:
+        touches_score = _touches_score
     if touches_score(borrower, event.event_time_ms, noted, rules):
         return msgspec.structs.replace(noted, touched=noted.touched + _RISK_SCORE)
     return noted
@@ -202,22 +207,27 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
     at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
     is_late = at_ms < borrower.judged_ms[REPAYMENTS]
     day, account_id = rules.calendar.day_of(at_ms), balances.short_id(event.account_id)
+    touched: Touched = ()
+    touches_income = False
     excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
-    is_life = category != "own_transfer" if is_out else income.is_life(event)
+    kind = None if is_out else income.kind_of(event)
+    is_life = kind is None and category != "own_transfer"
     recent_flows.remember(
         borrower.recent_flows, event, account_id, excused_minor=excused_minor, is_life=is_life
     )
-    touches_income = income.record_flow(borrower.income, event, rules) and (
-        not is_life or _may_change_income(borrower, event, rules)
-    )
-    touches_institutions = institutions.record_flow(borrower.institutions, event, rules)
+    if kind is not None:
+        touches_income = income.record_income(borrower.income, event, kind, day, rules)
+    elif is_life and income.record_life(borrower.income, account_id, day):
+        touches_income = _may_change_income(borrower, event, rules)
+    if touches_income:
+        touched = _INCOME.touched
+    if institutions.is_told_by(borrower.institutions, event) and institutions.record_flow(
+        borrower.institutions, event, rules
+    ):
+        touched += _MULTI_PLATFORM.touched
     known = borrower.balances
     newest_day, is_first = known.newest_day, not known.accounts
     is_told = balances.enter_flow(known, event, day, account_id, excused_minor)
-    is_new_day = known.newest_day > newest_day
-    touched: Touched = _INCOME.touched if touches_income else ()
-    if touches_institutions:
-        touched += _MULTI_PLATFORM.touched
     if is_told and is_first:
         touched += (
             _PAYMENT_AT_RISK  # money is looked at as of midnights: in order only the very first matters
@@ -234,8 +244,12 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         borrower.fund_use, event, borrower.loans, rules
     ):
         touched += _touched_by_use(borrower)
-    was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
-    if (was_transfer or is_new_day or is_late) and _touches_flight(borrower, at_ms, day, rules):
+    was_transfer = (
+        is_out and category in outflows.CATEGORIES and outflows.record_flow(borrower.outflows, event, rules)
+    )
+    if (was_transfer or known.newest_day > newest_day or is_late) and _touches_flight(
+        borrower, at_ms, day, rules
+    ):
         touched += _ASSET_FLIGHT
     if is_told and known.enough_minor and balances.is_below(event, known.enough_minor):
         return Noted(touched=touched, lacks_money=True)
@@ -245,11 +259,12 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
 def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
     """Whether `income_drop` is to be judged for a sign of life that its evidence notes: where pay is awaited."""
     at_ms = event.event_time_ms
-    return (
-        at_ms < max(borrower.judged_ms)
-        or any(episode.signal == INCOME_DROP and episode.closed_ms is None for episode in borrower.episodes)
-        or income_outlook.awaits_pay(borrower.income, event.account_id, at_ms, rules)
-    )
+    if at_ms < max(borrower.judged_ms):
+        return True
+    for episode in borrower.episodes:
+        if episode.signal == INCOME_DROP and episode.closed_ms is None:
+            return True
+    return income_outlook.awaits_pay(borrower.income, event.account_id, at_ms, rules)
 
 
 def _record_rollover(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
@@ -323,7 +338,10 @@ def _touches_flight(borrower: Borrower, at_ms: int, day: int, rules: Rules) -> b
 
 def _watches(borrower: Borrower) -> bool:
     """Whether there is an alert about money that went."""
-    return any(episode.signal == ASSET_FLIGHT for episode in borrower.episodes)
+    for episode in borrower.episodes:
+        if episode.signal == ASSET_FLIGHT:
+            return True
+    return False
 
 
 def _rewrites_a_look(borrower: Borrower, at_ms: int, rules: Rules) -> bool:
@@ -513,7 +531,7 @@ def _record_snapshot(borrower: Borrower, event: LoanSnapshot, origin: Origin, ru
 
 def _touched_by_borrowing(borrower: Borrower, event: RepaymentsEvent) -> Touched:
     """An own loan that begins has lent, and one that ends may have been refinanced: what was repaid meanwhile is asked again."""
-    if isinstance(event, LoanOpened | LoanClosed) and borrower.rollovers.repayments:
+    if borrower.rollovers.repayments and isinstance(event, LoanOpened | LoanClosed):
         return _BORROWING_TO_REPAY
     return ()
 
@@ -529,7 +547,7 @@ def _touched_by_own_debts(
     borrower: Borrower, loan: ledger.Loan, event: RepaymentsEvent, rules: Rules
 ) -> Touched:
     """A payment changes a month's dues only where it may pay a statement off; everything else may."""
-    if not borrower.income.sources or (isinstance(event, Repayment) and last_bill(loan) is None):
+    if not borrower.income.sources or (isinstance(event, Repayment) and not dues_of(loan).stands_days):
         return ()
     return _touched_by_debts(borrower, event.event_time_ms, rules)
 

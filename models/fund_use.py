@@ -51,6 +51,9 @@ DISBURSEMENTS_MAX: Final = 32
 _SLACK_DAYS: Final = 10
 """Flows near no disbursement are kept so many days beyond `own_money_days` and the feed's lateness."""
 
+_FORGET_DAYS: Final = 7
+"""What is kept longer than it must be changes no answer, but takes room."""
+
 USES: Final[tuple[UseCategory, ...]] = ("securities", "property", "gambling")
 """By the numbers that the state uses."""
 OWN_OUT, OWN_IN, EARNED = range(3)
@@ -97,7 +100,7 @@ class FundUseEvidence(Struct, array_like=True):
     disbursed: list[Disbursed] = []
     newest_ms: int = 0
     forget_ms: int = 0
-    """When what is old is looked for next: once a day is enough."""
+    """When what is old is looked for next: once in `_FORGET_DAYS` is enough, or when there is no room."""
     last_spent_ms: int = 0
     """The newest payment to one of `USES`: without any there is nothing to judge."""
 
@@ -139,8 +142,8 @@ def record_flow(evidence: FundUseEvidence, flow: FundFlow, loans: dict[str, Loan
     kind = _kind_of(flow)
     if kind is None or not flow.amount_minor:
         return False
-    time_ms = flow.event_time_ms
-    is_late = time_ms <= evidence.newest_ms
+    time_ms, newest_ms = flow.event_time_ms, evidence.newest_ms
+    is_late = time_ms <= newest_ms
     if kind == DISBURSED:
         insort(evidence.disbursed, _disbursed(flow, rules), key=_disbursed_order)
         del evidence.disbursed[:-DISBURSEMENTS_MAX]
@@ -153,12 +156,13 @@ def record_flow(evidence: FundUseEvidence, flow: FundFlow, loans: dict[str, Loan
         if kind >= SPENT and time_ms > evidence.last_spent_ms:
             evidence.last_spent_ms = time_ms
     if not is_late:
-        evidence.newest_ms = time_ms
-    if evidence.newest_ms >= evidence.forget_ms:
-        evidence.forget_ms = evidence.newest_ms + DAY_MS
+        evidence.newest_ms = newest_ms = time_ms
+    has_room = len(evidence.flows) <= FLOWS_MAX
+    if newest_ms >= evidence.forget_ms or not has_room:
+        evidence.forget_ms = newest_ms + _FORGET_DAYS * DAY_MS
         _forget_old(evidence, loans, rules)
-    if len(evidence.flows) > FLOWS_MAX:
-        _make_room(evidence)
+        if len(evidence.flows) > FLOWS_MAX:
+            _make_room(evidence)
     return bool(evidence.last_spent_ms) and (is_late or kind >= RETURNED)
 
 

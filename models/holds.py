@@ -23,7 +23,7 @@ SNOOZED: Final = "snoozed"
 
 def hold_of(borrower: Borrower, episode: Episode | None, known_ms: int, at_ms: int) -> str | None:
     """The strongest hold as of an instant; `episode` is None for an alert that is about to open."""
-    if any(since_ms <= at_ms for since_ms in borrower.incomplete.values()):
+    if borrower.incomplete and min(borrower.incomplete.values()) <= at_ms:
         return DATA_INCOMPLETE
     reason = servicing.hold_as_of(borrower.servicing, known_ms, at_ms)
     if reason is not None or episode is None:

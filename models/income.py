@@ -155,15 +155,43 @@ class IncomeEvidence(Struct, array_like=True, dict=True):
 
 def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
     """Remember a flow. Return whether it may change the judgement: income, or a sign of life after a silence."""
-    if flow.direction == "in":
-        kind = _kind_of(flow)
-        if kind is not None:
-            _note_change(evidence)
-            return _record_income(evidence, flow, kind, rules)
-    if flow.category == "own_transfer":  # sweeping pay away is no life of its own
+    day = rules.calendar.day_of(flow.event_time_ms)
+    kind = kind_of(flow) if flow.direction == "in" else None
+    if kind is not None:
+        return record_income(evidence, flow, kind, day, rules)
+    return flow.category != "own_transfer" and record_life(evidence, flow.account_id, day)
+
+
+def record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int, rules: Rules) -> bool:
+    """Remember income, or a candidate for it, of a local day. Return whether it may change the judgement."""
+    _note_change(evidence)
+    week = week_of(day)
+    if week > evidence.newest_week:
+        evidence.newest_week = week
+        _forget_old(evidence, _oldest_week(evidence, rules))
+    elif week < _oldest_week(evidence, rules):
         return False
-    week = (rules.calendar.day_of(flow.event_time_ms) + 3) // 7
-    account_id = flow.account_id
+    source = _source_for(evidence, flow, kind)
+    if source is None:
+        return False
+    week_minor = _enter(source, day, week, flow.amount_minor)
+    _keep_recent(evidence, source, flow)
+    if week <= evidence.newest_week - _RECENT_WEEKS:
+        return True
+    clock_ms = flow.event_time_ms - rules.calendar.midnight_ms(day)
+    first_day_minor = _enter_first(source, day, week, clock_ms, flow.amount_minor)
+    if week < evidence.newest_week:
+        return True
+    for account in evidence.accounts:
+        if account.active_week > week:
+            return True
+    # In the midst of a week of many pays nothing changes before its end, which is awaited since the second pay day.
+    return first_day_minor is None or first_day_minor == week_minor
+
+
+def record_life(evidence: IncomeEvidence, account_id: str, day: int) -> bool:
+    """Remember that an account is in use. Return whether that may change the judgement: it follows a silence."""
+    week = (day + 3) // 7
     for account in evidence.accounts:
         if account.account_id == account_id:
             if week == account.active_week:
@@ -199,9 +227,22 @@ def void(evidence: IncomeEvidence, fingerprint: bytes, rules: Rules) -> bool:
     return True
 
 
+def kind_of(flow: FundFlow) -> int | None:
+    """The kind of source that an inflow belongs to, or None where it can never be income."""
+    if flow.amount_minor == 0:
+        return None
+    if flow.category is not None:
+        return _DECLARED_KINDS.get(flow.category)
+    if flow.counterparty_id is None or flow.loan_id is not None:
+        return None
+    if flow.counterparty_kind in _NEVER_CANDIDATES:
+        return None
+    return EMPLOYER if flow.counterparty_kind == "employer" else CANDIDATE
+
+
 def is_life(flow: FundFlow) -> bool:
     """Whether a flow shows that its account is in use: neither income, nor the sweeping away of pay."""
-    return flow.category != "own_transfer" and not (flow.direction == "in" and _kind_of(flow) is not None)
+    return flow.category != "own_transfer" and not (flow.direction == "in" and kind_of(flow) is not None)
 
 
 def take_back_life(evidence: IncomeEvidence, gone: RecentFlow, recent: RecentFlows, rules: Rules) -> None:
@@ -327,43 +368,6 @@ def _mark_active(account: Account, week: int) -> bool:
     if -ahead < ACTIVE_WEEKS_MAX:
         account.active_weeks |= 1 << -ahead
     return account.active_weeks != known
-
-
-def _kind_of(flow: FundFlow) -> int | None:
-    """The kind of source an inflow belongs to, or None where it can never be income."""
-    if flow.amount_minor == 0:
-        return None
-    if flow.category is not None:
-        return _DECLARED_KINDS.get(flow.category)
-    if flow.counterparty_id is None or flow.loan_id is not None:
-        return None
-    if flow.counterparty_kind in _NEVER_CANDIDATES:
-        return None
-    return EMPLOYER if flow.counterparty_kind == "employer" else CANDIDATE
-
-
-def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, rules: Rules) -> bool:
-    calendar = rules.calendar
-    day = calendar.day_of(flow.event_time_ms)
-    week = week_of(day)
-    if week > evidence.newest_week:
-        evidence.newest_week = week
-        _forget_old(evidence, _oldest_week(evidence, rules))
-    elif week < _oldest_week(evidence, rules):
-        return False
-    source = _source_for(evidence, flow, kind)
-    if source is None:
-        return False
-    week_minor = _enter(source, day, week, flow.amount_minor)
-    _keep_recent(evidence, source, flow)
-    if week <= evidence.newest_week - _RECENT_WEEKS:
-        return True
-    clock_ms = flow.event_time_ms - calendar.midnight_ms(day)
-    first_day_minor = _enter_first(source, day, week, clock_ms, flow.amount_minor)
-    if week < evidence.newest_week or any(account.active_week > week for account in evidence.accounts):
-        return True
-    # In the midst of a week of many pays nothing changes before its end, which is awaited since the second pay day.
-    return first_day_minor is None or first_day_minor == week_minor
 
 
 def _enter(source: Source, day: int, week: int, amount_minor: int) -> int:

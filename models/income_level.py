@@ -8,7 +8,7 @@ from models.income import FIRST_NUMBERS, IncomeEvidence, Source, monday_of, week
 from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
 from models.money import within_int64
 from models.obligations import NO_DAY, month_later
-from models.pays import Pays, pays_as_of, recognised
+from models.pays import Pays, is_one_flow, pays_as_of, recognised
 from models.rhythm import level_now, pace_of, stream_of
 from models.rules import Rules
 
@@ -104,6 +104,8 @@ def pay_counts_day(evidence: IncomeEvidence, day: int) -> int:
     monday = monday_of(week_of(day - 1))
     next_day = NO_DAY
     for source in evidence.sources:
+        if is_one_flow(source) and source.days[-1] < day:
+            continue  # it counts from the next day on, and all before it did by the end of its week
         index = len(source.days) - 1
         while index >= 0 and source.days[index] >= monday:
             for counting_day in _counting_days(source, index):

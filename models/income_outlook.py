@@ -64,11 +64,16 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     Told cheaply, and in doubt yes. While the last pay of a source stands, nobody asks whether its account has fallen silent,
     and once it stands no more the deadline asks.
     """
+    if _known_outlook(evidence, at_ms, rules) is not None:
+        return False
     day = rules.calendar.day_of(at_ms)
     policy = rules.policy.signals.income_drop
     monday = monday_of(week_of(day))
     fresh_days = policy.late_days + WEEK_DAYS  # no pay stands for less
-    if all(day - fresh_days <= source.days[-1] < monday for source in evidence.sources):
+    for source in evidence.sources:
+        if not day - fresh_days <= source.days[-1] < monday:
+            break
+    else:
         return False
     awaited = pays_into(evidence, account_id, monday)
     if len(evidence.sources) > 1:  # of one payer they may be taken together
@@ -132,8 +137,10 @@ def _steady(evidence: IncomeEvidence, scene: Scene) -> SteadyIncome:
     until_day = pay_counts_day(evidence, scene.today + 1)
     for standing in scene.standings:
         amount_minor += standing.level
-        until_day = min(until_day, standing.until_day)
-        last_day = max(last_day, standing.stream.days[-1])
+        if standing.until_day < until_day:
+            until_day = standing.until_day
+        if standing.stream.days[-1] > last_day:
+            last_day = standing.stream.days[-1]
     until_day = min(until_day, last_day + REMEMBERED_DAYS + 1)
     currency = scene.standings[0].stream.currency
     return SteadyIncome(currency, within_int64(amount_minor), scene.today, until_day)
@@ -156,7 +163,8 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
         fall_day = next_fall_day(evidence, scene, policy)
         loss_day = _next_loss_day(scene, fall_day, policy) if is_clear else fall_day
     midnight_ms = rules.calendar.midnight_ms
-    change_day, due_day = min(counting_day, fall_day), min(counting_day, loss_day)
+    change_day = counting_day if counting_day < fall_day else fall_day
+    due_day = counting_day if counting_day < loss_day else loss_day
     until_ms = NEVER if change_day == NO_DAY else midnight_ms(change_day)
     due_ms = NEVER if due_day == NO_DAY else midnight_ms(due_day)
     outlook = Outlook(at_ms, until_ms, due_ms, rules)
@@ -177,12 +185,13 @@ def _known_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str
 
 def _is_clear(evidence: IncomeEvidence, scene: Scene) -> bool:
     """Whether all pay stands, on accounts that were never unlinked: neither life on them nor a link to come matters then."""
-    is_clear = True
     for standing in scene.standings:
-        is_clear = is_clear and standing.level > 0
+        if not standing.level:
+            return False
     for account in evidence.accounts:
-        is_clear = is_clear and was_always_seen(account)
-    return is_clear
+        if not was_always_seen(account):
+            return False
+    return True
 
 
 def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
@@ -190,7 +199,10 @@ def _is_ahead(evidence: IncomeEvidence, at_ms: int, today: int) -> bool:
     recent = evidence.recent
     if not evidence.sources or not recent or recent[-1].time_ms > at_ms:
         return True
-    return max([source.days[-1] for source in evidence.sources]) > today
+    for source in evidence.sources:
+        if source.days[-1] > today:
+            return True
+    return False
 
 
 def _pay_days_apart(standings: list[Standing]) -> int:
@@ -211,12 +223,15 @@ def next_fall_day(evidence: IncomeEvidence, scene: Scene, policy: IncomeDropPoli
     """The next day at whose beginning what stands may fall, or be seen, or be forgotten."""
     today, standings = scene.today, scene.standings
     next_day = NO_DAY
+    none_stands = bool(standings)
     for standing in standings:
         if standing.level:
-            next_day = min(next_day, later(today, standing.until_day))
+            none_stands = False
+            if today < standing.until_day < next_day:
+                next_day = standing.until_day
         if standing.blind:
             next_day = min(next_day, later(today, _sign_of_life_day(evidence, standing, today)))
-    if standings and not any(standing.level for standing in standings):
+    if none_stands:
         next_day = min(next_day, later(today, forgotten_day(standings, policy)))
     return next_day
 

@@ -146,7 +146,9 @@ def _set_scene(evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, r
     seen = pays_as_of(evidence, at_ms, calendar)
     if not seen:
         return Scene(today, 0, [])
-    if opened_at_ms is None:
+    if len(seen) == 1 and opened_at_ms is None:
+        look_day = seen[0].days[-1]
+    elif opened_at_ms is None:
         look_day = max([pays.days[-1] for pays in seen])
     else:
         look_day = _last_pay_before(seen, calendar.day_of(opened_at_ms))
@@ -167,6 +169,9 @@ def _last_pay_before(seen: list[Pays], opened_day: int) -> int:
 
 def _of_main_currency(income: list[Pays]) -> list[Pays]:
     """Those in the currency with most pays."""
+    first = income[0].source.currency
+    if all(pays.source.currency == first for pays in income):
+        return income
     counts: Counter[str] = Counter()
     for pays in income:
         counts[pays.source.currency] += len(pays.days)
@@ -251,7 +256,9 @@ def picture_of(scene: Scene, policy: IncomeDropPolicy) -> Picture | None:
         income += level
         if blindness:
             blind += own
-        last_full_day = max(last_full_day, stream.days[_last_full(stream.levels, own, watch)])
+        full_day = stream.days[_last_full(stream.levels, own, watch)]
+        if full_day > last_full_day:
+            last_full_day = full_day
     return Picture(
         today=scene.today,
         usual=usual,
@@ -285,7 +292,11 @@ def _levels_on(stream: Stream, looks: range) -> list[int]:
     if stream.pays_per_level > 2:  # such sums overlap, so that some of the variation does not show
         variation += variation // 2
     cap = _without_bonus(middle)
-    return [max(min(level, cap) - variation, 0) for level in levels_before(stream, looks)]
+    most = max(cap - variation, 0)
+    return [
+        most if level >= cap else level - variation if level > variation else 0
+        for level in levels_before(stream, looks)
+    ]
 
 
 def _usual(levels: list[int]) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from models.alerts import Finding, Reason, Resolution, Severity, Text, alert_id, case_id
+from models.alerts import SEVERITIES, Finding, Reason, Resolution, Severity, Text, alert_id, case_id
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.combinations import confirmed, is_alone, is_raised, next_confirmation_ms
@@ -118,12 +118,10 @@ class Lifecycle:
     def _stays(self, borrower: Borrower, episode: Episode, occasion: Occasion, rules: Rules) -> bool:
         """Whether it is plain that an open alert shows what it showed before, so that nobody asks for its reasons."""
         stands = _STANDS.get(episode.signal)
-        severity = Severity(episode.severity)
-        if (
-            stands is None
-            or not is_alone(episode.signal, rules)
-            or not stands(borrower, occasion.at_ms, occasion.known_ms, severity, rules)
-        ):
+        if stands is None or not is_alone(episode.signal, rules):
+            return False
+        severity = SEVERITIES[episode.severity]
+        if not stands(borrower, occasion.at_ms, occasion.known_ms, severity, rules):
             return False
         finding = Finding(severity, _UNTOLD)
         attend(borrower, episode, episode.severity, occasion.known_ms)
@@ -253,7 +251,7 @@ class Lifecycle:
             SIGNALS[signal].name,
             finding,
             episode,
-            earlier_episodes(borrower.episodes, MISSED_PAYMENT, occasion.at_ms),
+            earlier_episodes(borrower.episodes, signal, occasion.at_ms) if signal == MISSED_PAYMENT else (),
             occasion.at_ms,
             self._book.of(borrower, episode.loan_id if episode is not None else None, occasion.at_ms),
             deadline=occasion.deadline,

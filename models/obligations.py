@@ -44,8 +44,8 @@ def next_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     """The due day of the oldest unpaid line, due already or not."""
     if not is_open(loan, known_ms):
         return None
-    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
-    index = oldest_unpaid(balances_at(loan, known_ms, rules), tolerance_minor)
+    balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+    index = oldest_unpaid(balances, rules.policy.signals.missed_payment.tolerance_minor)
     return None if index is None else loan.lines[index].due_day
 
 

@@ -1,7 +1,7 @@
 """Large transfers to other people, and since when each receiver is known: what `asset_flight` looks at.
 
 **A transfer** is an outflow of at least the policy's `transfer_minor` to a named counterparty, without a category or of one by which
-wealth moves (`_CATEGORIES`). Consumption (living, shopping, fees), rent, debts and own accounts are none, nor is what goes to a
+wealth moves (`CATEGORIES`). Consumption (living, shopping, fees), rent, debts and own accounts are none, nor is what goes to a
 merchant, an employer, an authority, a lender or a payment company: the last hides who receives, the others are where
 money belongs. Nor are cash withdrawals, which name nobody.
 
@@ -28,7 +28,7 @@ TRANSFERS_MAX: Final = 64
 """Transfers kept of one borrower: nearly two a day for the window and the lateness. The oldest goes first."""
 TRACKS_MAX: Final = 48
 """Receivers kept of one borrower: beyond it the one paid longest ago goes, and is remembered in `forgotten_ms`."""
-_CATEGORIES: Final = frozenset({None, "other", "securities", "property", "gambling"})
+CATEGORIES: Final = frozenset({None, "other", "securities", "property", "gambling"})
 _RECEIVERS: Final = frozenset({None, "other", "linked"})
 
 
@@ -70,7 +70,7 @@ def is_transfer(flow: FundFlow, rules: Rules) -> bool:
     """Whether an outflow is a large transfer to somebody."""
     return (
         flow.direction == "out"
-        and flow.category in _CATEGORIES
+        and flow.category in CATEGORIES
         and flow.counterparty_id is not None
         and flow.amount_minor >= rules.policy.signals.asset_flight.transfer_minor
         and flow.counterparty_kind in _RECEIVERS

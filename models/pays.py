@@ -53,7 +53,7 @@ def pays_as_of(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> list
 def _pays_amid_week(source: Source, monday: int, today: int, clock_ms: int) -> Pays | None:
     """What counts of a source of which some pay is of the week of `today`, or came later; None where nothing does."""
     days, amounts = source.days, source.amounts
-    if _is_one_flow(source):
+    if is_one_flow(source):
         last_day = days[-1]
         if last_day < today or (last_day == today and source.firsts[-3] <= clock_ms):
             return Pays(source, days, amounts)
@@ -67,7 +67,7 @@ def _pays_amid_week(source: Source, monday: int, today: int, clock_ms: int) -> P
     return Pays(source, days[:count], amounts[:count]) if count else None
 
 
-def _is_one_flow(source: Source) -> bool:
+def is_one_flow(source: Source) -> bool:
     """Whether the newest week with pay brought one flow only, as is usual: it counts as a whole from its instant on."""
     firsts = source.firsts
     return bool(firsts) and firsts[-FIRST_NUMBERS] == source.days[-1] and firsts[-2] == source.amounts[-1]
@@ -79,7 +79,7 @@ def next_counting_day(evidence: IncomeEvidence, today: int) -> int | None:
     next_day: int | None = None
     for source in evidence.sources:
         last_day = source.days[-1]
-        if last_day < next_monday - 7 or (last_day <= today and _is_one_flow(source)):
+        if last_day < next_monday - 7 or (last_day <= today and is_one_flow(source)):
             continue
         first = _first_of_week(source, next_monday - 7)
         if first < 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from models import servicing
 from models.alerts import Finding, SignalName
 from models.borrower import Borrower
@@ -12,6 +14,8 @@ from models.holds import hold_of
 from models.recommendation import CONTACT_STAGES, Circumstances, needs_human_review, stage_of
 from models.rules import Rules
 from models.signals.binding import known_of
+
+_NONE: Final = Circumstances()
 
 
 def present(
@@ -25,10 +29,15 @@ def present(
     *,
     deadline: bool,
 ) -> Presentation:
-    """What an alert shows as of `at_ms`; `past` holds the earlier missed payments, `episode` the alert where it is open."""
+    """What an alert shows as of `at_ms`; `past` holds the earlier missed payments, `episode` the alert where it is open.
+
+    Circumstances decide of a missed payment alone, and only of one they are asked.
+    """
     known_ms = known_of(at_ms, deadline=deadline)
     evidence = borrower.servicing
-    circumstances = _circumstances(borrower, finding, episode, past, at_ms, known_ms, rules)
+    circumstances = _NONE
+    if signal == "missed_payment":
+        circumstances = _circumstances(borrower, finding, episode, past, at_ms, known_ms, rules)
     stage = stage_of(signal, finding, circumstances, rules)
     hold = hold_of(borrower, episode, known_ms, at_ms)
     actionable = finding.actionable and hold is None
@@ -62,10 +71,11 @@ def next_change_ms(borrower: Borrower, episode: Episode, after_ms: int, rules: R
         for note in evidence.notes
         if note.until_ms is not None and note.alert_id == episode.alert_id
     ]
-    changes_ms += promise_wait_ends_ms(evidence, rules)
+    if evidence.contacts:
+        changes_ms += promise_wait_ends_ms(evidence, rules)
     if episode.presentation.attempts_used_up:
         changes_ms.append(attempts_return_ms(evidence, after_ms, rules))
-    return min((change_ms for change_ms in changes_ms if change_ms > after_ms), default=NEVER)
+    return min([change_ms for change_ms in changes_ms if change_ms > after_ms], default=NEVER)
 
 
 def _circumstances(

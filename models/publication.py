@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from models.alerts import (
+    SEVERITIES,
     Alert,
     Cause,
     Chain,
@@ -16,7 +17,6 @@ from models.alerts import (
     Reason,
     Resolution,
     Risk,
-    Severity,
     SeverityName,
     SignalName,
     Text,
@@ -126,7 +126,7 @@ class Publisher:
                 status=revision.step.status,
                 resolution=revision.step.resolution,
                 signal=signal,
-                severity=Severity(episode.severity).word,
+                severity=SEVERITIES[episode.severity].word,
                 borrower_id=borrower_id,
                 loan_id=episode.loan_id,
                 event_time_ms=revision.event_time_ms,
@@ -184,7 +184,7 @@ class Publisher:
                 OpenAlert(
                     alert_id=episode.alert_id,
                     signal=SIGNALS[episode.signal].name,
-                    severity=Severity(episode.severity).word,
+                    severity=SEVERITIES[episode.severity].word,
                     loan_id=episode.loan_id,
                     opened_at_ms=episode.opened_ms,
                 )

@@ -76,7 +76,8 @@ def remember(
     packed = recent.packed
     if len(packed) >= _BYTES_MAX:
         gone_ms = _time_of_first(packed)[0]
-        recent.forgotten_ms = max(recent.forgotten_ms, gone_ms)
+        if gone_ms > recent.forgotten_ms:
+            recent.forgotten_ms = gone_ms
         packed = packed[_FLOW_BYTES:]
     marks = _IS_LIFE if is_life else 0
     balance_minor = flow.balance_after_minor

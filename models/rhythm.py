@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import accumulate
 from operator import sub
 from typing import Final
 
@@ -113,12 +114,13 @@ class Stream:
         else:
             self.learnt_days = _learnt_days(days[-2:], before.learnt_days, reach_days)
             self.pays_per_level, self.levels = before.pays_per_level, grown
-            self.best_level = max(before.best_level, grown[-1])
+            self.best_level = before.best_level if before.best_level > grown[-1] else grown[-1]
         """How many pays make a level, and the levels, minor units a month."""
         self.lag_days = (self.pays_per_level - 1) * self.pace_days
         """How far back the pays of one level reach."""
-        self.reach_days = max(reach_days, self.learnt_days)
-        self.followed_days = max(followed_days, self.learnt_days)
+        learnt_days = self.learnt_days
+        self.reach_days = reach_days if reach_days > learnt_days else learnt_days
+        self.followed_days = followed_days if followed_days > learnt_days else learnt_days
         """A pay stands through so many days after its own, but only so many once the next pay has come: then the payer has
         not changed, and pay of full size is merely due."""
         self.stands_at_most_days = max(
@@ -162,15 +164,11 @@ def pace_of(days: list[int]) -> int:
         return min(max(MONTH_DAYS, middle), _PACE_DAYS_MAX)
     while gaps[-1] > middle * _OUTAGE_FACTOR:
         gaps.pop()
-    total = sum(gaps)
+    covered = list(accumulate(gaps))
+    total = covered[-1]
     if total <= len(gaps) * _WEEKLY_DAYS_MAX:
         return round(total / len(gaps))
-    half, covered = total / 2, 0
-    for gap in gaps:
-        covered += gap
-        if covered >= half:
-            return min(gap, _PACE_DAYS_MAX)
-    raise AssertionError(gaps)
+    return min(gaps[bisect_left(covered, total / 2)], _PACE_DAYS_MAX)
 
 
 def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:
@@ -203,7 +201,8 @@ def _level_on(stream: Stream, day: int) -> tuple[int, int, int]:
     if not level:
         return 0, 0, INT64_MAX
     until_day = end_of_standing(stream, index)
-    return level, until_day, min(until_day, stream.days[index] + stream.stands_at_most_days + 1)
+    at_most_day = stream.days[index] + stream.stands_at_most_days + 1
+    return level, until_day, until_day if until_day < at_most_day else at_most_day
 
 
 def end_of_standing(stream: Stream, index: int) -> int:
@@ -218,9 +217,9 @@ def _end_of_standing(stream: Stream, index: int, newest: int) -> int:
     last = first + stream.reach_days
     if stream.festival_days:
         expected = first + pace_days
-        near = expected - _FESTIVAL_NEAR_DAYS
-        if next_spring_festival(min(first, near)) <= expected + _FESTIVAL_NEAR_DAYS:
-            if next_spring_festival(near) <= expected + _FESTIVAL_NEAR_DAYS:
+        near, far = expected - _FESTIVAL_NEAR_DAYS, expected + _FESTIVAL_NEAR_DAYS
+        if next_spring_festival(first if first < near else near) <= far:
+            if next_spring_festival(near) <= far:
                 return max(last + stream.festival_days, expected + pace_days + _JITTER_DAYS) + 1
             return last + _FESTIVAL_EARLY_DAYS + 1
     for later in range(index + 1, newest + 1):
@@ -273,7 +272,9 @@ def _levels(days: list[int], amounts: list[int], pace_days: int, festival_days: 
 def _grown(before: Stream, stream: Stream) -> list[int] | None:
     """The levels of a source to which one pay was added and nothing else happened; None where they are to be told anew."""
     days, pace_days = stream.days, stream.pace_days
-    if pace_days != before.pace_days or before.days != days[:-1] or before.amounts != stream.amounts[:-1]:
+    if before.days != days[:-1] or before.amounts != stream.amounts[:-1]:
+        return None
+    if pace_days != before.pace_days and not _are_whole_pays(before, pace_days):
         return None
     if pace_days <= _WEEKLY_DAYS_MAX:
         wide, narrow = _window_days(8, 7), _window_days(4, 7)
@@ -286,6 +287,17 @@ def _grown(before: Stream, stream: Stream) -> list[int] | None:
         return None
     levels = [*before.levels, _since(stream, days[-1] - _window_days(1, pace_days))]
     return levels if _is_steady(levels, 1) else None
+
+
+def _are_whole_pays(before: Stream, pace_days: int) -> bool:
+    """Whether each level is the one pay of a month: then it is by another such pace, too, and a pay reaches as far."""
+    shortest, longest = sorted((pace_days, before.pace_days))
+    if shortest <= _HALF_MONTHLY_DAYS_MAX or longest > MONTH_DAYS or before.pays_per_level > 1:
+        return False
+    days = before.days
+    return before.levels == before.amounts and (
+        len(days) == 1 or min(map(sub, days[1:], days)) >= _window_days(1, pace_days)
+    )
 
 
 def _since(stream: Stream, day: int) -> int:
@@ -352,7 +364,10 @@ def _better_sums(days: list[int], amounts: list[int], few: int, many: int, pace_
 def _is_steady(sums: list[int], pays: int) -> bool:
     """Whether the newest sums vary little; too few to tell are steady."""
     newest = sums[pays - 1 :][-_STEADY_LEVELS:]
-    if len(newest) < _PACE_GAPS_MIN or max(newest) - min(newest) <= _STEADY_VARIATION * min(newest):
+    if len(newest) < _PACE_GAPS_MIN:
+        return True
+    least = min(newest)
+    if max(newest) - least <= _STEADY_VARIATION * least:
         return True
     middle, variation = middle_and_variation(newest, pays)
     return variation <= _STEADY_VARIATION * middle
@@ -389,15 +404,16 @@ def _unlearnt_reach_days(kind: int, pace_days: int, policy: IncomeDropPolicy) ->
     late_days = policy.late_days
     if pace_days <= _HALF_MONTHLY_DAYS_MAX:
         # One pay may be skipped (a week off), so the slack is twice what is allowed for a late one.
-        reach_days = max(pace_days, WEEK_DAYS) + 2 * late_days
+        reach_days = (pace_days if pace_days > WEEK_DAYS else WEEK_DAYS) + 2 * late_days
         return reach_days, reach_days
     if pace_days <= _MONTHLY_DAYS_MAX:
-        followed_days = max(MONTH_DAYS, pace_days) + late_days
+        followed_days = (pace_days if pace_days > MONTH_DAYS else MONTH_DAYS) + late_days
     else:
         followed_days = pace_days + max(late_days, pace_days // 4)
     if kind in (PENSION, BENEFIT):
         return followed_days, followed_days
-    return max(followed_days, policy.job_change_days), followed_days
+    job_change_days = policy.job_change_days
+    return followed_days if followed_days > job_change_days else job_change_days, followed_days
 
 
 def surely_stands(pays: Pays, day: int, policy: IncomeDropPolicy) -> bool:

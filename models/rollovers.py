@@ -109,8 +109,6 @@ def record_flow(evidence: RolloverEvidence, flow: FundFlow, loans: dict[str, Loa
     movement = _movement(flow, rules)
     if movement is None:
         return False
-    policy = rules.policy.signals.borrowing_to_repay
-    kept_days = policy.window_days + 2 * policy.pair_days + LATE_DAYS
     is_late = movement.time_ms <= evidence.newest_ms
     if is_late:
         insort(kept, movement, key=_order)
@@ -119,7 +117,7 @@ def record_flow(evidence: RolloverEvidence, flow: FundFlow, loans: dict[str, Loa
         evidence.newest_ms = movement.time_ms
     if len(kept) > kept_max:
         del kept[0]
-    _forget_old(evidence, loans, evidence.newest_ms - kept_days * DAY_MS, rules)
+    _forget_old(evidence, loans, rules)
     return is_late or direction == "out"
 
 
@@ -140,12 +138,12 @@ def _movement(flow: FundFlow, rules: Rules) -> Movement | None:
     if flow.counterparty_id is None and flow.loan_id is None:
         return None
     return Movement(
-        time_ms=flow.event_time_ms,
-        fingerprint=fingerprint_of(flow.event_id),
-        platform_id="" if flow.counterparty_id is None else _counted(flow.counterparty_id, rules),
-        amount_minor=flow.amount_minor,
-        currency=flow.currency,
-        loan_id=None if flow.loan_id is None else short_id(flow.loan_id),
+        flow.event_time_ms,
+        fingerprint_of(flow.event_id),
+        "" if flow.counterparty_id is None else _counted(flow.counterparty_id, rules),
+        flow.amount_minor,
+        flow.currency,
+        None if flow.loan_id is None else short_id(flow.loan_id),
     )
 
 
@@ -158,24 +156,32 @@ def _counted(reported_id: str, rules: Rules) -> str:
     return OWN_LENDER if name in rules.own_institutions else short_id(name)
 
 
-def _forget_old(evidence: RolloverEvidence, loans: dict[str, Loan], first_ms: int, rules: Rules) -> None:
+def _forget_old(evidence: RolloverEvidence, loans: dict[str, Loan], rules: Rules) -> None:
     """Forget what is old, and earlier the repayments before which nothing was borrowed."""
+    policy = rules.policy.signals.borrowing_to_repay
+    pair_ms, newest_ms = policy.pair_days * DAY_MS, evidence.newest_ms
+    first_ms = newest_ms - (policy.window_days + LATE_DAYS) * DAY_MS - 2 * pair_ms
     disbursements = evidence.disbursements
     if disbursements and disbursements[0].time_ms <= first_ms:
-        evidence.disbursements = [kept for kept in disbursements if kept.time_ms > first_ms]
-    pair_ms = rules.policy.signals.borrowing_to_repay.pair_days * DAY_MS
-    lone_ms = evidence.newest_ms - pair_ms - rules.lateness_ms[FUND_FLOWS] - _LONE_DAYS * DAY_MS
+        disbursements = [kept for kept in disbursements if kept.time_ms > first_ms]
+        evidence.disbursements = disbursements
+    lone_ms = newest_ms - pair_ms - rules.lateness_ms[FUND_FLOWS] - _LONE_DAYS * DAY_MS
     repayments = evidence.repayments
     if not repayments or repayments[0].time_ms > lone_ms:
         return
-    borrowed_ms = [kept.time_ms for kept in evidence.disbursements]
+    borrowed_ms = [kept.time_ms for kept in disbursements]
     borrowed_ms += [loan.opened_ms for loan in loans.values()]
     new = bisect_right(repayments, lone_ms, key=_time_of)
-    evidence.repayments = [
-        kept
-        for kept in repayments[:new]
-        if kept.time_ms > first_ms and any(0 <= kept.time_ms - ms <= pair_ms for ms in borrowed_ms)
-    ] + repayments[new:]
+    left: list[Movement] = []
+    for movement in repayments[:new]:
+        repaid_ms = movement.time_ms
+        if repaid_ms > first_ms:
+            for ms in borrowed_ms:
+                if repaid_ms - pair_ms <= ms <= repaid_ms:
+                    left.append(movement)
+                    break
+    if len(left) < new:
+        evidence.repayments = left + repayments[new:]
 
 
 def _time_of(movement: Movement) -> int:

@@ -16,7 +16,14 @@ from models.episodes import open_episode
 from models.lifecycle import Lifecycle
 from models.reviews import Reviews
 from models.rulebook import Rulebook
-from models.signal_table import CLOCKS_BY_SIGNAL, MOVED_WITH, NEXT_LOOK_MS, SIGNALS, SIGNALS_BY_CLOCK
+from models.signal_table import (
+    CLOCKS_BY_SIGNAL,
+    MOVED_WITH,
+    NEXT_LOOK_MS,
+    SIGNALS,
+    SIGNALS_BY_CLOCK,
+    SUBJECTS_DIFFER,
+)
 
 REVIEW: Final = ""
 """Stands in the queue for the borrowers whose minute of a review it is: no borrower's id is empty."""
@@ -121,9 +128,13 @@ class Schedule:
 
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
-        next_look_ms, of = NEXT_LOOK_MS[signal], self._book.of
-        episodes = borrower.episodes
+        next_look_ms, episodes, only = NEXT_LOOK_MS[signal], borrower.episodes, self._book.only
+        if not episodes and only is not None and signal not in SUBJECTS_DIFFER:
+            return next_look_ms(
+                borrower, None, after_ms, None, only
+            )  # most have no alert, and one policy holds
         own = [episode for episode in episodes if episode.signal == signal] if episodes else episodes
+        of = self._book.of
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None

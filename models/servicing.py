@@ -314,7 +314,7 @@ def promises(evidence: ServicingEvidence, known_ms: int) -> list[Contact]:
 
 def end_of_day_ms(day: int, rules: Rules) -> int:
     """The midnight that ends a local day, within what a calendar can tell."""
-    return rules.calendar.midnight_ms(min(day, INSTANTS_FROM_DAY_MAX) + 1)
+    return rules.calendar.midnight_ms((day if day < INSTANTS_FROM_DAY_MAX else INSTANTS_FROM_DAY_MAX) + 1)
 
 
 def attempt_days(evidence: ServicingEvidence, known_ms: int, since_ms: int, rules: Rules) -> Sequence[int]:

@@ -57,6 +57,8 @@ RELAPSE: Final = _number_of("relapse")
 RISK_SCORE: Final = _number_of("risk_score")
 LINKED_DISTRESS: Final = _number_of("linked_distress")
 CLOCKS_BY_SIGNAL: Final = tuple(signal.clock for signal in SIGNALS)
+SUBJECTS_DIFFER: Final = frozenset({MISSED_PAYMENT, FUND_MISUSE, LINKED_DISTRESS})
+"""Signals that judge each own loan, or not everybody; the others judge any borrower as a whole."""
 LOOKS_OFTEN: Final = frozenset(number for number, signal in enumerate(SIGNALS) if signal.looks_often)
 SIGNALS_BY_CLOCK: Final[dict[int, tuple[int, ...]]] = {
     clock: tuple(number for number, signal in enumerate(SIGNALS) if signal.clock == clock)

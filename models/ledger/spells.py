@@ -6,7 +6,7 @@ none. So the past is told as it was, not as it was believed to be then.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -63,8 +63,45 @@ def spells(loan: Loan, at_ms: int, known_ms: int, opens_after_days: int, rules: 
     return found
 
 
+class _Told(NamedTuple):
+    """What the whole journal tells, and the journal of which it tells: every entry changes one of these."""
+
+    points: list[tuple[int, int | None]]
+    now: Balances
+    upto_ms: int
+    base: Balances
+    payments: int
+    lines: int
+    rules: Rules
+
+
 def _oldest_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int, int | None]]:
-    """Each instant of an entry, with the oldest unpaid line's last day to pay after it."""
+    """Each instant of an entry, with the oldest unpaid line's last day to pay after it.
+
+    What the whole journal tells is kept beside the loan, and never in the state, until there is another entry: who is in
+    trouble is asked at every contact and every deadline.
+    """
+    if known_ms < loan.now.upto_ms:
+        return _fold_due_days(loan, known_ms, rules)
+    told: _Told | None = vars(loan).get("due_days")
+    if (
+        told is None
+        or told.now is not loan.now
+        or told.upto_ms != loan.now.upto_ms
+        or told.base is not loan.base
+        or told.payments != len(loan.payments)
+        or told.lines != len(loan.lines)
+        or told.rules is not rules
+    ):
+        points = _fold_due_days(loan, known_ms, rules)
+        told = _Told(
+            points, loan.now, loan.now.upto_ms, loan.base, len(loan.payments), len(loan.lines), rules
+        )
+        vars(loan)["due_days"] = told
+    return told.points
+
+
+def _fold_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int, int | None]]:
     points: list[tuple[int, int | None]] = []
     tolerance_minor = tolerance_minor_of(rules)
 

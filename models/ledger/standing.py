@@ -144,8 +144,12 @@ def oldest_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     """The due day of the oldest unpaid line, due already or not, on what is known up to `known_ms`."""
     if loan.closed_ms is not None and loan.closed_ms <= known_ms:
         return None
-    index = oldest_unpaid(balances_at(loan, known_ms, rules), tolerance_minor_of(rules))
-    return None if index is None else rules.last_day_to_pay(loan.lines[index].due_day)
+    balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+    index = oldest_unpaid(balances, rules.policy.signals.missed_payment.tolerance_minor)
+    if index is None:
+        return None
+    due_day = loan.lines[index].due_day
+    return rules.last_day_to_pay(due_day) if rules.moves_due_days else due_day
 
 
 def next_entry_ms(loan: Loan, after_ms: int) -> int | None:

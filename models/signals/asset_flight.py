@@ -139,7 +139,7 @@ def next_deadline_ms(
         return None
     policy, calendar = rules.policy.signals.asset_flight, rules.calendar
     day = calendar.day_of(after_ms)
-    begin_day = oldest_day + max(1, policy.days_past_due_min)
+    begin_day = oldest_day + policy.days_past_due_min
     if begin_day > day:
         return calendar.midnight_ms(begin_day)
     window_ms = policy.window_days * DAY_MS
@@ -160,16 +160,18 @@ def is_watched(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
 def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> bool:
     """The same for a local day, on what is known up to an instant: whether `_watched_since` finds any."""
     signals = rules.policy.signals
-    last_day = day - max(1, signals.asset_flight.days_past_due_min)
+    last_day = day - signals.asset_flight.days_past_due_min
     tolerance_minor = signals.missed_payment.tolerance_minor
     for loan in loans.values():
-        lines, now = loan.lines, loan.now
+        lines = loan.lines
         if not lines or lines[0].due_day > last_day:
             continue
+        now = loan.now
         known = now if known_ms >= now.upto_ms else balances_at(loan, known_ms, rules)
-        for place, short_minor in enumerate(known.short_minor):
-            if short_minor > tolerance_minor:
-                if lines[place].due_day <= last_day and is_open(loan, known_ms):
+        shorts_minor = known.short_minor
+        for short_minor in shorts_minor:
+            if short_minor > tolerance_minor:  # the oldest unpaid line: no earlier one is short by as much
+                if lines[shorts_minor.index(short_minor)].due_day <= last_day and is_open(loan, known_ms):
                     return True
                 break
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from models.alerts import Finding, Resolution, Severity, SignalName
+from models.alerts import SEVERITIES, Finding, Resolution, Severity, SignalName
 from models.borrower import Borrower
 from models.episodes import Episode
 from models.rules import Rules
@@ -78,7 +78,7 @@ class Signal(Protocol):
 
 def open_state(episode: Episode | None) -> tuple[Severity | None, int | None]:
     """Severity and opening (event time) of the open episode, where there is one."""
-    return (None, None) if episode is None else (Severity(episode.severity), episode.opened_ms)
+    return (None, None) if episode is None else (SEVERITIES[episode.severity], episode.opened_ms)
 
 
 def known_of(at_ms: int, *, deadline: bool) -> int:

@@ -73,6 +73,8 @@ def next_deadline_ms(loan: Loan, after_ms: int, rules: Rules) -> int | None:
     which a later payment made pointless is still judged as of its instant.
     """
     known_ms = after_ms
+    if loan.now.upto_ms <= known_ms:
+        return _next_step_ms(loan, known_ms, after_ms, rules)
     while True:
         following_ms = next_entry_ms(loan, known_ms)
         due_ms = _next_step_ms(loan, known_ms, after_ms, rules)
@@ -109,7 +111,7 @@ def _next_step_ms(loan: Loan, known_ms: int, after_ms: int, rules: Rules) -> int
     due_day = oldest_unpaid_day(loan, known_ms, rules)
     if due_day is None:
         return None
-    floor_ms = max(known_ms, after_ms)
+    floor_ms = known_ms if known_ms > after_ms else after_ms
     for step_days in rules.missed_payment_steps_days:
         midnight_ms = rules.calendar.midnight_ms(due_day + step_days)
         if midnight_ms > floor_ms:

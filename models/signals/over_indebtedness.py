@@ -89,7 +89,8 @@ def judge(
     known_ms = known_of(at_ms, deadline=deadline)
     if open_severity is None and income.sources:
         day = rules.calendar.day_of(at_ms)
-        if _out_of_reach_until_day(loans, debts, income, known_ms, day, rules) > day:
+        most_minor = _most_by_currency(loans, debts, known_ms, day, rules)
+        if _out_of_reach_until_day(most_minor, income, day, rules) > day:
             return None
     worst = _worst(loans, debts, income, known_ms, at_ms, open_severity, rules)
     if worst is None:
@@ -123,7 +124,7 @@ def next_deadline_ms(
     today = rules.calendar.day_of(after_ms)
     next_day = NO_DAY
     elsewhere_minor = most_elsewhere_minor(debts, today, policy.summary_days)
-    for currency, own_minor in _most_by_currency(loans, after_ms, today).items():
+    for currency, own_minor in _most_of_own(loans, after_ms, today).items():
         known, until_day = income_from(income, currency, today, rules)
         next_day = min(next_day, until_day)
         if known is None or known.history_days < policy.history_days_min:
@@ -164,11 +165,12 @@ def next_finding_ms(
         return None
     today = rules.calendar.day_of(after_ms)
     day = today if may_be_found else today + 1
-    until_day = _out_of_reach_until_day(loans, debts, income, after_ms, day, rules)
+    most_minor = _most_by_currency(loans, debts, after_ms, day, rules)  # and no more from a later day on
+    until_day = _out_of_reach_until_day(most_minor, income, day, rules)
     # Pay of this week counts in up to three steps; each may be looked at now as well as then.
     while day < until_day <= today + _WEEK_AHEAD_DAYS:
         day = until_day
-        until_day = _out_of_reach_until_day(loans, debts, income, after_ms, day, rules)
+        until_day = _out_of_reach_until_day(most_minor, income, day, rules)
     if until_day <= today + 1:
         return next_deadline_ms(loans, debts, income, after_ms, rules)
     return None if until_day == NO_DAY else rules.calendar.midnight_ms(until_day)
@@ -183,7 +185,8 @@ def is_out_of_reach(borrower: Borrower, at_ms: int, due_ms: int, rules: Rules) -
         return True
     calendar = rules.calendar
     day = calendar.day_of(at_ms)
-    until_day = _out_of_reach_until_day(borrower.loans, borrower.debts, borrower.income, at_ms, day, rules)
+    most_minor = _most_by_currency(borrower.loans, borrower.debts, at_ms, day, rules)
+    until_day = _out_of_reach_until_day(most_minor, borrower.income, day, rules)
     return until_day > day and (until_day == NO_DAY or due_ms <= calendar.midnight_ms(until_day))
 
 
@@ -269,32 +272,42 @@ def _burden(
 
 
 def _out_of_reach_until_day(
-    loans: dict[str, Loan],
-    debts: DebtEvidence,
-    income: IncomeEvidence,
-    known_ms: int,
-    first_day: int,
-    rules: Rules,
+    most_minor: dict[str, int], income: IncomeEvidence, first_day: int, rules: Rules
 ) -> int:
-    """Before which day nothing is found from `first_day` on, however much falls due in a month; `first_day` where it may be."""
-    policy = rules.policy.signals.over_indebtedness
-    own_minor = _most_by_currency(loans, known_ms, first_day)
-    elsewhere_minor = most_elsewhere_minor(debts, first_day, policy.summary_days)
+    """Before which day nothing is found from `first_day` on, however much falls due in a month; `first_day` where it may be.
+
+    `most_minor`: by currency, what debts come to at most.
+    """
     until_day = NO_DAY
-    for currency, most_minor in own_minor.items():
-        enough_until_day = _enough_until_day(income, currency, most_minor + elsewhere_minor, first_day, rules)
+    for currency, minor in most_minor.items():
+        enough_until_day = _enough_until_day(income, currency, minor, first_day, rules)
         if enough_until_day == first_day:
             return first_day
-        until_day = min(until_day, enough_until_day)
+        if enough_until_day < until_day:
+            until_day = enough_until_day
     return until_day
 
 
-def _most_by_currency(loans: dict[str, Loan], known_ms: int, first_day: int) -> dict[str, int]:
-    """What the open own loans come to at most within any month from `first_day` on."""
+def _most_by_currency(
+    loans: dict[str, Loan], debts: DebtEvidence, known_ms: int, first_day: int, rules: Rules
+) -> dict[str, int]:
+    """What debts come to at most within any month from `first_day` on: the open own loans', and all elsewhere on top."""
+    most_minor = _most_of_own(loans, known_ms, first_day)
+    if most_minor and (debts.lenders or debts.summaries):
+        summary_days = rules.policy.signals.over_indebtedness.summary_days
+        elsewhere_minor = most_elsewhere_minor(debts, first_day, summary_days)
+        for currency in most_minor:
+            most_minor[currency] += elsewhere_minor
+    return most_minor
+
+
+def _most_of_own(loans: dict[str, Loan], known_ms: int, first_day: int) -> dict[str, int]:
+    """What the open own loans come to at most within any month from `first_day` on, by currency."""
     most_minor: dict[str, int] = {}
     for loan in loans.values():
         if is_open(loan, known_ms):
-            most_minor[loan.currency] = most_minor.get(loan.currency, 0) + dues_of(loan).most_from(first_day)
+            minor, currency = dues_of(loan).most_from(first_day), loan.currency
+            most_minor[currency] = most_minor[currency] + minor if currency in most_minor else minor
     return most_minor
 
 

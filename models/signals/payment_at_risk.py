@@ -185,20 +185,24 @@ def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: i
         place = oldest_unpaid(loan.now, tolerance_minor) if is_open(loan, after_ms) else None
         if place is not None and (due_day := loan.lines[place].due_day) >= day:
             upcoming.append((loan, place))
-            last_day = max(last_day, due_day + 1)
+            if due_day >= last_day:
+                last_day = due_day + 1
     asked_minor: dict[str, int] = {}
-    for loan, place in upcoming:
-        for line, short_minor in zip(loan.lines[place:], loan.now.short_minor[place:], strict=True):
-            if line.due_day > last_day + policy.ahead_days:
+    last_day_asked = last_day + policy.ahead_days
+    for loan, oldest in upcoming:
+        lines, shorts_minor, currency = loan.lines, loan.now.short_minor, loan.currency
+        for place in range(oldest, len(lines)):
+            if lines[place].due_day > last_day_asked:
                 break
-            if short_minor > tolerance_minor:
-                asked_minor[loan.currency] = asked_minor.get(loan.currency, 0) + short_minor
+            if shorts_minor[place] > tolerance_minor:
+                asked_minor[currency] = asked_minor.get(currency, 0) + shorts_minor[place]
     enough_minor = 0
     for currency, minor in asked_minor.items():
         wanted_minor = ceil(policy.severity.watch * minor)
         if most_minor(balances, currency, last_day) < wanted_minor:
             return 0
-        enough_minor = max(enough_minor, wanted_minor)
+        if wanted_minor > enough_minor:
+            enough_minor = wanted_minor
     return min(enough_minor, INT64_MAX)
 
 

@@ -97,6 +97,10 @@ def _spells_of(
     present: list[Spell] = []
     repaired: list[tuple[str, Spell]] = []
     for loan_id, loan in loans.items():
+        if not may_have_spells(loan, policy.repaired_days_min, rules) and not _is_missed(
+            loan, at_ms, known_ms, rules
+        ):
+            continue
         for spell in spells(loan, at_ms, known_ms, _opening_days(rules), rules):
             if spell.until_ms is None:
                 present.append(spell)
@@ -107,7 +111,10 @@ def _spells_of(
 
 def _may_relapse(loans: dict[str, Loan], rules: Rules) -> bool:
     days_min = rules.policy.signals.relapse.repaired_days_min
-    return any(may_have_spells(loan, days_min, rules) for loan in loans.values())
+    for loan in loans.values():
+        if loan.now.worst_days_past_due >= days_min or may_have_spells(loan, days_min, rules):
+            return True
+    return False
 
 
 def _is_missed(loan: Loan, at_ms: int, known_ms: int, rules: Rules) -> bool:

@@ -28,6 +28,8 @@ from functools import cache, lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from models import income_outlook
 from models.alerts import Finding, Reason, Resolution, Severity, Text, Tier, plain_number
 from models.borrower import Borrower
@@ -68,6 +70,8 @@ _OWN_LOANS: Final = frozenset[Kind](("loans",))
 """What every look needs: who has no open loan cannot be late, who is at the target is foreseen no more."""
 _BOUNDED: Final = frozenset[Kind](("loans", "income", "institutions"))
 """Kinds of which the bounds know something; their features come first."""
+_DAYS_ALIKE: Final = 30
+"""Days that the bounds of a look do not tell apart: a look too many, where a bin of the card begins amid them."""
 FACTORS_TOLD_MAX: Final = 3
 """Largest contributions named in an alert: what a reader can hold against the file."""
 
@@ -161,6 +165,7 @@ def _wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
     return rules.calendar.midnight_ms(_next_look_day(max(day, min(wakes) - 1))) if wakes else NEVER
 
 
+@lru_cache(maxsize=64)
 def weighs_more(rules: Rules) -> bool:
     """Whether the card weighs evidence of which the bounds know nothing: then anything that is new of it may bring a look."""
     return not rules.card.kinds <= _BOUNDED
@@ -181,7 +186,7 @@ def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     return _reaches(ahead, borrower, known_ms, rules)
 
 
-class _Ahead(NamedTuple):
+class _Ahead(Struct, frozen=True, gc=False):
     """What the own loans let expect of the next look."""
 
     first_opened_ms: int
@@ -223,8 +228,10 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
         opened_ms = loan.opened_ms
         if opened_ms > known_ms or loan.is_voided:
             continue
-        first_opened_ms = min(first_opened_ms, opened_ms)
-        worst_days = max(worst_days, balances.worst_days_past_due)
+        if opened_ms < first_opened_ms:
+            first_opened_ms = opened_ms
+        if balances.worst_days_past_due > worst_days:
+            worst_days = balances.worst_days_past_due
         if is_open:
             open_loans += 1
             if due_day is not None and look_day - due_day > days_past_due:
@@ -295,26 +302,17 @@ def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules)
 
     At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask.
     """
-    lost = income_outlook.lost_fraction(borrower.income, look_ms, rules)
-    lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
-    days = (look_ms - ahead.first_opened_ms) // DAY_MS
-    sightings = _sightings_in_window(borrower, look_ms - 1, rules)
-    most_used = UNKNOWN if ahead.utilisation == UNKNOWN else inf
-    least, most = _rest_between(_unbounded(borrower, rules))
-    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, ahead.open_loans, *least)
-    highs = Features(
-        0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, ahead.open_loans, *most
+    if_late, at_once = _thresholds_reached_by(
+        income_outlook.lost_fraction(borrower.income, look_ms, rules),
+        (look_ms - ahead.first_opened_ms) // DAY_MS // _DAYS_ALIKE,
+        ahead.open_loans,
+        ahead.worst_days,
+        _sightings_in_window(borrower, look_ms - 1, rules),
+        _unbounded(borrower, rules),
+        rules,
+        has_limit=ahead.utilisation != UNKNOWN,
     )
-    background = _ceiling(lows, highs, rules)
-    if background < rules.policy.signals.risk_score.background_min:
-        return False
-    if ahead.days_past_due > 0:
-        return True
-    worst_days = ahead.worst_days
-    if not worst_days:
-        return background >= _least(rules.policy)
-    lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
-    return _ceiling(lows, highs, rules) >= _least(rules.policy)
+    return if_late if ahead.days_past_due > 0 else at_once
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
@@ -348,6 +346,39 @@ def _thresholds_reached(
     policy = rules.policy.signals.risk_score
     is_enough = background >= policy.background_min
     return is_enough, is_enough and probability >= _least(rules.policy)
+
+
+@lru_cache(maxsize=4096)
+def _thresholds_reached_by(
+    lost: float | None,
+    months: int,
+    open_loans: int,
+    worst_days: int,
+    sightings: int,
+    rest: frozenset[Kind],
+    rules: Rules,
+    *,
+    has_limit: bool,
+) -> tuple[bool, bool]:
+    """The same where it is known what part of income is lost, and for how many times `_DAYS_ALIKE` days loans have been here.
+
+    Most borrowers have lost nothing; so many days are taken together, so that few other things are ever asked.
+    """
+    lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
+    most_used = inf if has_limit else UNKNOWN
+    days = months * _DAYS_ALIKE
+    least, most = _rest_between(rest)
+    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, open_loans, *least)
+    days += _DAYS_ALIKE - 1
+    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, open_loans, *most)
+    policy = rules.policy.signals.risk_score
+    background = probability = _ceiling(lows, highs, rules)
+    if background < policy.background_min:
+        return False, False
+    if worst_days:
+        lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
+        probability = _ceiling(lows, highs, rules)
+    return True, probability >= _least(rules.policy)
 
 
 def _ceilings(

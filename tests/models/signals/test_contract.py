@@ -18,15 +18,15 @@ import msgspec
 import pytest
 
 from models.alerts import Alert, Finding, Reason, SignalName
-from models.borrower import Borrower, encode_borrower
+from models.borrower import Borrower, encode_borrower, new_borrower
 from models.calendars import DAY_MS, HOUR_MS
 from models.deadlines import NEVER
 from models.engine import RiskEngine
 from models.episodes import Episode, open_episode
 from models.events import BorrowerEvent
 from models.limits import INT64_MAX
-from models.signal_table import SIGNALS
-from models.signals.binding import Signal
+from models.signal_table import SIGNALS, SUBJECTS_DIFFER
+from models.signals.binding import BORROWER_LEVEL, Signal
 from tests.support.equality import by_borrower, open_linked_distress
 from tests.support.events import at, engine, feed_of, rules
 from tests.support.partitions import Partitions
@@ -357,3 +357,10 @@ def _unexplained(reason: Reason) -> list[str]:
         ):
             shown.append(text)
     return shown
+
+
+def test_whose_subjects_never_differ_judges_any_borrower_as_a_whole(name: SignalName) -> None:
+    """The table says of whom there is nothing to ask."""
+    number, unknown = NUMBERS[name], new_borrower(0)
+
+    assert (SIGNALS[number].subjects(unknown) != BORROWER_LEVEL) == (number in SUBJECTS_DIFFER)

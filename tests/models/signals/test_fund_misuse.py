@@ -710,6 +710,19 @@ def test_later_flows_change_no_judgement(
         assert expected == judge(cut, BOTH, name, at_ms, opened_at, RULES)
 
 
+@given(logs(), st.integers(1, 5))
+def test_how_often_what_is_old_is_forgotten_changes_no_use(log: list[FundFlow], slower: int) -> None:
+    """Once a week, as it is done, or with every flow."""
+    weekly, always = FundUseEvidence(), FundUseEvidence()
+    for one in log:
+        apart_ms = one.event_time_ms - BEGIN
+        flow = msgspec.structs.replace(one, event_time_ms=BEGIN + slower * apart_ms)
+        record_flow(weekly, flow, BOTH, RULES)
+        always.forget_ms = 0
+        record_flow(always, flow, BOTH, RULES)
+        assert uses(weekly, flow.event_time_ms) == uses(always, flow.event_time_ms)
+
+
 @settings(max_examples=60)
 @given(logs(), st.integers(0, 24))
 def test_state_survives_its_bytes(log: list[FundFlow], cut: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ from tests.support.events import (
     story,
     voided,
 )
-from tests.support.ledgers import LoanEvent, ledger_of
+from tests.support.ledgers import LoanEvent, enter, ledger_of
 from tests.support.loan_logs import START_MS, LoanLog, loan_logs, loan_logs_in_order
 
 RULES = rules()
@@ -361,3 +362,16 @@ def test_time_alone_changes_it_at_announced_deadlines_only(one: LoanLog, other: 
     while midnight_ms < min(due_ms, after_ms + 120 * DAY_MS):
         assert judge(loans, midnight_ms, eager, deadline=True) == before
         midnight_ms += DAY_MS
+
+
+@settings(max_examples=60)
+@given(loan_logs(), st.integers(min_value=0, max_value=200))
+def test_what_is_kept_of_the_past_is_what_a_fold_tells(log: LoanLog, days: int) -> None:
+    """After each entry, late or not, a loan that was asked before tells what one tells that was read back from its bytes."""
+    opened, events = log
+    asked = ledger_of(opened, rules=RULES)
+    for event in events:
+        enter(asked, [event], RULES)
+        for at_ms in (START_MS + days * DAY_MS, asked.now.upto_ms + days * DAY_MS):
+            fresh = msgspec.msgpack.decode(msgspec.msgpack.encode(asked), type=Loan)
+            assert spells(asked, at_ms, at_ms, 1, RULES) == spells(fresh, at_ms, at_ms, 1, RULES)
