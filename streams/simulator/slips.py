@@ -5,6 +5,7 @@ Most slips are short: half of them a week or less. None is as long as the month,
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Final
 
 from streams.simulator.dice import Dice
@@ -23,4 +24,4 @@ def share_still_late(days: int) -> float:
     """Of slips, those that last so many days or longer."""
     if days <= _LEAST_DAYS:
         return 1.0
-    return max(0.0, 1 - ((days - _LEAST_DAYS) / _SPAN_DAYS) ** 0.5)
+    return max(0.0, 1 - sqrt((days - _LEAST_DAYS) / _SPAN_DAYS))

@@ -10,6 +10,7 @@ from models.risk.drift import DriftWatch
 from models.risk.scorecard import broad_prior
 from models.risk.training import Trainer
 from streams.simulator.horizon import Horizon
+from tests.bench.quality.contenders import Examples
 from tests.bench.quality.figures import exact
 from tests.bench.quality.simulated import book_settings, foreseen, pairs, read_examples
 
@@ -76,9 +77,7 @@ def drift_report(seed: int, borrowers: int) -> DriftReport:
     )
 
 
-def _prequential(
-    learnt: list[tuple[tuple[float, ...], bool]], *, quickens: bool
-) -> tuple[list[float], list[int]]:
+def _prequential(learnt: Examples, *, quickens: bool) -> tuple[list[float], list[int]]:
     """Each probability before it was learnt from, and the places at which what goes wrong drifted for the worse."""
     trainer, watch = Trainer.starting_with(broad_prior()), DriftWatch()
     probabilities: list[float] = []

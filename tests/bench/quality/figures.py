@@ -60,4 +60,5 @@ def _log_loss(score: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:
 def _calibration_error(score: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:
     order = np.argsort(score, kind="stable")
     deciles = [part for part in np.array_split(order, _DECILES) if len(part)]
-    return sum(abs(score[part].mean() - bad[part].mean()) * len(part) for part in deciles) / len(score)
+    distances = [abs(float(score[part].mean()) - float(bad[part].mean())) * len(part) for part in deciles]
+    return sum(distances) / len(score)
