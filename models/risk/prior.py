@@ -156,7 +156,11 @@ PRIOR: Final[dict[str, tuple[Bin, ...]]] = {
         Bin(92, 0.2, "quarterly payers are here, too"),
     ),
     "statement_paid_share": tuple(
-        Bin(edge, 0.0, "judged by it, borrowers are told apart worse than without (decision 0010); to be learnt")
+        Bin(
+            edge,
+            0.0,
+            "judged by it, borrowers are told apart worse than without (decision 0010); to be learnt",
+        )
         for edge in (-inf, 0.0, 0.001, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 0.95)
     ),
     "statement_utilisation": tuple(

@@ -27,6 +27,8 @@ from typing import Final
 from msgspec import Struct
 
 from models.risk.features import Features
+from models.risk.scorecard import broad_prior, expert_prior
+from tests.bench.observing import best_us
 from tests.bench.quality.contenders import CONTENDERS, Examples
 from tests.bench.quality.drifting import drift_report
 from tests.bench.quality.figures import Exact, exact, mean_of
@@ -94,6 +96,15 @@ def _outcomes(clients: list[Client], seeds: list[int], names: list[str]) -> None
     if ours.prequential is not None and scaled.prequential is not None:
         own, other = ours.prequential.log_loss or 0.0, scaled.prequential.log_loss or 0.0
         _say("prequential log-loss below scaled logistic regression's", own - other, own < other)
+    _pace(rows[_OURS].us_per_example or 0.0, [client.features for client in clients])
+
+
+def _pace(learning_us: float, features: list[Features]) -> None:
+    a_second = 1e6 / learning_us
+    _say("learning at least 10,000 examples a second on one core", a_second, a_second >= 10_000)
+    for name, card in (("the card of day one", expert_prior()), ("a card of all features", broad_prior())):
+        cost_us = best_us(card.score, [card.pick(each) for each in features[:2_000]])
+        _say(f"scoring by {name} at most 3 microseconds", cost_us, cost_us <= 3)
 
 
 def _stream(examples: Examples, clients: list[Client], names: list[str]) -> None:
