@@ -1,7 +1,7 @@
 """All that is remembered of one borrower, and its bytes: explicit, versioned, checked.
 
-A record is sealed (`models/sealed.py`): version, checksum, then the next deadline of each clock and a msgpack body. The
-deadlines can be read, and the bytes be checked, without decoding the body, so that a million borrowers come back in seconds.
+A record is sealed (`models/sealed.py`): version, checksum, then the next deadline of each clock, that of the next
+observation, and a msgpack body. The deadlines can be read, and the bytes be checked, without decoding the body, so that a million borrowers come back in seconds.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from models.balances import BalanceEvidence
+from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.debts import DebtEvidence
 from models.episodes import Episode
-from models.events import TOPICS, Origin, RepaymentsEvent
+from models.events import REPAYMENTS, TOPICS, Origin, RepaymentsEvent
 from models.fund_use import FundUseEvidence
 from models.income import IncomeEvidence
 from models.institutions import InstitutionEvidence
@@ -25,6 +26,7 @@ from models.links import LinkEvidence
 from models.outflows import OutflowEvidence
 from models.recent_flows import RecentFlows
 from models.recent_ids import RecentIds
+from models.risk.pending import Observation
 from models.rollovers import RolloverEvidence
 from models.sealed import Format, UntrustedRecordError, Upgrade
 from models.servicing import ServicingEvidence
@@ -32,6 +34,8 @@ from models.servicing import ServicingEvidence
 CLOCKS: Final = len(TOPICS) + 1
 """One clock a feed (its watermark), and the task's highest watermark, which windows and cooldowns follow."""
 HIGHEST: Final = len(TOPICS)
+OBSERVING: Final = CLOCKS
+"""Behind the clocks stands what is no clock: when a borrower is observed next. It passes with the watermark of `repayments`."""
 
 
 class PendingJudgement(Struct, array_like=True):
@@ -93,6 +97,10 @@ class Borrower(Struct, array_like=True):
 
     Remembered, though it could be found anew: a restart amid a change of policy would judge what was not due yet.
     """
+    observations: list[Observation] = []
+    """Those that have not matured yet (`models/observing.py`)."""
+    observation_due_ms: int = NEVER
+    """When to observe next, or one of them matures; no deadline of a signal, for nothing that is judged waits for it."""
 
     def own_platforms(self, at_ms: int) -> frozenset[str]:
         """The platforms of the own loans opened up to an instant: never counted as elsewhere."""
@@ -147,23 +155,47 @@ def _to_2(body: list[Any]) -> list[Any]:
     return body
 
 
-_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2,)
+_JUDGED_OF_2, _LOANS_OF_2, _FIRST_EVENT_OF_2 = 1, 3, 10
+_LATER_FIELDS_OF_2: Final[tuple[int, tuple[list[Any] | None, ...]]] = (
+    11,
+    ([], [], [], [], [], [], [], None, [], []),
+)
+"""Fields that a body of version 1 ended before, at which place, and how they are written while they hold nothing."""
+_MONTH_MS: Final = 30 * DAY_MS
+
+
+def _to_3(body: list[Any]) -> list[Any]:
+    """What is observed: nothing yet. Who has a loan is looked at within thirty days, all over the month."""
+    place, empty = _LATER_FIELDS_OF_2
+    body = [*body, *empty[len(body) - place :]]
+    due_ms = NEVER
+    if body[_LOANS_OF_2]:
+        due_ms = max(body[_JUDGED_OF_2][REPAYMENTS], 0) + body[_FIRST_EVENT_OF_2] % _MONTH_MS
+    return [*body, [], due_ms]
+
+
+_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2, _to_3)
 """Each from the body of one version to that of the next, as plain lists. Whoever changes the shape of `Borrower`, or what
 a field means, adds a step here and keeps bytes of the new version: `python -m tests.models.keep_states`."""
-_CLOCKS_BY_VERSION: Final = {1: 5, 2: 5}
-"""Deadlines in the header."""
+_DEADLINES_BY_VERSION: Final = {1: 5, 2: 5, 3: 6}
+"""Those in the header: by clock, and since version 3 that of the next observation."""
 
 _FORMAT: Final = Format(_UPGRADES)
 STATE_VERSION: Final = _FORMAT.version
-_DEADLINES: Final = struct.Struct(f">{CLOCKS}q")
+_DEADLINES: Final = struct.Struct(f">{CLOCKS + 1}q")
 _encode_body = msgspec.msgpack.Encoder().encode
 _decode_body = msgspec.msgpack.Decoder(Borrower).decode
-assert _CLOCKS_BY_VERSION[STATE_VERSION] == CLOCKS, "another number of clocks is another version"
+assert _DEADLINES_BY_VERSION[STATE_VERSION] == CLOCKS + 1, "another number of deadlines is another version"
 
 
 def encode_borrower(borrower: Borrower) -> bytes:
     """The state record of a borrower."""
-    return _FORMAT.seal(_DEADLINES.pack(*borrower.deadlines_ms) + _encode_body(borrower))
+    return _FORMAT.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _encode_body(borrower))
+
+
+def deadlines_of(borrower: Borrower) -> tuple[int, ...]:
+    """The next deadline by clock, and behind them that of the next observation: as the record begins."""
+    return (*borrower.deadlines_ms, borrower.observation_due_ms)
 
 
 def decode_borrower(borrower_id: str, record: bytes) -> Borrower:
@@ -173,7 +205,7 @@ def decode_borrower(borrower_id: str, record: bytes) -> Borrower:
         CorruptStateError: the bytes are damaged, or of a version that this program does not know.
     """
     version, content = _unsealed(borrower_id, record)
-    body: memoryview | bytes = content[struct.calcsize(f">{_CLOCKS_BY_VERSION[version]}q") :]
+    body: memoryview | bytes = content[struct.calcsize(f">{_DEADLINES_BY_VERSION[version]}q") :]
     try:
         if version != STATE_VERSION:
             body = _encode_body(_FORMAT.upgrade(msgspec.msgpack.decode(body), version))
@@ -184,14 +216,14 @@ def decode_borrower(borrower_id: str, record: bytes) -> Borrower:
 
 
 def check_record(borrower_id: str, record: bytes) -> tuple[int, ...]:
-    """Make sure of a record's bytes, and return the next deadline by clock. Its body is decoded only if it is older.
+    """Make sure of a record's bytes, and return its deadlines as `deadlines_of`. Its body is decoded only if it is older.
 
     Raises:
         CorruptStateError: as `decode_borrower`.
     """
     version, content = _unsealed(borrower_id, record)
     if version != STATE_VERSION:
-        return tuple(decode_borrower(borrower_id, record).deadlines_ms)
+        return deadlines_of(decode_borrower(borrower_id, record))
     if len(content) <= _DEADLINES.size:
         msg = f"state of borrower {borrower_id!r}: its checksum fits, but it holds nothing"
         raise CorruptStateError(msg)

@@ -20,6 +20,7 @@ from models.borrower import (
     CLOCKS,
     HIGHEST,
     INCOMPLETE_MORE,
+    OBSERVING,
     Borrower,
     PendingJudgement,
     check_record,
@@ -54,19 +55,22 @@ from models.limits import (
     REVIEWED_AT_ONCE_MAX,
 )
 from models.links import LinkedState, LinkMessage, Outgoing, Watch
+from models.observing import SURELY_NEXT_MS, Observer
 from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
 from models.rejects import StateReason
 from models.reviews import Reviews
+from models.risk.examples import Example
 from models.risk.scorecard import Scorecard
 from models.rulebook import Adopted, Rulebook
 from models.rules import Rules
-from models.schedule import REVIEW, Schedule, bring_forward, moved_by
+from models.schedule import REVIEW, Schedule, moved_by
 from models.signal_table import (
     CLOCKS_BY_SIGNAL,
     LINKED_DISTRESS,
     LOOKS_OFTEN,
     PAYMENT_AT_RISK,
+    RISK_SCORE,
     SIGNALS,
     SIGNALS_BY_CLOCK,
 )
@@ -97,6 +101,8 @@ class EngineOutput(Struct, frozen=True):
     """Borrower id to the record for `borrower-risk`, for those whose alerts moved; None where the borrower is erased."""
     messages: list[Outgoing] = []
     """For linked borrowers, in order."""
+    examples: list[Example] = []
+    """What has matured, in order of the instants at which it did; of several engines by `models.risk.examples.order_of`."""
 
 
 Passed = tuple[int, int, str, str]
@@ -121,17 +127,25 @@ class RiskEngine:
     def __init__(
         self,
         rules: Rules | Rulebook,
-        card: Scorecard,
+        card: Scorecard | None = None,
         *,
         partition: int = 0,
         belongs: Callable[[str], bool] = _anyone,
     ) -> None:
-        """`rules`: of one policy, or what a task has adopted so far; `belongs`: whether a key falls on this partition."""
+        """An engine without borrowers.
+
+        Args:
+            rules: of one policy, or what a task has adopted so far.
+            card: weighs the risk of all time; None: as the rules have it.
+            partition: the task's.
+            belongs: whether a key falls on this partition.
+        """
         self.counts: Counter[str] = Counter()
         """What was noticed and not acted on, by name; drained by the caller."""
         self._book = rules if isinstance(rules, Rulebook) else Rulebook(rules)
-        self._book.use_card(card)
-        self._reviews = Reviews(CLOCKS)
+        if card is not None:
+            self._book.use_card(card)
+        self._reviews = Reviews(CLOCKS, SIGNALS[RISK_SCORE].clock)
         self._partition = partition
         self._belongs = belongs
         self._borrowers: dict[str, Borrower | bytes] = {}
@@ -143,6 +157,8 @@ class RiskEngine:
         self._publisher = Publisher(self._book, self._alerts)
         self._messages: list[Outgoing] = []
         self._announcer = Announcer(self._book, self._messages)
+        self._examples: list[Example] = []
+        self._observer = Observer(self._book, self._examples, self.counts)
         self._lifecycle = Lifecycle(self._book, self._publisher, self._announcer, self._foresee)
         self._schedule = Schedule(
             self._book, self._lifecycle, self._reviews, self._borrowers, self._watermarks_ms
@@ -178,7 +194,7 @@ class RiskEngine:
                     watermarks_ms[HIGHEST] = watermark_ms
             else:
                 self.advance(feed, watermark_ms)
-        if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews.minutes:
+        if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews:
             known = self._touch(borrower_id, event_time_ms)
         return self._accept(borrower_id, known, event, feed, offset)
 
@@ -222,16 +238,21 @@ class RiskEngine:
         highest_ms = max(targets.values())
         if highest_ms > self._watermarks_ms[HIGHEST]:
             targets[HIGHEST] = highest_ms
+        if REPAYMENTS in targets:
+            targets[OBSERVING] = targets[REPAYMENTS]
         deadlines = self._deadlines
         while (earliest := deadlines.pop_due(targets)) is not None:
             due_ms, clock, borrower_id = earliest
             if borrower_id == REVIEW:
                 for reviewed_id in self._review(clock, due_ms):
                     yield due_ms, clock, REVIEW, reviewed_id
+            elif clock == OBSERVING:
+                self._observe(due_ms, borrower_id)
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
                 yield due_ms, clock, borrower_id, ""
         deadlines.settle()
+        targets.pop(OBSERVING, None)
         for clock, target_ms in targets.items():
             self._watermarks_ms[clock] = target_ms
 
@@ -288,13 +309,19 @@ class RiskEngine:
             changed[borrower_id] = encode_borrower(known) if isinstance(known, Borrower) else known
         self._changed.clear()
         alerts, risks = self.take_alerts(detected_at_ms), self._publisher.take_risks()
-        return EngineOutput(alerts, changed, risks, self.take_messages())
+        return EngineOutput(alerts, changed, risks, self.take_messages(), self.take_examples())
 
     def take_messages(self) -> list[Outgoing]:
         """Hand over the messages for linked borrowers, and forget them."""
         messages = self._messages.copy()
         self._messages.clear()
         return messages
+
+    def take_examples(self) -> list[Example]:
+        """Hand over what has matured, and forget it."""
+        examples = self._examples.copy()
+        self._examples.clear()
+        return examples
 
     def progress(self) -> EngineProgress:
         """What `resume` needs; complete only right after `take_output`."""
@@ -353,11 +380,11 @@ class RiskEngine:
         self._watermarks_ms[:] = progress.watermarks_ms
         self._offsets = list(progress.offsets)
         self._head = progress.chain
-        for from_ms in self._book.starts_ms:
+        for from_ms in [*self._book.starts_ms, *self._book.score_starts_ms]:
             self._plan_review(from_ms)
         self._follow_rules()
 
-    # ---- policies ------------------------------------------------------------------------------------------------
+    # ---- policies and cards ------------------------------------------------------------------------------------------------
 
     @property
     def adopted(self) -> Adopted:
@@ -365,9 +392,19 @@ class RiskEngine:
         return self._book.adopted
 
     @property
+    def adopted_cards(self) -> Adopted:
+        """The same of the cards."""
+        return self._book.adopted_cards
+
+    @property
     def policy_version(self) -> str:
         """Of the policy in force as of the task's highest watermark."""
         return self._book.at(self._watermarks_ms[HIGHEST]).policy_version
+
+    @property
+    def card_version(self) -> str:
+        """The same of the card."""
+        return self._book.at(self._watermarks_ms[HIGHEST]).card.version
 
     def rules_at(self, at_ms: int) -> Rules:
         """What judges as of an instant, whatever the segment."""
@@ -382,17 +419,33 @@ class RiskEngine:
         """
         book = self._book
         book.publication = publication
+        self._take_up(book.adopt(rules, effective_from_ms, not_before_ms=self._unjudged_from_ms))
+
+    def adopt_card(self, publication: int, card: Scorecard, effective_from_ms: int) -> None:
+        """Take up a card by the same rules: it weighs what is judged as of `effective_from_ms` and later.
+
+        Borrowers are judged once more by their score alone, unless a policy lets it confirm other signals.
+        """
+        book = self._book
+        book.card_publication = publication
+        self._take_up(book.adopt_card(card, effective_from_ms, not_before_ms=self._unjudged_from_ms))
+
+    @property
+    def _unjudged_from_ms(self) -> int:
+        """The first instant that no event has reached."""
         highest_ms = self._watermarks_ms[HIGHEST]
-        not_before_ms = -1 if highest_ms < 0 else highest_ms + book.lateness_ms_max + 1
-        from_ms = book.adopt(rules, effective_from_ms, not_before_ms=not_before_ms)
-        self._reviews.call_off(book.starts_ms)
+        return -1 if highest_ms < 0 else highest_ms + self._book.lateness_ms_max + 1
+
+    def _take_up(self, from_ms: int | None) -> None:
+        """Follow a book in which something is new, from an instant on where it judges anything otherwise."""
+        self._reviews.keep(self._book.starts_ms, self._book.score_starts_ms)
         if from_ms is not None:
             self._plan_review(from_ms)
         self._follow_rules()
 
     @property
     def is_reviewing(self) -> bool:
-        """Whether borrowers are, or soon will be, judged once more because of a policy: `prepare` bounds the work then."""
+        """Whether borrowers are, or soon will be, judged once more: `prepare` bounds the work then."""
         return bool(self._reviews)
 
     def prepare(self, event: Event, feed: int, offset: int) -> bool:
@@ -406,7 +459,7 @@ class RiskEngine:
             if event.borrower_id not in self._borrowers and not self._belongs(event.borrower_id):
                 return True
             watermark_ms -= self._lateness_ms[feed]
-        return self.advance_a_step(feed, watermark_ms)
+        return watermark_ms < self._deadlines.earliest_ms or self.advance_a_step(feed, watermark_ms)
 
     def advance_a_step(self, feed: int, watermark_ms: int) -> bool:
         """Move the watermark of a feed as far as reviews of bounded number allow; whether nothing is left to do before it."""
@@ -416,7 +469,7 @@ class RiskEngine:
         while reached_ms <= watermark_ms:
             for clock in clocks:
                 if self._watermarks_ms[clock] < reached_ms:
-                    reviewed += len(self._reviews.whose_turn(reached_ms))
+                    reviewed += self._reviews.how_many(clock, reached_ms)
             if reviewed >= REVIEWED_AT_ONCE_MAX:
                 self.advance(feed, reached_ms)
                 return False
@@ -433,8 +486,9 @@ class RiskEngine:
         self._has_segments = self._book.has_segments
 
     def _plan_review(self, from_ms: int) -> None:
-        """Have every borrower judged once more within a day after a policy takes effect, each at its minute."""
-        if self._reviews.plan(from_ms, self._borrowers, self._watermarks_ms):
+        """Have every borrower judged once more within a day after a policy or card takes effect, each at its minute."""
+        is_of_score = from_ms in self._book.score_starts_ms and from_ms not in self._book.starts_ms
+        if self._reviews.plan(from_ms, self._borrowers, self._watermarks_ms, is_of_score=is_of_score):
             for clock in range(CLOCKS):
                 self._schedule.push_review(clock)
 
@@ -443,16 +497,18 @@ class RiskEngine:
         if not self._reviews.begin(clock, due_ms):
             return
         self._watermarks_ms[clock] = max(self._watermarks_ms[clock], due_ms)
-        for borrower_id in sorted(self._reviews.whose_turn(due_ms)):
+        for borrower_id, is_whole in self._reviews.whose_turn(clock, due_ms).items():
             borrower = self._known(borrower_id)
             if borrower is not None:
-                self._judge_due(clock, due_ms, SIGNALS_BY_CLOCK[clock], borrower_id, borrower)
+                signals = SIGNALS_BY_CLOCK[clock] if is_whole else (RISK_SCORE,)
+                self._judge_due(clock, due_ms, signals, borrower_id, borrower)
+                if clock == REPAYMENTS and is_whole:
+                    self._await_observation(borrower_id, borrower)
                 yield borrower_id
         if clock == HIGHEST:
             self._follow_rules()
         self._schedule.push_review(clock)
-        if self._reviews.next_ms(clock, self._watermarks_ms[clock]) == NEVER:
-            self._reviews.end(self._watermarks_ms)
+        self._reviews.end(self._watermarks_ms)
 
     # ---- one event -----------------------------------------------------------------------------------------------
 
@@ -478,6 +534,12 @@ class RiskEngine:
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
         remember(ids, fingerprint, event_time_ms, _IDS_PER_GENERATION[feed])
+        if (
+            feed == REPAYMENTS
+            and borrower.observation_due_ms - event_time_ms > SURELY_NEXT_MS
+            and rules.policy.model.observes
+        ):
+            self._await_observation(borrower_id, borrower)
         if noted is not NOTHING:
             self._act_on(borrower_id, borrower, event, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
@@ -558,6 +620,7 @@ class RiskEngine:
         erasure.close_alerts(borrower_id, borrower, occasion, self._publisher)
         self._announcer.take_leave(borrower_id, borrower, self._partition, event_time_ms)
         self._borrowers.pop(borrower_id, None)
+        self._reviews.leave_out(borrower_id)
         self._publisher.forget(borrower_id)
         self.counts["borrowers_erased"] += 1
 
@@ -704,6 +767,26 @@ class RiskEngine:
             borrower.judged_ms[clock] = max(borrower.judged_ms[clock], at_ms)
             self._schedule.renew(borrower_id, borrower, clock, moved_by(borrower, clock, touched))
 
+    # ---- observing -----------------------------------------------------------------------------------------------
+
+    def _observe(self, due_ms: int, borrower_id: str) -> None:
+        """The deadline of an observation has passed."""
+        borrower = self._known(borrower_id)
+        if borrower is None or borrower.observation_due_ms != due_ms:
+            return
+        self._changed.add(borrower_id)
+        self._observer.look(borrower_id, borrower, due_ms)
+        self._queue_observation(borrower_id, borrower)
+
+    def _await_observation(self, borrower_id: str, borrower: Borrower) -> None:
+        """Something has come that may have the borrower observed, or sooner than was known."""
+        if self._observer.await_next(borrower_id, borrower, self._watermarks_ms[REPAYMENTS]):
+            self._queue_observation(borrower_id, borrower)
+
+    def _queue_observation(self, borrower_id: str, borrower: Borrower) -> None:
+        if borrower.observation_due_ms != NEVER:
+            self._schedule.push(OBSERVING, borrower.observation_due_ms, borrower_id)
+
     # ---- linked borrowers ----------------------------------------------------------------------------------------
 
     def _hear_watch(self, borrower_id: str, watch: Watch) -> None:
@@ -720,6 +803,7 @@ class RiskEngine:
             self._schedule.renew(borrower_id, borrower, HIGHEST, (), borrower.deadlines_ms[HIGHEST])
         elif borrower.first_event_ms == NEVER and not borrower.links.watchers:
             self._borrowers.pop(borrower_id)
+            self._reviews.leave_out(borrower_id)
 
     def _hear_state(self, borrower_id: str, state: LinkedState, offset: int) -> None:
         borrower = self._known(borrower_id)
@@ -774,13 +858,13 @@ class RiskEngine:
         reviews_ms = (self._schedule.review_ms(borrower_id, clock) for clock in range(CLOCKS))
         if min(*borrower.deadlines_ms, *reviews_ms) > ahead_ms:
             return borrower.episodes
-        ahead = RiskEngine(self._book, self._book.at(ahead_ms).card)
+        ahead = RiskEngine(self._book)
         copied = decode_borrower(borrower_id, encode_borrower(borrower))
         ahead._borrowers[borrower_id] = copied
         ahead._watermarks_ms[:] = self._watermarks_ms
         ahead._reviews.follow(self._reviews)
         for clock in range(CLOCKS):
-            bring_forward(copied, clock, self._schedule.review_ms(borrower_id, clock))
+            self._schedule.bring_forward(borrower_id, copied, clock)
             ahead._schedule.push(clock, copied.deadlines_ms[clock], borrower_id)
         ahead.advance_together(dict.fromkeys(range(CLOCKS), ahead_ms))
         return copied.episodes
@@ -801,7 +885,7 @@ class RiskEngine:
             self._reviews.take_in(borrower_id)
         elif known.first_event_ms == NEVER:
             known.first_event_ms = event_time_ms
-        if self._reviews.minutes:
+        if self._reviews:
             self._schedule.await_review(borrower_id, known)
         return known
 

@@ -63,6 +63,7 @@ from models.limits import AWAITED_VOIDS_MAX, CLOSED_REMEMBERED_DAYS, LOANS_MAX, 
 from models.obligations import dues_of
 from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
+from models.risk.examples import remember_decided
 from models.rules import Rules
 from models.signal_table import (
     ASSET_FLIGHT,
@@ -458,7 +459,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
         ledger.complete(known, event, rules)
     elif known is not None and not known.is_voided:
         return Noted(refused="loan-already-open")
-    elif not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
+    elif not _make_room_for_a_loan(borrower, event.event_time_ms, rules):
         return Noted(refused="too-many-loans")
     else:
         borrower.loans[event.loan_id] = ledger.open_loan(event, rules)
@@ -508,7 +509,7 @@ def _record_snapshot(borrower: Borrower, event: LoanSnapshot, origin: Origin, ru
     loan = borrower.loans.get(event.loan_id)
     entered_up_to_ms, done = -1, "taken-on"
     if loan is None or loan.is_voided:
-        if not _make_room_for_a_loan(borrower, event.event_time_ms - CLOSED_REMEMBERED_DAYS * DAY_MS):
+        if not _make_room_for_a_loan(borrower, event.event_time_ms, rules):
             return Noted(refused="too-many-loans")
         borrower.loans[event.loan_id] = ledger.take_on(event, rules)
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
@@ -597,11 +598,12 @@ def _apply_waiting(borrower: Borrower, loan_id: str, rules: Rules) -> int:
     return entered_up_to_ms
 
 
-def _make_room_for_a_loan(borrower: Borrower, since_ms: int) -> bool:
-    """Forget loans that closed before `since_ms`, and one more where there are too many: the one that closed first.
+def _make_room_for_a_loan(borrower: Borrower, at_ms: int, rules: Rules) -> bool:
+    """Forget loans that closed long before `at_ms`, and one more where there are too many: the one that closed first.
 
     A loan about which an alert is open stays. Returns whether there is room.
     """
+    since_ms = at_ms - CLOSED_REMEMBERED_DAYS * DAY_MS
     watched = {episode.loan_id for episode in borrower.episodes if episode.closed_ms is None}
     closed = sorted(
         (closed_ms, loan_id)
@@ -610,6 +612,7 @@ def _make_room_for_a_loan(borrower: Borrower, since_ms: int) -> bool:
     )
     for closed_ms, loan_id in closed:
         if closed_ms < since_ms or len(borrower.loans) >= LOANS_MAX:
+            remember_decided(borrower, borrower.loans[loan_id], rules)
             del borrower.loans[loan_id]
     return len(borrower.loans) < LOANS_MAX
 

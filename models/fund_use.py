@@ -51,7 +51,7 @@ DISBURSEMENTS_MAX: Final = 32
 _SLACK_DAYS: Final = 10
 """Flows near no disbursement are kept so many days beyond `own_money_days` and the feed's lateness."""
 
-_FORGET_DAYS: Final = 7
+_FORGET_DAYS: Final = 14
 """What is kept longer than it must be changes no answer, but takes room."""
 
 USES: Final[tuple[UseCategory, ...]] = ("securities", "property", "gambling")

@@ -31,14 +31,21 @@ from models.rules import Rules
 
 
 class SteadyIncome(NamedTuple):
-    """What all pay that has come brings a month while all of it stands, in the main currency."""
+    """What all pay that has come brings a month in the main currency, while no more comes: what `models.income_level` tells."""
 
     currency: str
-    amount_minor: int
     after_day: int
-    """From the midnight on that ends this day ..."""
-    until_day: int
-    """... until before this one it is what `models.income_level` tells; then it may be another."""
+    """From the midnight on that ends this day."""
+    spans: tuple[tuple[int, int], ...]
+    """One after the other: minor units a month, and until before which day. After the last it is not known here."""
+
+    def on(self, day: int) -> tuple[int, int] | None:
+        """Minor units a month as of the midnight that begins a day, and until before which day; None where it is not known."""
+        if day > self.after_day:
+            for span in self.spans:
+                if day < span[1]:
+                    return span
+        return None
 
 
 class Outlook:
@@ -131,19 +138,24 @@ def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None
     return None if known is None or known.rules is not rules else known.steady
 
 
-def _steady(evidence: IncomeEvidence, scene: Scene) -> SteadyIncome:
-    """What stands, until some does no more or more pay counts: the very answer of `models.income_level` from tomorrow on."""
-    amount_minor = last_day = 0
-    until_day = pay_counts_day(evidence, scene.today + 1)
+def _steady(evidence: IncomeEvidence, scene: Scene, falls: list[list[Standing]]) -> SteadyIncome:
+    """What stands, now and after each fall, until more pay counts: the very answer of `models.income_level` from tomorrow on."""
+    last_day = 0
     for standing in scene.standings:
-        amount_minor += standing.level
-        if standing.until_day < until_day:
-            until_day = standing.until_day
         if standing.stream.days[-1] > last_day:
             last_day = standing.stream.days[-1]
-    until_day = min(until_day, last_day + REMEMBERED_DAYS + 1)
-    currency = scene.standings[0].stream.currency
-    return SteadyIncome(currency, within_int64(amount_minor), scene.today, until_day)
+    end_day = min(pay_counts_day(evidence, scene.today + 1), last_day + REMEMBERED_DAYS + 1)
+    spans: list[tuple[int, int]] = []
+    for standings in (scene.standings, *falls):
+        amount_minor, until_day = 0, end_day
+        for standing in standings:
+            amount_minor += standing.level
+            if standing.until_day < until_day:
+                until_day = standing.until_day
+        spans.append((within_int64(amount_minor), until_day))
+        if until_day == end_day:
+            break
+    return SteadyIncome(scene.standings[0].stream.currency, scene.today, tuple(spans))
 
 
 # ---- the outlook -----------------------------------------------------------------------------------------------------
@@ -159,9 +171,10 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     is_clear = _is_clear(evidence, scene)
     counting_day = later(scene.today, next_counting_day(evidence, scene.today))
     fall_day = loss_day = NO_DAY
+    falls: list[list[Standing]] = []
     if _pay_days_apart(scene.standings) >= policy.history_days_min:
         fall_day = next_fall_day(evidence, scene, policy)
-        loss_day = _next_loss_day(scene, fall_day, policy) if is_clear else fall_day
+        loss_day = _next_loss_day(scene, fall_day, policy, falls) if is_clear else fall_day
     midnight_ms = rules.calendar.midnight_ms
     change_day = counting_day if counting_day < fall_day else fall_day
     due_day = counting_day if counting_day < loss_day else loss_day
@@ -169,7 +182,7 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     due_ms = NEVER if due_day == NO_DAY else midnight_ms(due_day)
     outlook = Outlook(at_ms, until_ms, due_ms, rules)
     if is_clear and not _is_ahead(evidence, at_ms, scene.today):
-        outlook.steady = _steady(evidence, scene) if scene.standings else None
+        outlook.steady = _steady(evidence, scene, falls) if scene.standings else None
         vars(evidence.sources[0])[OUTLOOK] = outlook
     return outlook
 
@@ -236,11 +249,11 @@ def next_fall_day(evidence: IncomeEvidence, scene: Scene, policy: IncomeDropPoli
     return next_day
 
 
-def _next_loss_day(scene: Scene, fall_day: int, policy: IncomeDropPolicy) -> int:
+def _next_loss_day(scene: Scene, fall_day: int, policy: IncomeDropPolicy, falls: list[list[Standing]]) -> int:
     """The first day at whose beginning what stands may fall by too much, while no pay comes.
 
-    What was followed by the next pay of its size falls by little, every month. Told only as far as the next pay is waited
-    for: with it all is told anew, and one look too many does no harm.
+    What was followed by the next pay of its size falls by little, every month; what stands then is added to `falls`. Told
+    only as far as the next pay is waited for: with it all is told anew, and one look too many does no harm.
     """
     standings, watch = scene.standings, policy.severity.watch
     paces = [one.stream.pace_days for one in standings]
@@ -256,6 +269,7 @@ def _next_loss_day(scene: Scene, fall_day: int, policy: IncomeDropPolicy) -> int
             fallen.append(Standing(one.stream, level, until_day, ""))
         if not is_plainly_enough(fallen, scene.look_day, watch):
             return fall_day
+        falls.append(fallen)
         standings, fall_day = fallen, min([one.until_day for one in fallen])
     return fall_day
 

@@ -55,6 +55,10 @@ SEGMENTS_MAX = 64
 POLICIES_REMEMBERED_MAX = 16
 """Policies whose times a task remembers, the present one included: what older ones judged is judged again by the oldest."""
 
+CARDS_REMEMBERED_MAX = 64
+"""Scorecards whose times a task remembers, two months of daily ones: what older ones judged is judged again by the oldest. Each
+costs 28 bytes of every progress record."""
+
 REVIEWED_AT_ONCE_MAX = 1_000
 """Borrowers judged once more because of a policy in one step, or those of one minute: some tenths of a second, so that a
 worker whose feed leaps by a day (a nightly delivery) keeps its place in the group."""

@@ -306,6 +306,13 @@ class RiskPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     priority_exposure_minor: Annotated[int, Meta(ge=1, le=10**15)]
 
 
+class ModelPolicy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done so that the model can learn."""
+
+    observes: bool
+    observes_every_days: Annotated[int, Meta(ge=10, le=366)]
+
+
 class ContactPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     """When and how often a borrower may be contacted."""
 
@@ -364,6 +371,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     ledger: LedgerPolicy
     classification: ClassificationPolicy
     risk: RiskPolicy
+    model: ModelPolicy
     contact: ContactPolicy
     recommendation: RecommendationPolicy
     combinations: Annotated[tuple[CombinationPolicy, ...], Meta(max_length=COMBINATIONS_MAX)]

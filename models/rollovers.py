@@ -24,7 +24,7 @@ agreed purpose is to repay others (`agreed_purposes`), and repayments of own loa
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -230,6 +230,20 @@ def pairs(evidence: RolloverEvidence, loans: dict[str, Loan], known_ms: int, rul
         if not was_complete and repaid_minor[latest] >= wanted_minor:
             found.append(Pair(repayment.time_ms, lent[latest], platform_id, repaid_minor[latest]))
     return found
+
+
+def may_have_pairs(evidence: RolloverEvidence, loans: Iterable[Loan], since_ms: int, pair_ms: int) -> bool:
+    """Whether there may be a pair that was complete after an instant: money was repaid since, soon after some was borrowed."""
+    for repayment in reversed(evidence.repayments):
+        time_ms = repayment.time_ms
+        if time_ms <= since_ms:
+            return False
+        borrowed_since_ms = time_ms - pair_ms
+        if any(borrowed_since_ms <= one.time_ms <= time_ms for one in evidence.disbursements) or any(
+            borrowed_since_ms <= loan.opened_ms <= time_ms for loan in loans
+        ):
+            return True
+    return False
 
 
 def lent_at_most(evidence: RolloverEvidence, loans: dict[str, Loan], after_ms: int) -> int:

@@ -1,8 +1,9 @@
-"""Which rules hold when, and for whom: policies one after the other in event time, each with its segments.
+"""Which rules hold when, and for whom: policies and scorecards, each one after the other in event time.
 
-Everything is judged as of an instant, by the policy in force at that instant (`decisions/0007-policies-in-time.md`). What
-stands already when a policy takes effect is found by a review: within a day of event time every borrower is judged once
-more, at a minute of its own.
+Everything is judged as of an instant, by the policy in force at that instant with its segments, and by the card in force then
+(`decisions/0007-policies-in-time.md`, `decisions/0011-cards-in-time.md`). What stands already when one takes effect is found by
+a review: within a day of event time every borrower is judged once more, at a minute of its own; where only the card is
+another, by the score alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.ledger import Loan
-from models.limits import POLICIES_REMEMBERED_MAX
+from models.limits import CARDS_REMEMBERED_MAX, POLICIES_REMEMBERED_MAX
 from models.risk.scorecard import Scorecard
 from models.rules import Rules
 
@@ -29,14 +30,14 @@ SINCE_EVER_MS: Final = -1
 
 
 class Span(Struct, frozen=True, array_like=True, gc=False):
-    """A policy, and from which instant on (event time) it judges."""
+    """A policy or card, and from which instant on (event time) it judges."""
 
     from_ms: int
     version: str
 
 
 class Adopted(Struct, frozen=True, array_like=True, gc=False):
-    """What a task has taken up, as its progress remembers it."""
+    """What a task has taken up of policies, or of cards, as its progress remembers it."""
 
     publication: int
     """Number of the last publication that was looked at; 0 where none was."""
@@ -44,36 +45,88 @@ class Adopted(Struct, frozen=True, array_like=True, gc=False):
     """In order of time; the first holds for all time before it as well."""
 
 
+V = TypeVar("V")
+
+
+class _Sequence(Generic[V]):
+    """Versions one after the other in event time."""
+
+    def __init__(self, first: V, remembered_max: int) -> None:
+        """One, since ever; so many are remembered."""
+        self.froms_ms = [SINCE_EVER_MS]
+        self.values = [first]
+        self._remembered_max = remembered_max
+
+    def resume(self, spans: Sequence[tuple[int, V]]) -> None:
+        """Hold what was held before; at least one, in order of time."""
+        self.froms_ms = [from_ms for from_ms, _ in spans]
+        self.values = [value for _, value in spans]
+
+    def at(self, at_ms: int) -> V:
+        """The one that holds at an instant."""
+        return self.values[max(0, bisect_right(self.froms_ms, at_ms) - 1)]
+
+    def adopt(self, value: V, effective_from_ms: int, not_before_ms: int) -> int | None:
+        """Let one hold from an instant on; since when it does, None where it would have held anyway."""
+        from_ms = max(effective_from_ms, not_before_ms)
+        kept = bisect_right(self.froms_ms, from_ms - 1) if from_ms > SINCE_EVER_MS else 0
+        before = self.values[kept - 1] if kept else None
+        del self.froms_ms[kept:], self.values[kept:]
+        if before is not None and _version_of(before) == _version_of(value):
+            return None
+        self.froms_ms.append(from_ms)
+        self.values.append(value)
+        del self.froms_ms[: -self._remembered_max], self.values[: -self._remembered_max]
+        return from_ms if len(self.values) > 1 else None
+
+    def told(self, publication: int) -> Adopted:
+        """What to remember of it."""
+        spans = zip(self.froms_ms, self.values, strict=True)
+        return Adopted(publication, tuple(Span(from_ms, _version_of(value)) for from_ms, value in spans))
+
+
+def _version_of(value: object) -> str:
+    if isinstance(value, Scorecard):
+        return value.version
+    assert isinstance(value, Rules), value
+    return value.policy_version
+
+
 class Rulebook:
-    """The rules of one task. It changes only by `adopt`."""
+    """The rules of one task: a policy and a card for every instant. It changes only by `adopt` and `adopt_card`."""
 
     def __init__(self, rules: Rules, publication: int = 0) -> None:
-        """One policy, since ever."""
+        """One policy and its card, since ever."""
         self.publication = publication
-        self._card = rules.card
-        self._froms_ms = [SINCE_EVER_MS]
-        self._rules = [rules]
+        self.card_publication = 0
+        self._policies = _Sequence(rules, POLICIES_REMEMBERED_MAX)
+        self._cards = _Sequence(rules.card, CARDS_REMEMBERED_MAX)
+        self._froms_ms: list[int] = []
+        self._rules: list[Rules] = []
         self._describe()
 
     @classmethod
     def resumed(cls, spans: Sequence[tuple[int, Rules]], publication: int) -> Rulebook:
-        """What was adopted before; at least one span, in order of time."""
+        """The policies that were adopted before; at least one, in order of time."""
         book = cls(spans[0][1], publication)
-        book._froms_ms = [from_ms for from_ms, _ in spans]
-        book._rules = [rules for _, rules in spans]
+        book._policies.resume(spans)
         book._describe()
         return book
 
+    def hold_cards(self, spans: Sequence[tuple[int, Scorecard]], publication: int) -> None:
+        """The same of the cards."""
+        self.card_publication = publication
+        self._cards.resume(spans)
+        self._describe()
+
     def use_card(self, card: Scorecard) -> None:
         """Have a card weigh the risk of all time, whatever the policy."""
-        self._card = card
-        self._rules = [rules.with_card(card) for rules in self._rules]
-        self._describe()
+        self.hold_cards([(SINCE_EVER_MS, card)], self.card_publication)
 
     def at(self, at_ms: int) -> Rules:
         """The rules in force at an instant, whatever the segment."""
-        if self._is_single:
-            return self._rules[0]
+        if at_ms >= self._latest_from_ms:
+            return self._latest
         return self._rules[max(0, bisect_right(self._froms_ms, at_ms) - 1)]
 
     def of(self, borrower: Borrower, subject: str | None, at_ms: int) -> Rules:
@@ -96,16 +149,13 @@ class Rulebook:
 
     @property
     def adopted(self) -> Adopted:
-        """What to remember of it."""
-        spans = zip(self._froms_ms, self._rules, strict=True)
-        return Adopted(
-            self.publication, tuple(Span(from_ms, rules.policy_version) for from_ms, rules in spans)
-        )
+        """What to remember of the policies."""
+        return self._policies.told(self.publication)
 
     @property
-    def starts_ms(self) -> Sequence[int]:
-        """When each policy that followed another one took effect, or will."""
-        return self._froms_ms[1:]
+    def adopted_cards(self) -> Adopted:
+        """What to remember of the cards."""
+        return self._cards.told(self.card_publication)
 
     def adopt(self, rules: Rules, effective_from_ms: int, *, not_before_ms: int) -> int | None:
         """Have a policy judge from `effective_from_ms` on, or from `not_before_ms` where that is later.
@@ -113,32 +163,60 @@ class Rulebook:
         What was to take effect at that instant or later is called off. Returns since when it judges; None where the
         policy judged then anyway.
         """
-        from_ms = max(effective_from_ms, not_before_ms)
-        kept = bisect_right(self._froms_ms, from_ms - 1) if from_ms > SINCE_EVER_MS else 0
-        before = self._rules[kept - 1] if kept else None
-        del self._froms_ms[kept:], self._rules[kept:]
-        is_new = before is None or before.policy_version != rules.policy_version
-        if is_new:
-            self._froms_ms.append(from_ms)
-            self._rules.append(rules.with_card(self._card))
-            del self._froms_ms[:-POLICIES_REMEMBERED_MAX], self._rules[:-POLICIES_REMEMBERED_MAX]
+        from_ms = self._policies.adopt(rules, effective_from_ms, not_before_ms)
         self._describe()
-        return from_ms if is_new and len(self._rules) > 1 else None
+        return from_ms
+
+    def adopt_card(self, card: Scorecard, effective_from_ms: int, *, not_before_ms: int) -> int | None:
+        """The same of a card."""
+        from_ms = self._cards.adopt(card, effective_from_ms, not_before_ms)
+        self._describe()
+        return from_ms
 
     def review_ms(self, borrower_id: str, after_ms: int) -> int:
-        """When a borrower is judged once more because of a policy, first after an instant; `NEVER` where not at all."""
-        if self._is_single:
-            return NEVER
-        offset_ms = review_minute(borrower_id) * MINUTE_MS
-        reviews_ms = (from_ms + offset_ms for from_ms in self._froms_ms[1:])
-        return min((review_ms for review_ms in reviews_ms if review_ms > after_ms), default=NEVER)
+        """When a borrower is judged once more in everything, first after an instant; `NEVER` where not at all."""
+        return _first_review_ms(self.starts_ms, borrower_id, after_ms)
+
+    def score_review_ms(self, borrower_id: str, after_ms: int) -> int:
+        """The same where only the score is judged once more."""
+        return _first_review_ms(self.score_starts_ms, borrower_id, after_ms)
 
     def _describe(self) -> None:
-        self._is_single = len(self._rules) == 1
-        self.only = self._rules[0] if self._is_single and not self._rules[0].segments else None
-        self.has_combinations = any(rules.policy.combinations for rules in self._rules)
-        self.has_segments = any(rules.segments for rules in self._rules)
-        self.lateness_ms_max = max(max(rules.lateness_ms) for rules in self._rules)
+        policies, cards = self._policies, self._cards
+        known = {(rules.policy_version, rules.card.version): rules for rules in self._rules}
+        self._froms_ms = sorted({*policies.froms_ms, *cards.froms_ms})
+        self._rules = []
+        for from_ms in self._froms_ms:
+            rules, card = policies.at(from_ms), cards.at(from_ms)
+            place = rules.policy_version, card.version
+            if place not in known:
+                known[place] = rules.with_card(card)
+            self._rules.append(known[place])
+        is_single = len(self._rules) == 1
+        self._latest, self._latest_from_ms = self._rules[-1], -(2**63) if is_single else self._froms_ms[-1]
+        self.only = self._latest if is_single and not self._latest.segments else None
+        of_cards = cards.froms_ms[1:]
+        # What the score confirms is judged once more with it, and asks for all clocks.
+        is_confirming = any(
+            rule.confirmed_by == "risk_score"
+            for rules in policies.values
+            for rule in rules.policy.combinations
+        )
+        self.starts_ms: Sequence[int] = sorted({*policies.froms_ms[1:], *(of_cards if is_confirming else ())})
+        """When each policy that followed another one took effect, or will: everything is judged once more then."""
+        self.score_starts_ms: Sequence[int] = () if is_confirming else of_cards
+        """The same of the cards: the score is."""
+        self.has_combinations = any(rules.policy.combinations for rules in policies.values)
+        self.has_segments = any(rules.segments for rules in policies.values)
+        self.lateness_ms_max = max(max(rules.lateness_ms) for rules in policies.values)
+
+
+def _first_review_ms(starts_ms: Sequence[int], borrower_id: str, after_ms: int) -> int:
+    if not starts_ms:
+        return NEVER
+    offset_ms = review_minute(borrower_id) * MINUTE_MS
+    following = bisect_right(starts_ms, after_ms - offset_ms)
+    return starts_ms[following] + offset_ms if following < len(starts_ms) else NEVER
 
 
 def review_minute(borrower_id: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from models import levels
-from models.borrower import CLOCKS, Borrower, check_record
+from models.borrower import CLOCKS, Borrower, check_record, deadlines_of
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import open_episode
 from models.lifecycle import Lifecycle
@@ -20,6 +20,7 @@ from models.signal_table import (
     CLOCKS_BY_SIGNAL,
     MOVED_WITH,
     NEXT_LOOK_MS,
+    RISK_SCORE,
     SIGNALS,
     SIGNALS_BY_CLOCK,
     SUBJECTS_DIFFER,
@@ -27,6 +28,8 @@ from models.signal_table import (
 
 REVIEW: Final = ""
 """Stands in the queue for the borrowers whose minute of a review it is: no borrower's id is empty."""
+_CLOCK_OF_THE_SCORE: Final = (SIGNALS[RISK_SCORE].clock,)
+"""On which a change of the card alone has borrowers judged once more."""
 
 
 class Schedule:
@@ -46,7 +49,7 @@ class Schedule:
         self._reviews = reviews
         self._borrowers = borrowers
         self._watermarks_ms = watermarks_ms
-        self.queue = DeadlineQueue(CLOCKS)
+        self.queue = DeadlineQueue(CLOCKS + 1)
 
     def renew(
         self,
@@ -65,11 +68,8 @@ class Schedule:
         due_ms = no_later_than_ms
         for signal in signals:
             deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
-        if self._reviews.minutes:
-            review_ms = self.review_ms(borrower_id, clock)
-            due_ms = min(due_ms, review_ms)
-            for signal in signals:
-                deadlines_ms[signal] = min(review_ms, deadlines_ms[signal])
+        if self._reviews:
+            due_ms = min(due_ms, self._bring_forward(borrower_id, borrower, clock, signals))
         if borrower.links is not None:
             rules = self._book.of(borrower, None, after_ms)
             due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
@@ -97,7 +97,7 @@ class Schedule:
             self.push(clock, due_ms, borrower_id)
 
     def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
-        """Queue a borrower's deadline. While it stands, an entry no later than it is in the queue."""
+        """Queue a borrower's deadline; `clock` may be `OBSERVING`, too. While it stands, an entry no later than it is in the queue."""
         self.queue.push(clock, due_ms, borrower_id)
         if self.queue.is_overgrown(clock, len(self._borrowers)):
             standing = [
@@ -105,8 +105,9 @@ class Schedule:
                 for known_id, known in self._borrowers.items()
                 if (due := _deadlines_of(known_id, known)[clock]) != NEVER
             ]
-            if (review_ms := self._reviews.next_ms(clock, self._watermarks_ms[clock])) != NEVER:
-                standing.append((review_ms, REVIEW))
+            if clock < CLOCKS:
+                review_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock])
+                standing += [(review_ms, REVIEW)] if review_ms != NEVER else []
             self.queue.rebuild(clock, standing)
 
     def push_review(self, clock: int) -> None:
@@ -117,14 +118,41 @@ class Schedule:
 
     def await_review(self, borrower_id: str, borrower: Borrower) -> None:
         """Let a borrower's deadlines show the review, now that somebody asks for them."""
-        for clock in range(CLOCKS):
-            due_ms = self._book.review_ms(borrower_id, self._watermarks_ms[clock])
-            if bring_forward(borrower, clock, due_ms):
-                self.push(clock, due_ms, borrower_id)
+        for clock in range(CLOCKS) if self._reviews.are_whole else _CLOCK_OF_THE_SCORE:
+            if self.bring_forward(borrower_id, borrower, clock):
+                self.push(clock, borrower.deadlines_ms[clock], borrower_id)
 
     def review_ms(self, borrower_id: str, clock: int) -> int:
         """A borrower's next review on a clock, of which its deadlines may not know yet."""
-        return self._book.review_ms(borrower_id, self._watermarks_ms[clock]) if self._reviews else NEVER
+        if not self._reviews:
+            return NEVER
+        whole_ms, score_ms = self._reviews_ms(borrower_id, clock)
+        return min(whole_ms, score_ms)
+
+    def bring_forward(self, borrower_id: str, borrower: Borrower, clock: int) -> bool:
+        """Have a borrower judged no later than at its next review on a clock; whether that is before every deadline."""
+        review_ms = self._bring_forward(borrower_id, borrower, clock, SIGNALS_BY_CLOCK[clock])
+        is_first = review_ms < borrower.deadlines_ms[clock]
+        borrower.deadlines_ms[clock] = min(borrower.deadlines_ms[clock], review_ms)
+        return is_first
+
+    def _bring_forward(self, borrower_id: str, borrower: Borrower, clock: int, signals: Iterable[int]) -> int:
+        """The same for some signals alone, or the score; when the review is."""
+        whole_ms, score_ms = self._reviews_ms(borrower_id, clock)
+        deadlines_ms = borrower.signal_deadlines_ms
+        for signal in signals:
+            due_ms = min(whole_ms, score_ms) if signal == RISK_SCORE else whole_ms
+            if signal < len(deadlines_ms) and due_ms < deadlines_ms[signal]:
+                deadlines_ms[signal] = due_ms
+        return min(whole_ms, score_ms)
+
+    def _reviews_ms(self, borrower_id: str, clock: int) -> tuple[int, int]:
+        """A borrower's next review on a clock: of everything, and of the score alone."""
+        after_ms = self._watermarks_ms[clock]
+        whole_ms = self._book.review_ms(borrower_id, after_ms) if self._reviews.are_whole else NEVER
+        if clock not in _CLOCK_OF_THE_SCORE:
+            return whole_ms, NEVER
+        return whole_ms, self._book.score_review_ms(borrower_id, after_ms)
 
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
@@ -168,16 +196,5 @@ def moved_by(borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | 
     return moved
 
 
-def bring_forward(borrower: Borrower, clock: int, review_ms: int) -> bool:
-    """Have all signals of a clock judged no later than at a review; whether that is before every deadline."""
-    deadlines_ms = borrower.signal_deadlines_ms
-    for signal in SIGNALS_BY_CLOCK[clock]:
-        if signal < len(deadlines_ms):
-            deadlines_ms[signal] = min(deadlines_ms[signal], review_ms)
-    is_first = review_ms < borrower.deadlines_ms[clock]
-    borrower.deadlines_ms[clock] = min(borrower.deadlines_ms[clock], review_ms)
-    return is_first
-
-
 def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:
-    return check_record(borrower_id, known) if isinstance(known, bytes) else known.deadlines_ms
+    return check_record(borrower_id, known) if isinstance(known, bytes) else deadlines_of(known)

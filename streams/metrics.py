@@ -21,6 +21,8 @@ CounterName = Literal[
     "noticed",
     "rebalances",
     "policies",
+    "matured",
+    "scorecards",
     "examples",
     "card_steps",
     "drifts",
@@ -36,6 +38,8 @@ GaugeName = Literal[
     "restore_seconds_left",
     "policy_tasks",
     "policies_age_seconds",
+    "scorecard_tasks",
+    "scorecards_age_seconds",
     "training",
     "model_examples",
     "model_bad_rate",
@@ -66,6 +70,12 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "policies": Described(
         "Policies published: taken, refused as not valid, or not readable for now", ("outcome",)
     ),
+    "matured": Described(
+        "Observed borrowers of whom is known what became, sent to training-examples", ("outcome",)
+    ),
+    "scorecards": Described(
+        "Scorecards put in force: taken up, refused as not usable, or not readable for now", ("outcome",)
+    ),
     "examples": Described(
         "Examples learnt from, read again after a restart too; lost: deleted before they were learnt from",
         ("outcome",),
@@ -90,6 +100,8 @@ GAUGES: Final[dict[GaugeName, Described]] = {
     "restore_seconds_left": Described("How long a restore still takes if it goes on like this", ("task",)),
     "policy_tasks": Described("Tasks that judge by a policy", ("version",)),
     "policies_age_seconds": Described("Since the published policies were last read without failure"),
+    "scorecard_tasks": Described("Tasks that weigh risk by a scorecard", ("version",)),
+    "scorecards_age_seconds": Described("Since the published scorecards were last read without failure"),
     "training": Described("1 in the worker that learns; 0 in the others"),
     "model_examples": Described("Examples that the figures of the model rest on, by weight", ("segment",)),
     "model_bad_rate": Described("Part of them that went bad", ("segment",)),

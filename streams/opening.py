@@ -37,7 +37,7 @@ class TaskOpener:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        """`engines` knows the policy and the scorecard; `partition_count` is that of the input topics.
+        """`engines` knows policies and scorecards; `partition_count` is that of the input topics.
 
         Raises:
             PseudonymError: the key of the pseudonyms cannot be used.
@@ -54,9 +54,7 @@ class TaskOpener:
         self._decoders = [Decoder(topic) for topic in TOPICS]
         self._pseudonyms = pseudonyms_from(settings.pseudonym_key_file)
         self._restores = asyncio.Semaphore(settings.restores_at_once_max)
-        self._identity = Identity(
-            partition_count, engines.card_version, f"{self._names.prefix}{settings.group_id}"
-        )
+        self._identity = Identity(partition_count, f"{self._names.prefix}{settings.group_id}")
 
     async def open(self, number: int) -> Task:
         """Open one task.
@@ -84,8 +82,9 @@ class TaskOpener:
                     clock=self._clock,
                     partition_count=self._partition_count,
                 )
-                adopted = None if changelog.progress is None else changelog.progress.policies
-                engine = self._engines(number, self._belongs_to(number), adopted)
+                known = changelog.progress
+                policies, cards = (None, None) if known is None else (known.policies, known.cards)
+                engine = self._engines(number, self._belongs_to(number), policies, cards)
                 await fill_engine(engine, changelog, position, self._logs)
             except BaseException:
                 await sink.close()

@@ -1,8 +1,8 @@
-"""What a transaction carries: alerts, borrower risk and state, as records ready to be written."""
+"""What a transaction carries: alerts, borrower risk, training examples and state, as records ready to be written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -10,6 +10,7 @@ import msgspec
 
 from models.alerts import Alert
 from models.publication import BorrowerRisk
+from models.risk.examples import Example
 from streams.ports import OutputRecord
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,6 +46,11 @@ def risk_records(risks: Mapping[str, BorrowerRisk | None]) -> list[OutputRecord]
         OutputRecord(borrower_id.encode(), None if risk is None else _json.encode(risk))
         for borrower_id, risk in risks.items()
     ]
+
+
+def example_records(examples: Sequence[Example]) -> list[OutputRecord]:
+    """The records of `training-examples`, under the hash by which an example knows its borrower."""
+    return [OutputRecord(example.borrower.encode(), _json.encode(example)) for example in examples]
 
 
 def state_records(changed: Mapping[str, bytes | None]) -> list[OutputRecord]:

@@ -24,9 +24,9 @@ from models.events import LINKED_RISK, TOPICS
 from streams.clock import Clock
 from streams.commits import Commits
 from streams.feeds import LiveFeeds
-from streams.metrics import Metrics
+from streams.metrics import GaugeName, Metrics
 from streams.opening import TaskOpener
-from streams.policies import PolicyFollower
+from streams.policies import Follower
 from streams.ports import LINKED, Assignment, EngineMaker, Fetched, Logs, Ports
 from streams.probe import Ends, EndsProbe
 from streams.settings import Settings
@@ -84,8 +84,12 @@ class Pipeline:
         self._logs = ports.logs()
         self._feeds = LiveFeeds(settings, clock, metrics)
         self._probe = EndsProbe(self._read_ends, settings.feed_probe_interval_ms)
-        self._follower = PolicyFollower(self._refresh, settings.policy_poll_interval_ms, metrics)
-        self._policies_shown: set[str] = set()
+        interval_ms = settings.policy_poll_interval_ms
+        self._followers = (
+            Follower("policies", self._refresh, interval_ms, metrics),
+            Follower("scorecards", self._refresh_cards, interval_ms, metrics),
+        )
+        self._versions_shown: dict[GaugeName, set[str]] = {"policy_tasks": set(), "scorecard_tasks": set()}
         self._watchdog = Watchdog()
         self._next_watch_ms = 0
         self._partition_count = 0
@@ -140,6 +144,9 @@ class Pipeline:
                 f"topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
             )
         self._partition_count = next(iter(counts.values()))
+        examples = self._names.training_examples
+        if (await self._logs.partition_counts([examples]))[examples] == 0:
+            raise PipelineError(f"topic missing ({examples}): run `forewarn topics apply`")
         engines = await self._prepare(self._logs)
         self._engines = engines
         self._opener = TaskOpener(
@@ -356,15 +363,20 @@ class Pipeline:
             return
         self._next_figures_ms = now_ms + _FIGURES_EVERY_MS
         self._metrics.set("borrowers", sum(task.engine.borrower_count for task in self.tasks.values()))
-        versions = Counter(task.engine.policy_version for task in self.tasks.values())
-        for version in self._policies_shown - versions.keys():
-            self._metrics.set("policy_tasks", 0, version)
-        for version, tasks in versions.items():
-            self._metrics.set("policy_tasks", tasks, version)
-        self._policies_shown.update(versions)
+        engines = [task.engine for task in self.tasks.values()]
+        self._show_versions("policy_tasks", Counter(engine.policy_version for engine in engines))
+        self._show_versions("scorecard_tasks", Counter(engine.card_version for engine in engines))
         for feed, topic in enumerate(TOPICS):
             waiting = sum(task.queue.buffered(feed) for task in self.tasks.values())
             self._metrics.set("buffered_records", waiting, topic)
+
+    def _show_versions(self, gauge: GaugeName, versions: Counter[str]) -> None:
+        shown = self._versions_shown[gauge]
+        for version in shown - versions.keys():
+            self._metrics.set(gauge, 0, version)
+        for version, tasks in versions.items():
+            self._metrics.set(gauge, tasks, version)
+        shown.update(versions)
 
     def _raise_failures(self) -> None:
         """End the pipeline when a commit or an opening of a task that is ours has failed."""
@@ -393,6 +405,9 @@ class Pipeline:
     async def _refresh(self) -> bool:
         return await self._engines_known.refresh(self._logs)
 
+    async def _refresh_cards(self) -> bool:
+        return await self._engines_known.refresh_cards(self._logs)
+
     @property
     def _engines_known(self) -> EngineMaker:
         assert self._engines is not None, "asked for before started"
@@ -400,7 +415,9 @@ class Pipeline:
 
     def _follow_policies(self) -> None:
         """Let every open task take up what was published; one that is being opened does when its gate opens."""
-        if self._follower.look(self._clock.monotonic_ms()):
+        now_ms = self._clock.monotonic_ms()
+        news = [follower.look(now_ms) for follower in self._followers]
+        if any(news):
             for task in self.tasks.values():
                 self._engines_known.bring_up_to_date(task.engine)
 
@@ -544,7 +561,8 @@ class Pipeline:
         """Let go of everything, in whatever state it is."""
         self._look_no_more()
         await self._probe.stop()
-        await self._follower.stop()
+        for follower in self._followers:
+            await follower.stop()
         for number in list(self._openings):
             self._discard_opening(number)
         await self._source.stop()

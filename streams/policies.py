@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +18,7 @@ from models.limits import POLICIES_REMEMBERED_MAX
 from models.policy import Policy, PolicyError, check_policy
 from models.rulebook import SINCE_EVER_MS, Adopted, Rulebook
 from models.rules import Rules
-from streams.metrics import Metrics
+from streams.metrics import GaugeName, Metrics
 from streams.ports import Logs, PortError
 from streams.reference import (
     CURRENT_KEY,
@@ -190,13 +190,21 @@ class Policies:
             engine.adopt(engine.adopted.publication, self.current, SINCE_EVER_MS)
 
 
-class PolicyFollower:
-    """Looks into the topic now and then, beside the loop. That it cannot be read is told, counted and tried again."""
+class Follower:
+    """Looks into a topic now and then, beside the loop. That it cannot be read is told, counted and tried again."""
 
     def __init__(
-        self, refresh: Callable[[], Coroutine[Any, Any, bool]], interval_ms: int, metrics: Metrics
+        self,
+        what: Literal["policies", "scorecards"],
+        refresh: Callable[[], Coroutine[Any, Any, bool]],
+        interval_ms: int,
+        metrics: Metrics,
     ) -> None:
         """`refresh` reads what is new and says whether anything is; it is given up with a `PortError`."""
+        self._what: Final = what
+        self._age: Final[GaugeName] = (
+            "policies_age_seconds" if what == "policies" else "scorecards_age_seconds"
+        )
         self._refresh = refresh
         self._interval_ms = interval_ms
         self._metrics = metrics
@@ -212,7 +220,7 @@ class PolicyFollower:
         if self._asked is None:
             if now_ms >= self._next_ms:
                 self._next_ms = now_ms + self._interval_ms
-                self._asked = asyncio.create_task(self._refresh(), name="look for policies")
+                self._asked = asyncio.create_task(self._refresh(), name=f"look for {self._what}")
             return False
         if not self._asked.done():
             return False
@@ -222,11 +230,11 @@ class PolicyFollower:
             is_new = asked.result()
             self._read_ms, self._failing = now_ms, False
         except (PortError, ReferenceError) as failure:
-            self._metrics.count("policies", 1, "unreadable")
+            self._metrics.count(self._what, 1, "unreadable")
             if not self._failing:
-                logger.warning("policies cannot be read, those in force stay: %s", failure)
+                logger.warning("%s cannot be read, those in force stay: %s", self._what, failure)
             self._failing = True
-        self._metrics.set("policies_age_seconds", (now_ms - self._read_ms) / 1000)
+        self._metrics.set(self._age, (now_ms - self._read_ms) / 1000)
         return is_new
 
     async def stop(self) -> None:

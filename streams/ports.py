@@ -13,6 +13,7 @@ from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event
 from models.links import LinkMessage
 from models.rejects import StateReason
+from models.risk.scorecard import Scorecard
 from models.rulebook import Adopted
 from models.rules import Rules
 
@@ -325,6 +326,20 @@ class Engine(Protocol):
         """Take up a policy: it judges everything as of that instant and later, nothing judged already."""
         ...
 
+    @property
+    def adopted_cards(self) -> Adopted:
+        """The cards taken up, likewise."""
+        ...
+
+    @property
+    def card_version(self) -> str:
+        """Of the card in force as of the highest watermark."""
+        ...
+
+    def adopt_card(self, publication: int, card: Scorecard, effective_from_ms: int) -> None:
+        """Take up a card: it weighs everything as of that instant and later, nothing judged already."""
+        ...
+
     def restore(self, borrower_id: str, record: bytes) -> None:
         """Take a state record back.
 
@@ -342,24 +357,33 @@ class EngineMaker(Protocol):
     """Makes the engine of one task."""
 
     @property
-    def card_version(self) -> str:
-        """Of the scorecard."""
-        ...
-
-    @property
     def lateness_ms(self) -> Sequence[int]:
         """Allowed lateness by feed, as of the policies known by now."""
         ...
 
-    def __call__(self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None) -> Engine:
-        """An engine without any borrower, with the policies that its task has adopted."""
+    def __call__(
+        self,
+        task: int,
+        belongs: Callable[[str], bool],
+        adopted: Adopted | None = None,
+        cards: Adopted | None = None,
+    ) -> Engine:
+        """An engine without any borrower, with the policies and the cards that its task has adopted."""
         ...
 
     async def refresh(self, logs: Logs) -> bool:
-        """Read what was published; return whether anything is new.
+        """Read the policies published; return whether anything is new.
 
         Raises:
-            PortError, ReferenceError: it could not be read. Those known stay.
+            PortError, ReferenceError: they could not be read. Those known stay.
+        """
+        ...
+
+    async def refresh_cards(self, logs: Logs) -> bool:
+        """The same of the cards.
+
+        Raises:
+            PortError: they could not be read. Those known stay.
         """
         ...
 

@@ -18,6 +18,8 @@ from models.sealed import Format, UntrustedRecordError, Upgrade
 
 _OFFSETS_OF_1, _POLICY_VERSION_OF_1 = 2, 5
 """Where a body of version 1 keeps its offsets and the version of the policy."""
+_CARD_VERSION_OF_2 = 6
+"""Where a body of version 2 keeps the version of the card."""
 
 
 def _to_2(body: list[Any]) -> list[Any]:
@@ -29,7 +31,12 @@ def _to_2(body: list[Any]) -> list[Any]:
     return [*body, [0, [[SINCE_EVER_MS, body[_POLICY_VERSION_OF_1]]]]]
 
 
-_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2,)
+def _to_3(body: list[Any]) -> list[Any]:
+    """Cards have a time from which on they judge: there was one, since ever, and nobody had numbered it."""
+    return [*body, [0, [[SINCE_EVER_MS, body[_CARD_VERSION_OF_2]]]]]
+
+
+_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2, _to_3)
 """Each from the body of one version to that of the next, as plain lists. Whoever changes the shape of `Progress`, or what a
 field means, adds a step here and keeps bytes of the new version: `python -m tests.streams.keep_progress`."""
 
@@ -55,8 +62,11 @@ class Progress(Struct, frozen=True, array_like=True):
     policy_version: str
     """In force as of the highest watermark."""
     card_version: str
+    """The same."""
     policies: Adopted
     """What was taken up, and from when on each judges: a restart, here or elsewhere, judges by the same."""
+    cards: Adopted
+    """The same of the cards."""
 
 
 def progress_key(task: int) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from models.policy import Policy, default_policy, parse_policy
-from models.risk.scorecard import Scorecard, expert_prior
+from models.risk.scorecard import Scorecard
 from models.rulebook import SINCE_EVER_MS
 from streams.ports import Logs
 from streams.settings import Settings
@@ -77,16 +77,6 @@ def fallback_policy(settings: Settings) -> Policy:
     if settings.policy_file is not None:
         return _policy_of_file(Path(settings.policy_file))
     return default_policy()
-
-
-async def scorecard_in_force(logs: Logs, settings: Settings) -> Scorecard:
-    """The scorecard that the topic names; without one the expert prior.
-
-    Raises:
-        ReferenceError: the topic's current scorecard is missing or not readable.
-    """
-    published = await _current(logs, TopicNames(settings.topic_prefix).scorecards, Scorecard)
-    return expert_prior() if published is None else published
 
 
 def _policy_of_file(path: Path) -> Policy:

@@ -29,7 +29,8 @@ from streams.reference import (
 LEARNING_KEY: Final = b"learning"
 STEPS_KEPT: Final = 2_000
 """Steps that are told, five years of daily ones, some ten kilobytes each. The cards themselves stay: alerts name them."""
-_HISTORY_PREFIX: Final = b"history/"
+HISTORY_PREFIX: Final = b"history/"
+"""Of the keys of steps, before their numbers."""
 
 
 class Learning(Struct, frozen=True):
@@ -62,16 +63,7 @@ class Cards(Struct, frozen=True):
         Raises:
             ReferenceError: it is not there, not readable, or not what its name says.
         """
-        content = self.contents.get(version)
-        if content is None:
-            raise ReferenceError(f"scorecard {version}: no such version is there")
-        try:
-            card = msgspec.json.decode(content, type=Scorecard)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise ReferenceError(f"scorecard {version}: not readable: {error}") from error
-        if card.version != version:
-            raise ReferenceError(f"scorecard {version}: what is named so is {card.version}")
-        return card
+        return card_of(self.contents, version)
 
     @property
     def in_force(self) -> Scorecard:
@@ -117,6 +109,27 @@ class Cards(Struct, frozen=True):
                 f"scorecards: the last step is {last}, the state of learning is of {self.learning.number}"
             )
         return issuing, self.learning.examples_offset
+
+
+def card_of(contents: Mapping[str, bytes], version: str) -> Scorecard:
+    """A content by its version, made sure of.
+
+    Raises:
+        ReferenceError: it is not there, not readable, not what its name says, or weighs what is not known here.
+    """
+    content = contents.get(version)
+    if content is None:
+        raise ReferenceError(f"scorecard {version}: no such version is there")
+    try:
+        card = msgspec.json.decode(content, type=Scorecard)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ReferenceError(f"scorecard {version}: not readable: {error}") from error
+    if card.version != version:
+        raise ReferenceError(f"scorecard {version}: what is named so is {card.version}")
+    if card.unknown_features:
+        unknown = ", ".join(card.unknown_features)
+        raise ReferenceError(f"scorecard {version}: this release knows no feature {unknown}")
+    return card
 
 
 def step_records(step: PublishedCard) -> list[OutputRecord]:
@@ -169,7 +182,7 @@ def cards_of(values: Mapping[bytes, tuple[bytes, int]], topic: str = "scorecards
             (
                 Entry(msgspec.json.decode(value, type=CardStep), at_ms)
                 for key, (value, at_ms) in values.items()
-                if key.startswith(_HISTORY_PREFIX)
+                if key.startswith(HISTORY_PREFIX)
             ),
             key=lambda entry: entry.told.number,
         )
@@ -177,7 +190,7 @@ def cards_of(values: Mapping[bytes, tuple[bytes, int]], topic: str = "scorecards
         return Cards(
             entries=tuple(entries),
             contents={
-                key.decode(errors="replace"): value for key, (value, _) in values.items() if _is_version(key)
+                key.decode(errors="replace"): value for key, (value, _) in values.items() if is_version(key)
             },
             pointer=None if current is None else msgspec.json.decode(current[0], type=Pointer),
             learning=None if learning is None else msgspec.json.decode(learning[0], type=Learning),
@@ -191,8 +204,9 @@ def _content(card: Scorecard) -> OutputRecord:
 
 
 def _history_key(number: int) -> bytes:
-    return _HISTORY_PREFIX + b"%d" % number
+    return HISTORY_PREFIX + b"%d" % number
 
 
-def _is_version(key: bytes) -> bool:
-    return key not in (CURRENT_KEY, LEARNING_KEY) and not key.startswith(_HISTORY_PREFIX)
+def is_version(key: bytes) -> bool:
+    """Whether a record of this key is a content."""
+    return key not in (CURRENT_KEY, LEARNING_KEY) and not key.startswith(HISTORY_PREFIX)

@@ -43,7 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy_file: str | None = None
     """Policy to use while the `policies` topic names no current one."""
     policy_poll_interval_ms: Annotated[int, Meta(ge=10)] = 5_000
-    """How often is looked for a policy published since: one question to the broker."""
+    """How often is looked for a policy, and for a scorecard, published since: each is one question to the broker."""
     pseudonym_key_file: str | None = None
     """Replace borrower ids by keyed pseudonyms on the way in (`streams/pseudonym.py`); off by default. It is chosen once:
     state of other ids is refused."""

@@ -5,7 +5,7 @@ It is told when to take records, when to process and when to commit; it decides 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -19,10 +19,10 @@ from streams.dead_letters import dead_letter, name_of_retried
 from streams.linked import HomeOf, read_message, records_by_partition
 from streams.metrics import Metrics
 from streams.ordering import MergeQueue
-from streams.outputs import alert_record, risk_records, state_records
+from streams.outputs import alert_record, example_records, risk_records, state_records
 from streams.ports import LINKED, Engine, Fetched, OutputRecord, RawRecord, Sink
 from streams.progress import Progress, encode_progress, progress_key
-from streams.topics import TopicNames
+from streams.topics import EXAMPLES_PARTITION, TopicNames
 
 FEEDS: Final = len(TOPICS)
 _GARBAGE_KEY_MS: Final = 0
@@ -33,7 +33,6 @@ class Identity(Struct, frozen=True):
     """What a task says of itself in what it writes."""
 
     partition_count: int
-    card_version: str
     connector: str
 
 
@@ -44,6 +43,8 @@ class Transaction(NamedTuple):
     """By topic, for the task's own partition."""
     messages: Mapping[int, Sequence[OutputRecord]]
     """By partition, of `linked-risk`."""
+    examples: Sequence[OutputRecord]
+    """For the one partition of `training-examples`."""
     offsets: tuple[int, ...]
     timestamp_ms: int
     events: int
@@ -192,7 +193,9 @@ class Task:
         now_ms = self._clock.now_ms()
         output = self.engine.take_output(now_ms)
         events, self.uncommitted_events, self._advanced = self.uncommitted_events, 0, False
-        if events == 0 and not (output.alerts or output.changed or output.risks or output.messages):
+        if events == 0 and not any(
+            (output.alerts, output.changed, output.risks, output.messages, output.examples)
+        ):
             return None
         source = self._identity.connector.encode()
         records = {
@@ -209,9 +212,12 @@ class Task:
         for alert in output.alerts:
             self._metrics.count("alerts", 1, alert.signal, alert.status, alert.severity)
         self._metrics.count("state_records", len(output.changed))
+        for outcome, count in Counter(example.outcome for example in output.examples).items():
+            self._metrics.count("matured", count, outcome)
         return Transaction(
             records={topic: batch for topic, batch in records.items() if batch},
             messages=records_by_partition(output.messages, self._home_of),
+            examples=example_records(output.examples),
             offsets=tuple(self.offsets),
             timestamp_ms=now_ms,
             events=events,
@@ -226,8 +232,9 @@ class Task:
             merge_keys_ms=tuple(self._merge_keys_ms),
             engine=self.engine.progress(),
             policy_version=self.engine.policy_version,
-            card_version=self._identity.card_version,
+            card_version=self.engine.card_version,
             policies=self.engine.adopted,
+            cards=self.engine.adopted_cards,
         )
 
     async def commit(self, transaction: Transaction) -> None:
@@ -238,6 +245,9 @@ class Task:
             await self._step(sink.send(topic, records, transaction.timestamp_ms))
         for partition, records in transaction.messages.items():
             await self._step(sink.send(self._names.linked_risk, records, transaction.timestamp_ms, partition))
+        if transaction.examples:
+            topic, records = self._names.training_examples, transaction.examples
+            await self._step(sink.send(topic, records, transaction.timestamp_ms, EXAMPLES_PARTITION))
         # The client commits although a send failed: nothing is committed before every record is acknowledged.
         await self._step(sink.flush())
         await self._step(sink.send_offsets(transaction.offsets))

@@ -17,6 +17,8 @@ STATE: Final = "forewarn-state"
 POLICIES: Final = "policies"
 SCORECARDS: Final = "scorecards"
 TRAINING_EXAMPLES: Final = "training-examples"
+EXAMPLES_PARTITION: Final = 0
+"""Of `training-examples`: all tasks write into the one that there is."""
 
 INPUT_RECORD_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 12 * 1024
 """A payload at its limit, with key, headers and the batch around it; larger ones the broker refuses."""

@@ -1,6 +1,7 @@
 """What became of an observed borrower: when to look, for how long, and what counts as bad, good, or neither.
 
-**When.** A borrower is observed every `OBSERVATION_DAYS` days, at the local midnight of a day drawn from the hash of the id, so
+**When.** A borrower is observed every `observes_every_days` of the policy, thirty by default, so that the horizons of two
+observations overlap and not those of sixty; at the local midnight of a day drawn from the hash of the id, so
 that the examples of a book are spread over the month; not while a loan is at the target already, nor during a dispute,
 nor without an open loan. The features are frozen there.
 
@@ -29,13 +30,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from models.events import ClosingReason
-from models.ledger import Loan, may_have_spells, spells, standing
+from models.ledger import Loan, may_have_spells, oldest_unpaid_day, spells, standing
 from models.obligations import is_open
 from models.rules import Rules
 from models.servicing import ServicingEvidence, hold_as_of
 
-OBSERVATION_DAYS: Final = 30
-"""One example a borrower in so many days: horizons of two of them overlap, not those of sixty."""
 SHORT_TERM_DAYS: Final = 30
 """A loan whose last instalment falls due so soon after its opening is a short one: it would be over before the target."""
 SHORT_TARGET_DAYS_LATE: Final = 7
@@ -65,6 +64,9 @@ class Target(NamedTuple):
     horizon_days: int
 
 
+_SHORT_TARGET: Final = Target(SHORT_TARGET_DAYS_LATE, SHORT_HORIZON_DAYS)
+
+
 class Label(NamedTuple):
     """What became of a borrower, why, and when that was decided; a good one is decided by maturity."""
 
@@ -90,34 +92,59 @@ _PAST_DUE_DAYS: Final = 1
 
 def next_observation_ms(borrower_id: str, after_ms: int, rules: Rules) -> int:
     """The first midnight later than `after_ms` at which a borrower is to be observed."""
-    phase = int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % OBSERVATION_DAYS
-    day = rules.calendar.day_of(after_ms) + 1
-    return rules.calendar.midnight_ms(day + (phase - day) % OBSERVATION_DAYS)
+    day, every_days = rules.calendar.day_of(after_ms) + 1, rules.policy.model.observes_every_days
+    return rules.calendar.midnight_ms(day + (_phase(borrower_id, every_days) - day) % every_days)
+
+
+def is_observed_at(borrower_id: str, at_ms: int, rules: Rules) -> bool:
+    """Whether an instant is one of the midnights at which a borrower is to be observed."""
+    day, every_days = rules.calendar.day_of(at_ms), rules.policy.model.observes_every_days
+    return day % every_days == _phase(borrower_id, every_days) and rules.calendar.midnight_ms(day) == at_ms
+
+
+def _phase(borrower_id: str, every_days: int) -> int:
+    return int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % every_days
 
 
 def can_be_observed(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int, rules: Rules) -> bool:
     """Whether there is something to foretell at the midnight `at_ms`: an open loan, none at its target, no dispute."""
-    still_open = list(_open_loans(loans, at_ms))
-    if not still_open or hold_as_of(servicing, at_ms - 1, at_ms) == "dispute":
-        return False
-    return all(
-        standing(loan, at_ms, rules, deadline=True).days_past_due < target_of(loan, at_ms, rules).days_late
-        for loan in still_open
+    return has_something_to_foretell(loans, servicing, at_ms) and not is_any_at_target(loans, at_ms, rules)
+
+
+def has_something_to_foretell(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int) -> bool:
+    """Whether a loan is open at a midnight, and no dispute."""
+    is_any_open = any(not loan.is_voided and is_open(loan, at_ms - 1) for loan in loans.values())
+    return is_any_open and hold_as_of(servicing, at_ms - 1, at_ms) != "dispute"
+
+
+def is_any_at_target(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
+    """Whether an open loan has reached its target already."""
+    return any(
+        standing(loan, at_ms, rules, deadline=True).days_past_due >= target_of(loan, at_ms, rules).days_late
+        for loan in _open_loans(loans, at_ms)
     )
+
+
+def is_below_all_targets(days_past_due: float, rules: Rules) -> bool:
+    """Whether no loan can be at its target where none is more days past due."""
+    return days_past_due < min(SHORT_TARGET_DAYS_LATE, rules.policy.risk.target_days_late)
 
 
 def matures_ms(loans: dict[str, Loan], observed_ms: int, rules: Rules) -> int:
     """The midnight at which an observation of that midnight matures: the longest horizon of the loans open then."""
-    days = max(target_of(loan, observed_ms, rules).horizon_days for loan in _open_loans(loans, observed_ms))
+    days = max([target_of(loan, observed_ms, rules).horizon_days for loan in _open_loans(loans, observed_ms)])
     return _days_later(observed_ms, days, rules)
 
 
 def target_of(loan: Loan, at_ms: int, rules: Rules) -> Target:
-    """What a loan is watched for, by its schedule as of the midnight `at_ms`."""
-    due_days = [line.due_day for line in loan.lines if line.since_ms < at_ms and not line.is_bill]
-    if due_days and max(due_days) - rules.calendar.day_of(loan.opened_ms) <= SHORT_TERM_DAYS:
-        return Target(SHORT_TARGET_DAYS_LATE, SHORT_HORIZON_DAYS)
-    return Target(rules.policy.risk.target_days_late, rules.policy.risk.horizon_days)
+    """What a loan is watched for, by its schedule as of the midnight `at_ms`. Lines stand in order of their due days."""
+    for line in reversed(loan.lines):
+        if line.since_ms < at_ms and not line.is_bill:
+            if line.due_day - rules.calendar.day_of(loan.opened_ms) <= SHORT_TERM_DAYS:
+                return _SHORT_TARGET
+            break
+    risk = rules.policy.risk
+    return Target(risk.target_days_late, risk.horizon_days)
 
 
 # ---- what became of it -----------------------------------------------------------------------------------------------
@@ -130,15 +157,22 @@ def label(
 
     Of what happens at one instant, a bad thing counts before one that censors.
     """
-    found = [
-        decided
-        for loan in loans.values()
-        if loan.opened_ms < matured_ms and not loan.is_voided
-        for decided in _decided_by_loan(loan, observed_ms, matured_ms, rules)
-    ]
-    found += _disputes(servicing, observed_ms, matured_ms)
-    good = Label("good", "paid_as_agreed", matured_ms)
-    return min(found, key=lambda decided: (decided.decided_ms, decided.outcome != "bad"), default=good)
+    found = list(_disputes(servicing, observed_ms, matured_ms))
+    for loan in loans.values():
+        found += decided_by(loan, observed_ms, matured_ms, rules)
+    return earliest(found) if found else Label("good", "paid_as_agreed", matured_ms)
+
+
+def earliest(found: Iterable[Label]) -> Label:
+    """What decides of several things: the first, of one instant a bad one; whatever the order in which they are told."""
+    return min(found, key=lambda decided: (decided.decided_ms, decided.outcome != "bad", decided.reason))
+
+
+def decided_by(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules) -> list[Label]:
+    """Everything about one loan that decides what became of its borrower between the two midnights; in no order."""
+    if loan.is_voided or loan.opened_ms >= matured_ms:
+        return []
+    return list(_decided_by_loan(loan, observed_ms, matured_ms, rules))
 
 
 def contacts_between(servicing: ServicingEvidence, observed_ms: int, matured_ms: int) -> int:
@@ -151,21 +185,25 @@ def contacts_between(servicing: ServicingEvidence, observed_ms: int, matured_ms:
 
 def _decided_by_loan(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules) -> Iterator[Label]:
     """Everything about one loan that decides, within its own horizon."""
-    begun_ms = max(observed_ms, loan.opened_ms)
-    target = target_of(loan, begun_ms + 1, rules)
-    end_ms = min(matured_ms, _days_later(observed_ms, target.horizon_days, rules))
     closed_ms = loan.closed_ms
     if closed_ms is not None and closed_ms < observed_ms:
         return
+    begun_ms = max(observed_ms, loan.opened_ms)
+    target = target_of(loan, begun_ms + 1, rules)
+    end_ms = min(matured_ms, _days_later(observed_ms, target.horizon_days, rules))
     if closed_ms is not None and closed_ms < end_ms and loan.closing_reason in _ENDINGS:
         yield Label(*_ENDINGS[loan.closing_reason], closed_ms)
-    if not may_have_spells(loan, _PAST_DUE_DAYS, rules) and not _is_past_due(loan, end_ms, rules):
+    worst_days = max(loan.now.worst_days_past_due, _days_past_due(loan, end_ms, rules))
+    if worst_days < _PAST_DUE_DAYS and not may_have_spells(loan, _PAST_DUE_DAYS, rules):
         return
-    for spell in spells(loan, end_ms, end_ms - 1, target.days_late, rules):
-        if observed_ms < spell.from_ms <= end_ms:
-            yield Label("bad", "days_late", spell.from_ms)
-        elif spell.from_ms <= observed_ms and (spell.until_ms is None or spell.until_ms > observed_ms):
-            yield _found_out(loan, observed_ms, target, rules)
+    if worst_days >= target.days_late or may_have_spells(loan, target.days_late, rules):
+        for spell in spells(loan, end_ms, end_ms - 1, target.days_late, rules):
+            if observed_ms < spell.from_ms <= end_ms:
+                yield Label("bad", "days_late", spell.from_ms)
+            elif spell.from_ms <= observed_ms and (spell.until_ms is None or spell.until_ms > observed_ms):
+                yield _found_out(loan, observed_ms, target, rules)
+    if closed_ms is None and not loan.reschedules_ms and not _was_ever_helped(loan):
+        return
     for spell in spells(loan, end_ms, end_ms - 1, _PAST_DUE_DAYS, rules):
         until_ms = spell.until_ms
         if until_ms is None or not observed_ms <= until_ms < end_ms:
@@ -174,6 +212,11 @@ def _decided_by_loan(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules
             yield Label("bad", "compensated", until_ms)
         elif spell.ended == "rescheduled" and until_ms != closed_ms:
             yield Label("bad", "restructured", until_ms)
+
+
+def _was_ever_helped(loan: Loan) -> bool:
+    """Whether any payment was not the borrower's own money: only then a spell may have been made good by others."""
+    return any(payment.compensates or payment.is_waiver for payment in loan.payments)
 
 
 def _found_out(loan: Loan, observed_ms: int, target: Target, rules: Rules) -> Label:
@@ -193,8 +236,10 @@ def _found_out(loan: Loan, observed_ms: int, target: Target, rules: Rules) -> La
     return Label("bad", "days_late", bounced_ms)
 
 
-def _is_past_due(loan: Loan, at_ms: int, rules: Rules) -> bool:
-    return standing(loan, at_ms, rules, deadline=True).days_past_due >= _PAST_DUE_DAYS
+def _days_past_due(loan: Loan, at_ms: int, rules: Rules) -> int:
+    """At a midnight; less than 1 where nothing is past due."""
+    due_day = oldest_unpaid_day(loan, at_ms - 1, rules)
+    return 0 if due_day is None else rules.calendar.day_of(at_ms) - due_day
 
 
 def _disputes(servicing: ServicingEvidence, observed_ms: int, matured_ms: int) -> Iterable[Label]:

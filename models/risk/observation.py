@@ -6,7 +6,7 @@ evidence is read only if it is asked for, so that a card pays for what it uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from typing import Final, NamedTuple
 
@@ -14,8 +14,8 @@ from models import balances, income_outlook, institutions, rollovers, servicing
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.income_level import monthly_income
-from models.ledger import Line, Loan, credit_limit_minor, position, spells, standing
-from models.obligations import is_open
+from models.ledger import Line, Loan, Position, credit_limit_minor, position, spells
+from models.obligations import is_open, unpaid
 from models.risk.features import (
     KINDS,
     LOOKBACK_DAYS,
@@ -32,17 +32,21 @@ from models.signals import over_indebtedness
 from models.signals.binding import known_of
 from models.signals.unreachable import broken_promises
 
+_POSITIONED: Final[frozenset[Kind]] = frozenset(("loans", "dues", "debts"))
+"""Kinds that ask how each loan stands."""
 _STATEMENTS_BACK: Final = 3
 """Over how many statements the longer change of the balance is taken."""
 _PAST_DUE_DAYS: Final = 1
 
 
 class _Moment(NamedTuple):
-    """As of when: the instant, the last one whose events count, the local day."""
+    """As of when: the instant, the last one whose events count, the local day; and how the loans stand then."""
 
     at_ms: int
     known_ms: int
     day: int
+    positions: Sequence[Position] = ()
+    """Loan by loan, where the kinds that ask for them are looked at."""
 
 
 def observe(
@@ -52,16 +56,17 @@ def observe(
 
     Those of kinds that are not asked for have their defaults.
     """
-    moment = _Moment(at_ms, known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms))
-    loans = [
-        loan for loan in borrower.loans.values() if loan.opened_ms <= moment.known_ms and not loan.is_voided
-    ]
-    features = _of_loans(loans, moment, rules) if "loans" in kinds else Features()
-    found: dict[str, float] = {}
+    known_ms, day = known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms)
+    loans = [loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms and not loan.is_voided]
+    positions: Sequence[Position] = ()
+    if not _POSITIONED.isdisjoint(kinds):
+        positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
+    moment = _Moment(at_ms, known_ms, day, positions)
+    found = _of_loans(loans, moment) if "loans" in kinds else {}
     for kind, (has_evidence, read) in _READERS.items():
         if kind in kinds and has_evidence(borrower):
-            found |= read(borrower, loans, moment, rules)
-    return features._replace(**found) if found else features
+            found.update(read(borrower, loans, moment, rules))
+    return Features(**found)
 
 
 def has_evidence(borrower: Borrower, kind: Kind) -> bool:
@@ -72,14 +77,13 @@ def has_evidence(borrower: Borrower, kind: Kind) -> bool:
 # ---- own loans -------------------------------------------------------------------------------------------------------
 
 
-def _of_loans(loans: list[Loan], moment: _Moment, rules: Rules) -> Features:
+def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
     """How own loans stand; in one walk, for this is asked most often."""
-    at_ms, known_ms, day = moment
+    at_ms, known_ms = moment.at_ms, moment.known_ms
     days_past_due = worst_days = overdue_minor = outstanding_minor = instalments = open_loans = 0
     used_minor = limits_minor = 0
     first_opened_ms = at_ms
-    for loan in loans:
-        now = position(loan, at_ms, known_ms, day, rules)
+    for loan, now in zip(loans, moment.positions, strict=True):
         worst_days = max(worst_days, now.worst_days_past_due)
         first_opened_ms = min(first_opened_ms, loan.opened_ms)
         if loan.closed_ms is not None and loan.closed_ms <= known_ms:
@@ -93,15 +97,15 @@ def _of_loans(loans: list[Loan], moment: _Moment, rules: Rules) -> Features:
         if limit_minor:
             used_minor += now.outstanding_minor
             limits_minor += limit_minor
-    return Features(
-        days_past_due=days_past_due,
-        worst_days_past_due=worst_days,
-        overdue_share=min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
-        missed_instalments=instalments,
-        utilisation=_bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
-        relation_days=max(0, (at_ms - first_opened_ms) // DAY_MS),
-        open_loans=open_loans,
-    )
+    return {
+        "days_past_due": days_past_due,
+        "worst_days_past_due": worst_days,
+        "overdue_share": min(1.0, overdue_minor / outstanding_minor) if outstanding_minor else 0.0,
+        "missed_instalments": instalments,
+        "utilisation": _bounded(used_minor / limits_minor) if limits_minor else UNKNOWN,
+        "relation_days": max(0, (at_ms - first_opened_ms) // DAY_MS),
+        "open_loans": open_loans,
+    }
 
 
 def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
@@ -212,19 +216,19 @@ def _paid_on_due_statement(
 
 def _of_dues(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     """When the next instalment falls due, and when one was last past due."""
-    is_deadline = moment.known_ms < moment.at_ms
     next_day: int | None = None
-    late_days: list[float] = []
-    for loan in loans:
-        now = standing(loan, moment.at_ms, rules, deadline=is_deadline)
-        if now.next_due_day is not None:
-            next_day = now.next_due_day if next_day is None else min(next_day, now.next_due_day)
+    since_days = inf
+    for loan, now in zip(loans, moment.positions, strict=True):
+        for due_day, _ in unpaid(loan, moment.known_ms, rules):
+            last_day = rules.last_day_to_pay(due_day)
+            if last_day >= moment.day:
+                next_day = last_day if next_day is None else min(next_day, last_day)
+                break
         if now.worst_days_past_due:
-            late_days.append(_days_since_late(loan, moment, rules))
-    since = min((days for days in late_days if days < LOOKBACK_DAYS), default=UNKNOWN)
+            since_days = min(since_days, _days_since_late(loan, moment, rules))
     return {
-        "days_to_due": UNKNOWN if next_day is None else float(next_day - moment.day),
-        "days_since_late": since,
+        "days_to_due": UNKNOWN if next_day is None else next_day - moment.day,
+        "days_since_late": since_days if since_days < LOOKBACK_DAYS else UNKNOWN,
     }
 
 
@@ -248,10 +252,10 @@ def _of_income(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Ru
 def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     """Debts against the income that is recognised."""
     outstanding_minor: dict[str, int] = {}
-    for loan in loans:
+    for loan, now in zip(loans, moment.positions, strict=True):
         if is_open(loan, moment.known_ms):
-            left_minor = position(loan, *moment, rules).outstanding_minor
-            outstanding_minor[loan.currency] = outstanding_minor.get(loan.currency, 0) + left_minor
+            owed_minor = outstanding_minor.get(loan.currency, 0) + now.outstanding_minor
+            outstanding_minor[loan.currency] = owed_minor
     debt_months = UNKNOWN
     for currency, owed_minor in outstanding_minor.items():
         known = monthly_income(borrower.income, currency, moment.day, rules)
@@ -296,20 +300,23 @@ def _cash_cover(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: R
 def _due_next(loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, int]:
     """By currency, what falls due on the first day on which anything does."""
     found: dict[str, tuple[int, int]] = {}
-    is_deadline = moment.known_ms < moment.at_ms
     for loan in loans:
-        now = standing(loan, moment.at_ms, rules, deadline=is_deadline)
-        if now.next_due_day is not None and now.next_due_minor:
-            day, due_minor = found.get(loan.currency, (now.next_due_day, 0))
-            if now.next_due_day < day:
-                day, due_minor = now.next_due_day, 0
-            if now.next_due_day == day:
-                found[loan.currency] = (day, due_minor + now.next_due_minor)
+        for due_day, short_minor in unpaid(loan, moment.known_ms, rules):
+            last_day = rules.last_day_to_pay(due_day)
+            if last_day < moment.day:
+                continue
+            day, due_minor = found.get(loan.currency, (last_day, 0))
+            if last_day > day:
+                break
+            found[loan.currency] = (last_day, short_minor + (due_minor if last_day == day else 0))
     return {currency: due_minor for currency, (_, due_minor) in found.items()}
 
 
 def _of_rollovers(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
-    start_ms = moment.at_ms - rules.policy.signals.borrowing_to_repay.window_days * DAY_MS
+    policy = rules.policy.signals.borrowing_to_repay
+    start_ms = moment.at_ms - policy.window_days * DAY_MS
+    if not rollovers.may_have_pairs(borrower.rollovers, loans, start_ms, policy.pair_days * DAY_MS):
+        return {}
     found = rollovers.pairs(borrower.rollovers, borrower.loans, moment.known_ms, rules)
     return {"rollovers": sum(pair.completed_ms > start_ms for pair in found)}
 

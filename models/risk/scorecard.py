@@ -67,6 +67,11 @@ class Scorecard(Struct, frozen=True, dict=True):
         content = msgspec.json.encode([self.features, *numbers, float(self.bias)])
         return hashlib.sha256(content).hexdigest()[:16]
 
+    @property
+    def unknown_features(self) -> tuple[str, ...]:
+        """Names that no feature of this release has: such a card cannot be used."""
+        return tuple(name for name in self.features if name not in Features._fields)
+
     @cached_property
     def _columns(self) -> list[tuple[int, float, float, tuple[float, ...], tuple[float, ...]]]:
         """By feature, with its place, by which values are found quicker than beside it; most lie in the first bin, tried first."""
@@ -116,6 +121,13 @@ class Scorecard(Struct, frozen=True, dict=True):
                 log_odds += weights[first]
             else:
                 log_odds += max(weights[first : bisect_right(edges, high) + 1])
+        return logistic(log_odds)
+
+    def floor(self, lows: Sequence[float], highs: Sequence[float]) -> float:
+        """The lowest, likewise."""
+        log_odds = self.bias
+        for edges, weights, low, high in zip(self.edges, self.weights, lows, highs, strict=True):
+            log_odds += min(weights[bisect_right(edges, low) : bisect_right(edges, high) + 1])
         return logistic(log_odds)
 
     def reasons(self, features: Sequence[float], count: int = 3) -> tuple[Contribution, ...]:

@@ -316,13 +316,9 @@ def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, da
     policy = rules.policy.signals.over_indebtedness
     watch = policy.severity.watch
     steady = income_outlook.steady_income(income, rules)
-    if (
-        steady is not None
-        and steady.after_day < day < steady.until_day
-        and steady.currency == currency
-        and most_minor / steady.amount_minor < watch
-    ):
-        return steady.until_day
+    span = steady.on(day) if steady is not None and steady.currency == currency else None
+    if span is not None and most_minor / span[0] < watch:
+        return span[1]
     known, until_day = income_from(income, currency, day, rules)
     if known is None or known.history_days < policy.history_days_min or not known.amount_minor:
         return until_day

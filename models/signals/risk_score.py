@@ -10,7 +10,9 @@ An open alert keeps a severity until the probability is below `ease_ratio` of wh
 **What does not count.** An instalment that is late: `missed_payment` and `relapse` tell of it, and by itself it lifts the
 probability of everybody who forgot one. So the *background* is asked too, the probability of the same borrower had nothing
 ever been late, and below `background_min` nothing is found: the score speaks where a miss and other trouble come together, or
-before any miss.
+before any miss. Had nothing been late nobody would have called for it in vain nor been promised anything, and as long as
+something is past due more would have been paid, and more lately: how much is not known, so what favours the borrower most is
+taken. Balances are taken as they are: what is late is a small part of them.
 Who has no open loan here cannot be late with it. Who is at the target already is foreseen no more.
 
 **Ends** with the look that finds it no more: as `passed` where the target is reached, or there is no open loan any more.
@@ -48,9 +50,9 @@ from models.ledger import (
     position,
 )
 from models.policy import Policy
-from models.risk.features import FEATURES, UNKNOWN, Features, Kind
+from models.risk.features import FEATURES, LOOKBACK_DAYS, UNKNOWN, Features, Kind
 from models.risk.observation import has_evidence, observe
-from models.risk.scorecard import Contribution, tier_of
+from models.risk.scorecard import Contribution, Scorecard, tier_of
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL, open_state
 
@@ -64,8 +66,12 @@ _NEVER_LATE: Final = {
     "worst_days_past_due": 0.0,
     "overdue_share": 0.0,
     "missed_instalments": 0.0,
+    "unreached_attempts": 0.0,
+    "broken_promises": 0.0,
 }
-"""The features of late payments, of who was never late."""
+"""The features of late payments, and of what is done about them, of who was never late."""
+_OF_PAYMENTS: Final = frozenset[Kind](("payments", "statements"))
+"""Kinds that tell of what was paid, and so of what is late now."""
 _OWN_LOANS: Final = frozenset[Kind](("loans",))
 """What every look needs: who has no open loan cannot be late, who is at the target is foreseen no more."""
 _BOUNDED: Final = frozenset[Kind](("loans", "income", "institutions"))
@@ -128,7 +134,7 @@ def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity 
         return calendar.midnight_ms(day + 1)
     ahead = _look_ahead(borrower, after_ms, day, rules)
     if not ahead.is_alive and is_forgotten(borrower, after_ms, rules):
-        return _wakes_ms(borrower, after_ms, rules)
+        return wakes_ms(borrower, after_ms, rules)
     if _reaches(ahead, borrower, after_ms, rules):
         return calendar.midnight_ms(_next_look_day(day))
     return NEVER if ahead.due_day is None else calendar.midnight_ms(_next_look_day(ahead.due_day))
@@ -151,7 +157,7 @@ def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
     return entry_ms is not None and entry_ms <= known_ms
 
 
-def _wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
+def wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
     """The first midnight at which a borrower that is forgotten may be so no more: soon before what is owed falls due."""
     day = rules.calendar.day_of(after_ms)
     wakes: list[int] = []
@@ -320,8 +326,23 @@ def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
     features = observe(borrower, look_ms, rules, deadline=True, kinds=card.kinds | _OWN_LOANS)
     probability = background = card.score(card.pick(features))
     if features.worst_days_past_due:
-        background = card.score(card.pick(features._replace(**_NEVER_LATE)))
+        background = _background(features, card)
     return Look(rules.calendar.day_of(look_ms), features, probability, background)
+
+
+def _background(features: Features, card: Scorecard) -> float:
+    """The probability of somebody who was late, had nothing ever been late."""
+    known = features._replace(**_NEVER_LATE)
+    if not features.days_past_due or card.kinds.isdisjoint(_OF_PAYMENTS):
+        return card.score(card.pick(known))
+    longest_days = LOOKBACK_DAYS if known.days_since_payment == UNKNOWN else known.days_since_payment
+    least = known._replace(days_since_payment=0.0)
+    most = known._replace(
+        days_since_payment=longest_days,
+        paid_months=UNKNOWN if known.paid_months == UNKNOWN else inf,
+        statement_paid_share=UNKNOWN if known.statement_paid_share == UNKNOWN else inf,
+    )
+    return card.floor(card.pick(least), card.pick(most))
 
 
 def _can_be_late(features: Features, rules: Rules) -> bool:

@@ -159,6 +159,7 @@ class Shard:
             following = row + 1
         if following < self._taken:
             self._follow(stretch, following, self._taken, others[-1])
+        self._engine.take_examples()  # nobody learns from them here
 
     def _observe_until(self, day: int) -> None:
         """Note what the score says of whose day it is, at each beginning of a day, on what was delivered before."""

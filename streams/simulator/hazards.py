@@ -64,6 +64,9 @@ _SHIFTED: Final[dict[Cause, float]] = {
     "silent": 6.0,
 }
 """The same after the world has changed (`shift_month`): the state pays the wages of those laid off, and platforms no longer refinance."""
+_FALLS: Final = 0.7
+"""After it those who seemed strong, and were lent most, fall first: prices of what they own have collapsed, and the weak are held. The
+hazard then rises with slack, which turns what a card has learnt against it."""
 _LASTS_DAYS: Final = 240
 """How long a cause weighs that does not end by itself; then life has settled around it."""
 _EMPLOYERS: Final = 199
@@ -111,7 +114,8 @@ def draw_traits(person: Person, settings: SimulationSettings, horizon: Horizon) 
 def hazard_a_month(person: Person, day: int, settings: SimulationSettings, horizon: Horizon) -> float:
     """How likely the month around `day` is to be the one in which they cease to pay."""
     assert person.traits is not None, "only borrowers of the second version have a hazard"
-    hazard = BASE_A_MONTH * exp(-person.traits.slack) * _effect(person, day, settings, horizon)
+    slack = -_FALLS * person.traits.slack if _is_shifted(day, settings, horizon) else person.traits.slack
+    hazard = BASE_A_MONTH * exp(-slack) * _effect(person, day, settings, horizon)
     if horizon.festival_near(day, before=15, after=15) is not None:
         hazard *= _SEASON
     return min(hazard, _HAZARD_MAX)
@@ -173,9 +177,13 @@ def _stop(person: Person, settings: SimulationSettings, horizon: Horizon, dice: 
 def _effect(person: Person, day: int, settings: SimulationSettings, horizon: Horizon) -> float:
     if not is_strained(person, day):
         return 1.0
+    effects = _SHIFTED if _is_shifted(day, settings, horizon) else _EFFECT
+    return effects.get(person.cause, 1.0)
+
+
+def _is_shifted(day: int, settings: SimulationSettings, horizon: Horizon) -> bool:
     month = settings.shift_month
-    shifted = month is not None and day >= horizon.months[month][0]
-    return (_SHIFTED if shifted else _EFFECT).get(person.cause, 1.0)
+    return month is not None and day >= horizon.months[month][0]
 
 
 def _draw_outage(horizon: Horizon, dice: Dice) -> range | None:

@@ -152,6 +152,7 @@ async def _write_task(
         policy_version="bench",
         card_version="bench",
         policies=Adopted(0, (Span(SINCE_EVER_MS, "bench"),)),
+        cards=Adopted(0, (Span(SINCE_EVER_MS, "bench"),)),
     )
     sink = KafkaPorts(settings).sink(task)
     await sink.open()

@@ -50,7 +50,11 @@ class IdleEngineMaker(FakeEngineMaker):
     """Makes idle engines."""
 
     def __call__(
-        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+        self,
+        task: int,
+        belongs: Callable[[str], bool],
+        adopted: Adopted | None = None,
+        cards: Adopted | None = None,
     ) -> FakeEngine:
         return IdleEngine(task, belongs)
 

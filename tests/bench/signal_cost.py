@@ -5,7 +5,8 @@ revision that had the first three signals only (`missed_payment`, `income_drop`,
 this repository's history, and the engine as it is here. The ratio of their CPU times is what was added since: not the
 judging of the other signals alone, but also their evidence, the bytes of their state, the fuller ledger, what servicing
 reports, holds, combinations and reviews. The older engine passes over what it does not know. (A switch that leaves signals
-out of today's table would flatter: evidence would still be recorded, and be counted on both sides.)
+out of today's table would flatter: evidence would still be recorded, and be counted on both sides.) Observing borrowers for the
+model to learn from is no signal, and turned off: `python -m tests.bench.observing` tells what it costs.
 
 Each engine lives in a process of its own, with the worker's thresholds of garbage collection; both take turns, a round each,
 so that a busy machine is busy for both. Counted is CPU time from an empty engine to the last event, with alerts and state
@@ -41,7 +42,7 @@ import msgspec
 
 from models.engine import RiskEngine
 from models.events import Event, Heartbeat
-from models.policy import default_policy
+from models.policy import Policy, default_policy, parse_policy
 from models.risk.scorecard import expert_prior
 from models.rules import Rules
 from streams.app import GC_THRESHOLDS
@@ -63,6 +64,14 @@ _OUTPUT: Final = "(alerts and state taken)"
 # ---- one engine, in a process of its own -----------------------------------------------------------------------------
 
 
+def _policy() -> Policy:
+    return (
+        parse_policy("[model]\nobserves = false", "signals alone")
+        if "model" in Policy.__struct_fields__
+        else default_policy()
+    )
+
+
 class Course:
     """The events of a folder, decoded once, for one engine after another. Runs in either revision: keep to what both have."""
 
@@ -77,7 +86,7 @@ class Course:
                 continue
             self.events.append((line.content, line.topic_index, offsets[line.topic_index]))
             offsets[line.topic_index] += 1
-        self._rules = Rules(default_policy())
+        self._rules = Rules(_policy())
 
     def round(self) -> dict[str, Any]:
         """CPU seconds from an empty engine to the last event, and the alerts there were."""

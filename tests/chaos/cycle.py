@@ -146,7 +146,8 @@ def _judge(scene: Scene, fault: Fault) -> Verdict:
     *inputs, alerts, state, dead_letters = read_topics(scene.settings, topics, PARTITIONS)
     tasks = [[feed[number] for feed in inputs] for number in range(PARTITIONS)]
     expected = run_oracle(tasks, RiskEngineMaker(Rules(default_policy()), expert_prior()))
-    found = outcome_found(alerts, state, dead_letters)
+    (examples,) = read_topics(scene.settings, [names.training_examples], 1)
+    found = outcome_found(alerts, state, dead_letters, examples)
     if fault.verify is not None:
         fault.verify(scene, _records_to_process(expected))
     return Verdict(

@@ -26,7 +26,8 @@ def outcomes() -> tuple[Outcome, Outcome]:
     read, names = house.broker.read_committed, house.names
     inputs = [read(name) for name in names.inputs]
     tasks = [[feed[number] for feed in inputs] for number in range(PARTITIONS)]
-    found = outcome_found(read(names.alerts), read(names.state), read(names.dead_letters))
+    topics = names.alerts, names.state, names.dead_letters, names.training_examples
+    found = outcome_found(*map(read, topics))
     return run_oracle(tasks, FakeEngineMaker(), until_end=True), found
 
 
@@ -43,6 +44,7 @@ def test_an_undisturbed_worker_agrees(outcomes: tuple[Outcome, Outcome]) -> None
     assert sum(map(len, found.alerts)) > 50
     assert found.dead_letters.total() > 10
     assert len(found.states) > 10
+    assert found.examples.total() > 50
     assert sorted(found.positions) == list(range(PARTITIONS))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from streams.kafka.local import Broker
 from streams.ports import LINKED, FencedError, LogRange, OutputRecord, PortError, PositionLostError, Sink
-from streams.topics import OUTPUT_RECORD_BYTES_MAX
+from streams.topics import EXAMPLES_PARTITION, OUTPUT_RECORD_BYTES_MAX
 from tests.support.world import (
     PATIENCE_SECONDS,
     KafkaWorld,
@@ -271,6 +271,34 @@ async def test_messages_go_to_other_tasks_and_are_read_beside_the_feeds(
     await source.stop()
 
     assert {place: values(read) for place, read in found.items()} == {(LINKED, 1): [b"1", b"2"]}
+
+
+async def test_all_tasks_write_into_the_one_partition_of_the_examples(world: World) -> None:
+    """Two transactions of two tasks at once in the only partition: what is committed is read, what is taken back is not."""
+    topic, place = world.names.training_examples, EXAMPLES_PARTITION
+    logs = world.ports.logs()
+    await logs.start()
+    tasks = [world.ports.sink(number) for number in range(2)]
+    for sink in tasks:
+        await sink.open()
+        await sink.begin()
+    for number, sink in enumerate(tasks):
+        await sink.send(topic, records(b"from %d" % number), 1, place)
+        await sink.flush()
+    await tasks[1].commit()
+    await tasks[0].abort()
+    await tasks[0].begin()
+    await tasks[0].send(topic, records(b"again"), 1, place)
+    await tasks[0].flush()
+    await tasks[0].commit()
+    found = [record.value async for batch in logs.read(topic, place) for record in batch]
+    counts = await logs.partition_counts([topic])
+    for sink in tasks:
+        await sink.close()
+    await logs.stop()
+
+    assert counts == {topic: 1}
+    assert found == [b"from 1", b"again"]
 
 
 async def test_a_new_sink_fences_the_old_and_ends_its_transaction(

@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from models.alerts import Alert
 from models.borrower import STATE_VERSION, Borrower
-from models.engine import EngineProgress, RiskEngine
+from models.engine import EngineOutput, EngineProgress, RiskEngine
 from models.events import TOPICS, BorrowerEvent
+from models.risk.examples import Example
 from models.signal_table import SIGNALS
 from tests.models.kept_lives import Heard, Life, Refused, lives
 from tests.support.events import at, end_of, engine, feed_of
@@ -29,6 +30,8 @@ ROOT: Final = Path(__file__).parent / "kept_states"
 CUT_MS: Final = at("2025-07-02", "00:40")
 """Forty minutes past a midnight: deadlines of the day before have not passed yet, judgements wait for them."""
 UNTIL: Final = "2025-12-31"
+FIRST_WITH_EXAMPLES: Final = 3
+"""The first version of the state that holds what was observed."""
 
 
 class Step(Struct, frozen=True, omit_defaults=True):
@@ -53,14 +56,23 @@ def feed_steps(risk_engine: RiskEngine, steps: Sequence[Step], first_offset: int
             risk_engine.process(step.event, step.feed, offset)
 
 
-def finish(risk_engine: RiskEngine) -> list[Alert]:
+def finish(risk_engine: RiskEngine) -> EngineOutput:
     """Pass the end of the year on every feed."""
     risk_engine.advance_together(end_of(UNTIL))
-    return risk_engine.take_alerts(detected_at_ms=0)
+    return risk_engine.take_output(detected_at_ms=0)
 
 
 def alerts_after(kept: KeptVersion) -> list[Alert]:
-    """What follows when an engine is restored from kept bytes and goes on."""
+    """The alerts that follow when an engine is restored from kept bytes and goes on."""
+    return _output_after(kept).alerts
+
+
+def examples_after(kept: KeptVersion) -> list[Example]:
+    """The examples that mature then."""
+    return _output_after(kept).examples
+
+
+def _output_after(kept: KeptVersion) -> EngineOutput:
     risk_engine = engine()
     for borrower_id, record in kept.records.items():
         risk_engine.restore(borrower_id, record)
@@ -71,6 +83,15 @@ def alerts_after(kept: KeptVersion) -> list[Alert]:
 
 def alerts_of_a_life_without_a_break(kept: KeptVersion) -> list[Alert]:
     """What an engine that was never stopped tells behind the cut."""
+    return _output_without_a_break(kept).alerts
+
+
+def examples_of_a_life_without_a_break(kept: KeptVersion) -> list[Example]:
+    """What it hands out behind the cut."""
+    return _output_without_a_break(kept).examples
+
+
+def _output_without_a_break(kept: KeptVersion) -> EngineOutput:
     risk_engine = engine()
     before = steps_of(kept, "before")
     feed_steps(risk_engine, before, 0)
@@ -105,6 +126,15 @@ def told(alert: Alert) -> dict[str, Any]:
         "overdue_minor": alert.exposure.overdue_minor,
         "reasons": [reason.code for reason in alert.reasons],
     }
+
+
+def matured(example: Example) -> dict[str, Any]:
+    """An example; of what was observed after the cut not how it was seen, which later releases may see otherwise."""
+    document: dict[str, Any] = msgspec.to_builtins(example)
+    if example.observed_ms > CUT_MS:
+        for name in ("features", "probability", "card_version"):
+            del document[name]
+    return document
 
 
 def as_lines(items: Sequence[object]) -> bytes:
@@ -157,8 +187,10 @@ def keep_states(root: Path = ROOT) -> Path:
 
 
 def keep_alerts(kept: KeptVersion) -> None:
-    """Write down what follows from kept bytes."""
+    """Write down what follows from kept bytes: alerts, and what matures."""
     (kept.folder / "alerts.jsonl").write_bytes(as_lines([told(alert) for alert in alerts_after(kept)]))
+    if kept.manifest.version >= FIRST_WITH_EXAMPLES:
+        (kept.folder / "examples.jsonl").write_bytes(as_lines([matured(one) for one in examples_after(kept)]))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.borrower import CLOCKS, HIGHEST, Borrower, new_borrower
 from models.deadlines import NEVER, DeadlineQueue
+from models.events import REPAYMENTS
 from models.levels import Announcer
 from models.lifecycle import Lifecycle
 from models.publication import Publisher
@@ -30,7 +31,7 @@ def schedule_of(borrowers: dict[str, Borrower]) -> Schedule:
     lifecycle = Lifecycle(
         book, Publisher(book, []), Announcer(book, []), lambda _, borrower, __: borrower.episodes
     )
-    return Schedule(book, lifecycle, Reviews(CLOCKS), borrowers, [-1] * CLOCKS)
+    return Schedule(book, lifecycle, Reviews(CLOCKS, REPAYMENTS), borrowers, [-1] * CLOCKS)
 
 
 @given(steps=st.lists(st.one_of(MOVES, PASSES), max_size=60))

@@ -16,16 +16,22 @@ from models.borrower import (
     Borrower,
     CorruptStateError,
     check_record,
+    deadlines_of,
     decode_borrower,
     encode_borrower,
     new_borrower,
 )
+from models.deadlines import NEVER
 from models.signal_table import SIGNALS
 from tests.models.keep_states import (
+    FIRST_WITH_EXAMPLES,
     ROOT,
     alerts_after,
     alerts_of_a_life_without_a_break,
+    examples_after,
+    examples_of_a_life_without_a_break,
     keep_states,
+    matured,
     numbered,
     told,
 )
@@ -72,7 +78,7 @@ def test_every_record_is_read(kept: KeptVersion) -> None:
     """By its whole body and by its header alone."""
     for borrower_id, record in kept.records.items():
         borrower = decode_borrower(borrower_id, record)
-        assert check_record(borrower_id, record) == tuple(borrower.deadlines_ms)
+        assert check_record(borrower_id, record) == deadlines_of(borrower)
 
 
 def test_the_kept_borrowers_have_everything() -> None:
@@ -123,6 +129,30 @@ def test_what_follows_is_what_was_kept_with_it(kept: KeptVersion) -> None:
 
     assert len(expected) > 50
     assert msgspec.to_builtins(actual) == expected
+
+
+@pytest.mark.parametrize("kept", [kept for kept in VERSIONS if kept.manifest.version >= FIRST_WITH_EXAMPLES])
+def test_what_matures_is_what_was_kept_with_it(kept: KeptVersion) -> None:
+    """What was pending in kept bytes becomes the examples that it became then, and what an engine without a break hands out."""
+    expected = [
+        msgspec.json.decode(line) for line in (kept.folder / "examples.jsonl").read_bytes().splitlines()
+    ]
+
+    assert len(expected) > 20
+    assert msgspec.to_builtins([matured(example) for example in examples_after(kept)]) == expected
+    if kept is PRESENT:
+        assert examples_after(kept) == examples_of_a_life_without_a_break(kept)
+
+
+@pytest.mark.parametrize("kept", [kept for kept in VERSIONS if kept.manifest.version < FIRST_WITH_EXAMPLES])
+def test_borrowers_of_older_versions_are_observed_from_now_on(kept: KeptVersion) -> None:
+    """Nothing was pending then; who has an open loan is looked at within a month, each on a day of its own."""
+    borrowers = [decode_borrower(borrower_id, record) for borrower_id, record in kept.records.items()]
+
+    assert all(borrower.observations == [] for borrower in borrowers)
+    assert all((borrower.observation_due_ms == NEVER) == (not borrower.loans) for borrower in borrowers)
+    assert len({borrower.observation_due_ms for borrower in borrowers if borrower.loans}) > 1
+    assert len(examples_after(kept)) > 10
 
 
 def test_a_restored_engine_goes_on_as_one_that_never_stopped() -> None:

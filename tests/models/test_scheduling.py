@@ -15,7 +15,7 @@ from models.engine import RiskEngine
 from models.events import BorrowerEvent
 from models.risk.scorecard import Scorecard
 from models.signal_table import MOVED_WITH, SIGNALS
-from tests.support.cards import cards
+from tests.support.cards import cards, learnt_cards
 from tests.support.events import end_of, engine, feed_of, rules
 from tests.support.every_kind import DRAWN, months_with
 from tests.support.servicing_logs import served_logs
@@ -101,7 +101,7 @@ def scored(events: Sequence[BorrowerEvent], card: Scorecard) -> list[tuple[str, 
 @given(data=st.data())
 def test_no_kind_of_event_moves_the_score_unseen(kind: type, data: st.DataObject) -> None:
     """By any card: whoever judges the score at every event, in reach or not, is told the same."""
-    events, card = data.draw(months_with(kind))[0], data.draw(st.just(FEARFUL) | cards())
+    events, card = data.draw(months_with(kind))[0], data.draw(st.just(FEARFUL) | cards() | learnt_cards())
     with pytest.MonkeyPatch.context() as asked:
         for which in ("_touches_score", "_may_bring_into_reach"):
             asked.setattr(f"models.evidence.{which}", lambda *_: True)

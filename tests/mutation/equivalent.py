@@ -17,7 +17,7 @@ EQUIVALENT: Final[dict[str, str]] = {
     "income_drop._next_settled_check: today < last_day -> today <= last_day": (
         "On the last day it then names that very day instead of none, and only days after today are taken."
     ),
-    "risk_score._wakes_ms: due_day - QUIET_DAYS > day -> due_day - QUIET_DAYS >= day": (
+    "risk_score.wakes_ms: due_day - QUIET_DAYS > day -> due_day - QUIET_DAYS >= day": (
         "It is asked only about who is forgotten: nothing falls due within `QUIET_DAYS`, so the two are never equal."
     ),
     "asset_flight.next_deadline_ms: due_day < oldest_day -> due_day <= oldest_day": (

@@ -65,7 +65,8 @@ def table(results: list[Result]) -> str:
     failed = sum(bool(result.failures) for result in results)
     lines.append(
         f"{len(results)} seeds, {sum(result.events for result in results)} records, "
-        f"{sum(result.alerts for result in results)} alerts: {failed} failed"
+        f"{sum(result.alerts for result in results)} alerts, "
+        f"{sum(result.examples for result in results)} examples: {failed} failed"
     )
     return "\n".join(lines)
 

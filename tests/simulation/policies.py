@@ -122,7 +122,11 @@ class SwitchingEngineMaker(RiskEngineMaker):
         self._rules = {rules.policy_version: rules for rules in RULES.values()}
 
     def __call__(
-        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+        self,
+        task: int,
+        belongs: Callable[[str], bool],
+        adopted: Adopted | None = None,
+        cards: Adopted | None = None,
     ) -> RiskEngine:
         if task not in self._adopted:
             return RiskEngine(RULES["default"], CARD, partition=task, belongs=belongs)

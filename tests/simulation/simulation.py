@@ -18,7 +18,7 @@ from streams.ports import EngineMaker, Logs
 from streams.progress import Progress, decode_progress, progress_key
 from streams.settings import Settings
 from streams.task import Task
-from streams.topics import TopicNames
+from streams.topics import EXAMPLES_PARTITION, TopicNames
 from tests.simulation.network import Trace, Weather
 from tests.simulation.plan import HEALED_AT_MS, PRODUCING_MS, Plan, draw_plan
 from tests.simulation.policies import (
@@ -53,6 +53,7 @@ class Result(Struct, frozen=True):
     trace: list[str]
     events: int
     alerts: int
+    examples: int
     policies: int
     """By how many policies the alerts were judged."""
 
@@ -85,6 +86,7 @@ class _Simulation:
         self._everybody: list[Worker] = []
         """The workers, and the guests of the time of trouble."""
         self._failures: list[str] = []
+        self._examples = 0
 
     async def run(self) -> Result:
         asyncio.get_running_loop().set_exception_handler(self._not_handled)
@@ -124,6 +126,7 @@ class _Simulation:
             trace=self._trace.lines,
             events=sum(len(records) for feeds in self._log for records in feeds),
             alerts=len(alerts),
+            examples=self._examples,
             policies=len({alert.policy_version for alert in alerts}),
         )
 
@@ -232,6 +235,7 @@ class _Simulation:
             self._broker.read_committed(self._names.alerts),
             self._broker.read_committed(self._names.state),
             self._broker.read_committed(self._names.dead_letters),
+            self._broker.read_committed(self._names.training_examples),
         )
         maker: EngineMaker = FakeEngineMaker()
         if self._plan.clock == "event":
@@ -247,6 +251,7 @@ class _Simulation:
             expected, found = without_last_judged(expected), without_last_judged(found)
         self._failures += judge(expected, found, self._plan.clock)
         self._failures += self._loose_ends()
+        self._examples = found.examples.total()
         return [alert for alerts in found.alerts for alert in alerts]
 
     def _progress(self) -> dict[int, Progress]:
@@ -278,6 +283,9 @@ class _Simulation:
                     ends.append(
                         f"{topic}, partition {partition}: a transaction hangs open at {log.last_stable}"
                     )
+        log = self._broker.log(self._names.training_examples, EXAMPLES_PARTITION)
+        if log.last_stable != log.end:
+            ends.append(f"{self._names.training_examples}: a transaction hangs open at {log.last_stable}")
         return ends
 
     def _fired(self) -> dict[str, int]:

@@ -19,6 +19,8 @@ AT_ONCE: Final = 10
 STRIKES_MIN: Final = 40
 """In all seeds together, of each kind; 80 and more were seen. Fewer means that the schedule has lost its bite."""
 STRIKES_AT_STEP_MIN: Final = 2
+EXAMPLES_SEEDS_MIN: Final = 250
+"""Seeds in which examples mature."""
 SWITCHING_MIN: Final = 75
 """Seeds whose alerts were judged by several policies; four in five of those that publish any were seen."""
 
@@ -65,6 +67,13 @@ def test_policies_change_amid_the_work() -> None:
     assert len(publishing) == SEEDS // 2
     assert set(switching) <= set(publishing)
     assert len(switching) >= SWITCHING_MIN
+
+
+def test_examples_mature_amid_the_work() -> None:
+    """Borrowers are observed and their examples mature in most seeds; which they are is held against the oracle as alerts are."""
+    with_examples = [seed for seed in range(SEEDS) if simulated(seed).examples > 0]
+
+    assert len(with_examples) >= EXAMPLES_SEEDS_MIN
 
 
 def test_a_seed_is_the_same_every_time() -> None:

@@ -45,6 +45,12 @@ def _judge_counted(expected: Outcome, found: Outcome) -> list[str]:
         )
         for outcome in (expected, found)
     ]
+    examples = [
+        Counter({told: times for told, times in outcome.examples.items() if told.key not in refused})
+        for outcome in (expected, found)
+    ]
+    if examples[0] != examples[1]:
+        failures.append(f"examples: {examples[0] - examples[1]} missing, {examples[1] - examples[0]} more")
     if numbers[0] != numbers[1]:
         missing, more = numbers[0] - numbers[1], numbers[1] - numbers[0]
         failures.append(f"alerts by borrower and number: {missing} missing, {more} more")

@@ -35,6 +35,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
                 policy_version="0f" * 32,
                 card_version="prior",
                 policies=Adopted(0, (Span(SINCE_EVER_MS, "0f" * 32),)),
+                cards=Adopted(0, (Span(SINCE_EVER_MS, "prior"),)),
             ),
         ),
         "busy": (
@@ -60,6 +61,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
                 policies=Adopted(
                     3, (Span(SINCE_EVER_MS, "bad" * 21), Span(1_749_000_000_000, "c0ffee" * 10))
                 ),
+                cards=Adopted(41, (Span(1_748_000_000_000, "prior"), Span(1_749_500_000_000, "2025-06-15"))),
             ),
         ),
         "vast": (
@@ -73,6 +75,7 @@ def positions() -> dict[str, tuple[str, Progress]]:
                 policy_version="",
                 card_version="版本",
                 policies=Adopted(2**62, tuple(Span(2**63 - 1, "策略") for _ in range(16))),
+                cards=Adopted(2**62, tuple(Span(2**63 - 1, "版本") for _ in range(64))),
             ),
         ),
     }

@@ -25,7 +25,7 @@ from streams.commands.common import instant_from
 from streams.memory.virtual_time import run_virtual
 from streams.metrics import CounterName, PlainMetrics
 from streams.pipeline import Pipeline
-from streams.policies import Policies, PolicyFollower, publication_records, published_of
+from streams.policies import Follower, Policies, publication_records, published_of
 from streams.ports import PortError
 from streams.publishing import (
     PublishingError,
@@ -272,7 +272,7 @@ def test_a_topic_that_cannot_be_read_is_told_and_tried_again() -> None:
             return answer
 
         metrics = PlainMetrics()
-        follower = PolicyFollower(refresh, 1_000, metrics)
+        follower = Follower("policies", refresh, 1_000, metrics)
         seen: list[bool] = []
         for now_ms in range(0, 8_000, 500):
             seen.append(follower.look(now_ms))

@@ -28,6 +28,7 @@ PROGRESS = Progress(
     policy_version="p",
     card_version="c",
     policies=Adopted(0, (Span(SINCE_EVER_MS, "p"),)),
+    cards=Adopted(0, (Span(SINCE_EVER_MS, "c"),)),
 )
 
 

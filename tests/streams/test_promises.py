@@ -33,12 +33,13 @@ async def undisturbed(*extra: Produced) -> House:
 
 
 def assert_equal(house: House, oracle: House) -> None:
-    """Alerts, chains, dead letters and states are those of the undisturbed run; nothing missing, nothing twice."""
+    """Alerts, chains, dead letters, examples and states are those of the undisturbed run; nothing missing, nothing twice."""
     assert comparable(house.alerts()) == comparable(oracle.alerts())
     assert [[alert.chain for alert in alerts] for alerts in house.alerts()] == [
         [alert.chain for alert in alerts] for alerts in oracle.alerts()
     ]
     assert len(house.dead_letters()) == len(oracle.dead_letters())
+    assert house.examples() == oracle.examples() != []
     assert house.states() == oracle.states()
 
 

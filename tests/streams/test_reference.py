@@ -1,22 +1,19 @@
-"""Which policy and scorecard are in force."""
+"""Which policy is in force."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from models.policy import Policy, PolicyError, default_policy, parse_policy
-from models.risk.scorecard import Scorecard, expert_prior
 from streams.memory.virtual_time import run_virtual
 from streams.reference import (
     CURRENT_KEY,
     ReferenceError,  # noqa: A004 - ours
     content_records,
     policy_in_force,
-    scorecard_in_force,
 )
 from tests.support.house import House
 
@@ -87,17 +84,3 @@ def test_what_does_not_fit_is_refused(records: list[tuple[bytes, bytes]], said: 
     """A pointer to nothing, unreadable bytes, a content under another's name."""
     with pytest.raises(ReferenceError, match=said):
         policy(records)
-
-
-def test_the_scorecard_is_the_expert_prior_until_one_is_published() -> None:
-    """The topic may be empty; what is published is checked against its name."""
-    learned = msgspec.structs.replace(expert_prior(), bias=-3.5)
-
-    async def main(published: bool) -> Scorecard:
-        house = House()
-        for key, value in content_records(learned) if published else []:
-            house.broker.produce(house.names.scorecards, 0, key, value)
-        return await scorecard_in_force(house.ports.logs(), house.settings)
-
-    assert run_virtual(main(published=False)) == expert_prior()
-    assert run_virtual(main(published=True)) == learned

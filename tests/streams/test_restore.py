@@ -39,6 +39,7 @@ PROGRESS = Progress(
     policy_version="p",
     card_version="c",
     policies=Adopted(0, (Span(SINCE_EVER_MS, "p"),)),
+    cards=Adopted(0, (Span(SINCE_EVER_MS, "c"),)),
 )
 POSITION = Position((0,) * 4, (0,) * 4, ENGINE_PROGRESS)
 

@@ -73,7 +73,11 @@ class ReviewingEngineMaker(FakeEngineMaker):
     """Makes them."""
 
     def __call__(
-        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+        self,
+        task: int,
+        belongs: Callable[[str], bool],
+        adopted: Adopted | None = None,
+        cards: Adopted | None = None,
     ) -> FakeEngine:
         return ReviewingEngine(task, belongs)
 

@@ -25,7 +25,7 @@ from streams.memory.ports import MemoryPorts
 from streams.memory.virtual_time import VirtualClock, run_virtual
 from streams.metrics import PlainMetrics
 from streams.ports import OutputRecord, PortError
-from streams.reference import CURRENT_KEY, content_records, scorecard_in_force
+from streams.reference import CURRENT_KEY, content_records
 from streams.reference import ReferenceError as UnreadableError
 from streams.rollback import CardError, go_back
 from streams.scorecards import STEPS_KEPT, Cards, cards_of, read_cards, step_records
@@ -176,7 +176,7 @@ def test_cards_come_of_examples_and_are_found_by_those_who_score() -> None:
             entry.told.number for entry in cards.entries if entry.told.refused is None
         ]
         assert published[-1].published_at_ms >= own.clock.start_ms
-        assert (await scorecard_in_force(own.ports.logs(), SETTINGS)).version == last.version
+        assert cards.in_force.version == last.version
         assert cards.card(expert_prior().version) == expert_prior()
         # Four days of 600 in transactions of a thousand: two ends of transactions before the 2,401st example.
         assert own.acknowledged == last.examples_offset == 2_402

@@ -27,6 +27,8 @@ from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event, Heartbeat
 from models.links import LinkMessage
 from models.rejects import StateReason
+from models.risk.examples import Example
+from models.risk.scorecard import Scorecard
 from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from models.rules import Rules
 from streams.ports import Engine, Logs
@@ -44,6 +46,7 @@ class FakeEngine:
         self._belongs = belongs
         self._alert_every = alert_every
         self._alerts: list[Alert] = []
+        self._examples: list[Example] = []
         self._changed: set[str] = set()
         self._offsets = [-1] * len(TOPICS)
         self._head = ChainHead()
@@ -60,6 +63,7 @@ class FakeEngine:
         if count % self._alert_every == 0:
             cause = Cause(TOPICS[feed], self._partition, offset, event.event_id)
             self._alert(borrower_id, count, event.event_time_ms, cause)
+            self._examples.append(numbered_example(borrower_id, count))
         return None
 
     def note_reject(
@@ -88,7 +92,8 @@ class FakeEngine:
             borrower_id: self.states[borrower_id] for borrower_id in sorted(self._changed)
         }
         self._changed.clear()
-        return EngineOutput(alerts=alerts, changed=changed, risks={})
+        examples, self._examples = self._examples, []
+        return EngineOutput(alerts=alerts, changed=changed, risks={}, examples=examples)
 
     def progress(self) -> EngineProgress:
         return EngineProgress(tuple(self.watermarks_ms), tuple(self._offsets), self._head)
@@ -107,6 +112,8 @@ class FakeEngine:
 
     adopted = Adopted(0, (Span(SINCE_EVER_MS, "fake-policy"),))
     policy_version = "fake-policy"
+    adopted_cards = Adopted(0, (Span(SINCE_EVER_MS, "fake-card"),))
+    card_version = "fake-card"
     is_reviewing = False
 
     def prepare(self, event: Event, feed: int, offset: int) -> bool:
@@ -117,6 +124,9 @@ class FakeEngine:
 
     def adopt(self, publication: int, rules: Rules, effective_from_ms: int) -> None:
         self.adopted = Adopted(publication, (Span(effective_from_ms, rules.policy_version),))
+
+    def adopt_card(self, publication: int, card: Scorecard, effective_from_ms: int) -> None:
+        self.adopted_cards = Adopted(publication, (Span(effective_from_ms, card.version),))
 
     def _append(self, borrower_id: str, what: str) -> int:
         state = self.states.get(borrower_id, bytes(8))
@@ -162,10 +172,26 @@ class FakeEngine:
         )
 
 
+def numbered_example(borrower_id: str, count: int) -> Example:
+    """One that is told apart by its borrower and a number."""
+    return Example(
+        borrower=borrower_id,
+        observed_ms=0,
+        matured_ms=count,
+        features={},
+        outcome="good",
+        reason="paid_as_agreed",
+        decided_ms=count,
+        contacts=0,
+        segment=None,
+        probability=0.5,
+        card_version="fake",
+    )
+
+
 class FakeEngineMaker:
     """Makes fake engines, and keeps the last of each task for the test to look at."""
 
-    card_version = "fake-card"
     lateness_ms: Sequence[int] = (0,) * len(TOPICS)
 
     def __init__(self, *, alert_every: int = 5) -> None:
@@ -173,13 +199,20 @@ class FakeEngineMaker:
         self._alert_every = alert_every
 
     def __call__(
-        self, task: int, belongs: Callable[[str], bool], adopted: Adopted | None = None
+        self,
+        task: int,
+        belongs: Callable[[str], bool],
+        adopted: Adopted | None = None,
+        cards: Adopted | None = None,
     ) -> FakeEngine:
         engine = FakeEngine(task, belongs, alert_every=self._alert_every)
         self.engines[task] = engine
         return engine
 
     async def refresh(self, logs: Logs) -> bool:
+        return False
+
+    async def refresh_cards(self, logs: Logs) -> bool:
         return False
 
     def bring_up_to_date(self, engine: Engine) -> None:

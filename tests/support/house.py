@@ -87,6 +87,11 @@ class House:
             record for records in self.broker.read_committed(self.names.dead_letters) for record in records
         ]
 
+    def examples(self) -> list[tuple[bytes, bytes]]:
+        """Keys and values of the training examples, whatever the order among tasks."""
+        written = self.broker.read_committed(self.names.training_examples)
+        return sorted((record.key or b"", record.value or b"") for records in written for record in records)
+
     def states(self) -> dict[bytes | None, bytes | None]:
         """The last state of every borrower, and the progress records."""
         return {

@@ -19,6 +19,7 @@ from models.engine import EngineProgress
 from models.events import TOPICS, Event
 from streams.codec import Decoder, Reject
 from streams.dead_letters import CONNECT_PREFIX, REASON_HEADER
+from streams.outputs import example_records
 from streams.partitioner import partition_of
 from streams.ports import EngineMaker, RawRecord
 from streams.progress import decode_progress, is_progress_key
@@ -47,6 +48,13 @@ class Position(NamedTuple):
     engine: EngineProgress
 
 
+class Told(NamedTuple):
+    """A training example as it is written."""
+
+    key: bytes | None
+    value: bytes | None
+
+
 class Outcome(Struct, frozen=True):
     """What came, or must come, of a log."""
 
@@ -57,15 +65,17 @@ class Outcome(Struct, frozen=True):
     dead_letters: Counter[DeadLetter]
     positions: dict[int, Position]
     """By task."""
+    examples: Counter[Told] = Counter()
+    """What was matured, under which key; their order among tasks is nobody's."""
 
 
 class Differences(Struct, frozen=True):
     """How what was found differs from what must be there. All zero and nothing told: equal."""
 
     missing: int
-    """Alerts, dead letters and states that must be there and are not."""
+    """Alerts, dead letters, examples and states that must be there and are not."""
     doubled: int
-    """`alert_id` and revision, or dead letters, that are there more often than they must be."""
+    """`alert_id` and revision, dead letters or examples, that are there more often than they must be."""
     different: int
     """Anything else: another content, another order, a broken chain, a position elsewhere."""
     told: list[str]
@@ -92,6 +102,7 @@ def run_oracle(
     states: dict[bytes, bytes] = {}
     dead_letters: Counter[DeadLetter] = Counter()
     positions = {}
+    examples: Counter[Told] = Counter()
     for partition, feeds in enumerate(partitions):
         engine = maker(partition, _belongs_to(partition, len(partitions)))
         # A task that has read nothing of a topic stands where that topic begins.
@@ -112,10 +123,11 @@ def run_oracle(
                 dead_letters[letter] += 1
         output = engine.take_output(0)
         alerts.append(output.alerts)
+        examples.update(Told(record.key, record.value) for record in example_records(output.examples))
         states |= {key.encode(): state for key, state in output.changed.items() if state is not None}
         if any(feeds):
             positions[partition] = Position(tuple(offsets), engine.progress())
-    return Outcome(alerts, states, dead_letters, positions)
+    return Outcome(alerts, states, dead_letters, positions, examples)
 
 
 def _in_order(
@@ -160,6 +172,7 @@ def outcome_found(
     alerts: Sequence[Sequence[RawRecord]],
     state: Sequence[Sequence[RawRecord]],
     dead_letters: Sequence[Sequence[RawRecord]],
+    examples: Sequence[Sequence[RawRecord]],
 ) -> Outcome:
     """What a `read_committed` reader found in the topics, by partition."""
     decode = msgspec.json.Decoder(Alert).decode
@@ -180,6 +193,7 @@ def outcome_found(
         states=states,
         dead_letters=Counter(_dead_letter(record) for records in dead_letters for record in records),
         positions=positions,
+        examples=Counter(Told(record.key, record.value) for records in examples for record in records),
     )
 
 
@@ -212,6 +226,9 @@ def differences(expected: Outcome, found: Outcome) -> Differences:
             different += _compare_alerts(wanted, had, f"alerts, partition {partition}", told)
         different += _break_in_chain(had, f"alerts, partition {partition}", told)
     lost, more = _count(expected.dead_letters, found.dead_letters, "dead letter", told)
+    missing += lost
+    doubled += more
+    lost, more = _count(expected.examples, found.examples, "example", told)
     missing += lost
     doubled += more
     lost, changed = _compare_states(expected.states, found.states, told)

@@ -66,7 +66,10 @@ def main() -> None:
     parser.add_argument(
         "--clients", type=int, help="of the UCI data only the first so many, for a quick look"
     )
-    parser.add_argument("--borrowers", type=int, default=3_000, help="of a simulated book")
+    parser.add_argument("--borrowers", type=int, default=1_500, help="of a simulated book")
+    parser.add_argument(
+        "--drift-borrowers", type=int, default=2_800, help="of the books in which the world changes"
+    )
     parser.add_argument(
         "--forest", action="store_true", help="the adaptive random forest as well: 1 ms an example"
     )
@@ -77,7 +80,7 @@ def main() -> None:
         "outcomes": lambda: _outcomes(read_clients(options.csv, options.clients), seeds, names),
         "stream": lambda: _stream(*read_stream(options.csv), names),
         "simulator": lambda: _simulator(_parts_of(seeds, options.borrowers), names),
-        "drift": lambda: _drift(seeds[0], options.borrowers),
+        "drift": lambda: _drift(seeds[0], options.drift_borrowers),
     }
     for name in options.parts.split(","):
         print(f"\n## {name}\n", flush=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from models.borrower import Borrower, new_borrower
 from models.evidence import record
-from models.risk.examples import Example, Observation, make_observation, mature
+from models.risk.examples import Example, make_observation, mature
 from models.risk.labels import next_observation_ms
+from models.risk.pending import Observation
 from models.risk.scorecard import Scorecard
 from models.rules import Rules
 from tests.bench.quality.pictures import told_in

@@ -139,19 +139,24 @@ def test_a_card_of_a_feature_that_nobody_knows_picks_nothing() -> None:
 
 
 @given(st.data())
-def test_nothing_between_two_bounds_is_above_the_ceiling(data: st.DataObject) -> None:
-    """The ceiling is reached by no feature between the bounds, and it is the most that their bins can add."""
+def test_nothing_between_two_bounds_is_above_the_ceiling_or_below_the_floor(data: st.DataObject) -> None:
+    """No feature between the bounds goes beyond them, and they are the most and the least that their bins can add."""
     card = data.draw(cards())
     values = st.floats(-5, 105)
     pairs = [sorted((data.draw(values), data.draw(values))) for _ in card.features]
     lows, highs = [low for low, _ in pairs], [high for _, high in pairs]
     ceiling = card.ceiling(lows, highs)
-    assert card.score([data.draw(st.floats(low, high)) for low, high in pairs]) <= ceiling
-    best = [
-        max((low, *(edge for edge in edges if low <= edge <= high)), key=lambda v: weights[_place(edges, v)])
-        for edges, weights, low, high in zip(card.edges, card.weights, lows, highs, strict=True)
-    ]
-    assert card.score(best) == ceiling
+    floor = card.floor(lows, highs)
+    assert floor <= card.score([data.draw(st.floats(low, high)) for low, high in pairs]) <= ceiling
+    columns = list(zip(card.edges, card.weights, lows, highs, strict=True))
+    most, least = (
+        [
+            end((low, *(e for e in edges if low <= e <= high)), key=lambda v: weights[_place(edges, v)])
+            for edges, weights, low, high in columns
+        ]
+        for end in (max, min)
+    )
+    assert (card.score(most), card.score(least)) == (ceiling, floor)
 
 
 def _place(edges: tuple[float, ...], value: float) -> int:

@@ -712,15 +712,15 @@ def test_later_flows_change_no_judgement(
 
 @given(logs(), st.integers(1, 5))
 def test_how_often_what_is_old_is_forgotten_changes_no_use(log: list[FundFlow], slower: int) -> None:
-    """Once a week, as it is done, or with every flow."""
-    weekly, always = FundUseEvidence(), FundUseEvidence()
+    """Once in two weeks, as it is done, or with every flow."""
+    rarely, always = FundUseEvidence(), FundUseEvidence()
     for one in log:
         apart_ms = one.event_time_ms - BEGIN
         flow = msgspec.structs.replace(one, event_time_ms=BEGIN + slower * apart_ms)
-        record_flow(weekly, flow, BOTH, RULES)
+        record_flow(rarely, flow, BOTH, RULES)
         always.forget_ms = 0
         record_flow(always, flow, BOTH, RULES)
-        assert uses(weekly, flow.event_time_ms) == uses(always, flow.event_time_ms)
+        assert uses(rarely, flow.event_time_ms) == uses(always, flow.event_time_ms)
 
 
 @settings(max_examples=60)

@@ -743,15 +743,20 @@ def test_what_is_remembered_of_income_is_what_would_be_told_anew(
 
 @given(PAYS)
 def test_income_remembered_at_a_pay_is_that_of_the_debts(pays: list[FundFlow]) -> None:
-    """What is kept of steady income is what is compared with debts, from the next day on."""
+    """What is kept of steady income is what is compared with debts, from the next day on and after each fall."""
     income = paid_by(pays)
     after_ms = income.recent[-1].time_ms
     income_drop.next_deadline_ms(income, after_ms, None, None, RULES)
     steady = income_outlook.steady_income(income, RULES)
-    if steady is not None and steady.after_day + 1 < steady.until_day:
-        known, until_day = income_from(without_memory(income), "CNY", steady.after_day + 1, RULES)
+    if steady is None:
+        return
+    assert steady.on(steady.after_day) is None
+    day = steady.after_day + 1
+    while (span := steady.on(day)) is not None:
+        known, until_day = income_from(without_memory(income), "CNY", day, RULES)
         assert known is not None
-        assert (known.amount_minor, until_day) == (steady.amount_minor, steady.until_day)
+        assert (known.amount_minor, until_day) == span
+        day = until_day
 
 
 @given(

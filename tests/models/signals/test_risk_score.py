@@ -34,7 +34,7 @@ from models.signals.risk_score import (
     resolution,
     stands,
 )
-from tests.support.cards import cards
+from tests.support.cards import cards, learnt_cards
 from tests.support.events import (
     at,
     end_of,
@@ -92,6 +92,26 @@ def weighed(features: Features, by: Rules) -> float:
     return by.card.score(by.card.pick(features))
 
 
+def background_of(now: Features, by: Rules) -> float:
+    """The same had nothing ever been late: of what might have been paid then, what weighs least, tried value by value."""
+    if not now.worst_days_past_due:
+        return weighed(now, by)
+    never = now._replace(**NEVER_LATE)
+    for name, end in MOST_PAID.items() if now.days_past_due else ():
+        seen = getattr(now, name)
+        if name == "days_since_payment":
+            low, high = 0.0, end if seen == UNKNOWN else seen
+        elif seen == UNKNOWN:
+            continue
+        else:
+            low, high = seen, end
+        edges = dict(zip(by.card.features, by.card.edges, strict=True)).get(name, ())
+        tried = [low, high, *(edge for edge in edges if low <= edge <= high)]
+        options = [never._replace(**{name: value}) for value in tried]
+        never = min(options, key=lambda features: weighed(features, by))
+    return weighed(never, by)
+
+
 def found(
     borrower: Borrower, override: str = NO_JUMP, day: str = LOOK, opened: Severity | None = None
 ) -> Finding | None:
@@ -119,7 +139,16 @@ MISSED = borrower_of(*crowd("2025-04-05", 4))
 PAST_DUE = later(DUE, 8)
 FEARFUL = Scorecard(("unreached_attempts",), ((2.0,),), ((-3.0, 1.0),), 0.0)
 """A card that weighs nothing but attempts at the borrower that were in vain."""
-NEVER_LATE = {"days_past_due": 0, "worst_days_past_due": 0, "overdue_share": 0, "missed_instalments": 0}
+NEVER_LATE = {
+    "days_past_due": 0,
+    "worst_days_past_due": 0,
+    "overdue_share": 0,
+    "missed_instalments": 0,
+    "unreached_attempts": 0,
+    "broken_promises": 0,
+}
+MOST_PAID = {"paid_months": 36_600.0, "statement_paid_share": 100.0, "days_since_payment": 180.0}
+"""Features of what was paid, and the most that they can be."""
 
 
 # ---- the tiers ---------------------------------------------------------------------------------------------------
@@ -436,7 +465,7 @@ def _whole_judgement(
     probability = weighed(now, by)
     if now.open_loans == 0 or now.days_past_due >= by.policy.risk.target_days_late:
         return None
-    if weighed(now._replace(**NEVER_LATE), by) < policy.background_min * ease:
+    if background_of(now, by) < policy.background_min * ease:
         return None
     severe = ticks.severe * (ease if open_severity is Severity.WARNING else 1)
     if probability >= severe:
@@ -460,7 +489,7 @@ def _after(events: Sequence[BorrowerEvent]) -> Borrower | None:
 @given(
     logs_in_order(borrowers_max=1) | lives(),
     st.sampled_from((None, Severity.WATCH, Severity.WARNING)),
-    st.none() | cards(),
+    st.none() | cards() | learnt_cards(),
 )
 def test_the_bounds_spare_no_finding(
     events: list[BorrowerEvent], open_severity: Severity | None, card: Scorecard | None
@@ -483,7 +512,7 @@ def test_the_bounds_spare_no_finding(
 @settings(deadline=None, max_examples=150)
 @given(
     logs_in_order(borrowers_max=1) | lives(),
-    cards() | st.sampled_from((expert_prior(), broad_prior())),
+    cards() | learnt_cards() | st.sampled_from((expert_prior(), broad_prior())),
     st.integers(0, 3),
 )
 def test_what_is_just_enough_is_found_and_looked_at_in_time(
@@ -509,7 +538,7 @@ def _just_enough(borrower: Borrower, look_ms: int, card: Scorecard) -> Rules | N
     """Rules whose thresholds are what the card says of all features; None where it may not be found or is too sure of it."""
     by = rules().with_card(card)
     now = observe(borrower, look_ms, by, deadline=True)
-    most, background = weighed(now, by), weighed(now._replace(**NEVER_LATE), by)
+    most, background = weighed(now, by), background_of(now, by)
     if now.open_loans == 0 or now.days_past_due >= by.policy.risk.target_days_late or not 1e-6 < most < 0.999:
         return None
     return rules(tiers(most / 2, most, (1 + most) / 2, background_min=background)).with_card(card)
