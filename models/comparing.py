@@ -16,6 +16,7 @@ from models.comparison import (
     Compared,
     Comparison,
     Difference,
+    LearningCompared,
     OneAlert,
     ScoreCompared,
     SeverityMove,
@@ -23,6 +24,7 @@ from models.comparison import (
     WarningsCompared,
 )
 from models.judging import SEVERITIES, Episode, Judge, Warned
+from models.learning_report import LearningReport
 from models.policy import Policy
 from models.policy_changes import changes
 from models.report import Report, ScoreReport
@@ -44,6 +46,8 @@ class Run(NamedTuple):
     report: Report | None
     """None where no outcomes are known."""
     score: ScoreReport | None
+    learning: LearningReport | None
+    """None where the expert prior stayed."""
 
 
 class Pair(NamedTuple):
@@ -76,6 +80,7 @@ def compare(a: Run, b: Run) -> tuple[Comparison, list[Difference]]:
         signals={
             signal: _compared(by_signal[signal], _warnings(a, b, signal)) for signal in sorted(by_signal)
         },
+        learning=_learning(a.learning, b.learning),
     )
     differences = [difference for pair in pairs if (difference := _difference(pair)) is not None]
     return comparison, sorted(differences, key=_place_of)
@@ -273,6 +278,19 @@ def _score(a: ScoreReport | None, b: ScoreReport | None) -> ScoreCompared | None
         ranking_auc=Sides(a.ranking.auc, b.ranking.auc),
         ranking_auc_not_past_due=Sides(a.ranking.auc_not_past_due, b.ranking.auc_not_past_due),
         ranking_ks=Sides(a.ranking.ks, b.ranking.ks),
+    )
+
+
+def _learning(a: LearningReport | None, b: LearningReport | None) -> LearningCompared | None:
+    if a is None or b is None:
+        return None
+    return LearningCompared(
+        cards=Sides(a.cards_published, b.cards_published),
+        examples=Sides(a.examples_known, b.examples_known),
+        examples_bad=Sides(a.examples["bad"], b.examples["bad"]),
+        auc=Sides(a.in_force.auc, b.in_force.auc),
+        log_loss=Sides(a.in_force.log_loss, b.in_force.log_loss),
+        calibration_error=Sides(a.in_force.calibration_error, b.in_force.calibration_error),
     )
 
 

@@ -94,6 +94,20 @@ class ScoreCompared(Struct, frozen=True, kw_only=True):
     ranking_ks: Sides[float | None]
 
 
+class LearningCompared(Struct, frozen=True, kw_only=True):
+    """What either policy learnt, by labels of its own: where targets or segments differ, they foretell different things."""
+
+    cards: Sides[int]
+    """Published."""
+    examples: Sides[int]
+    """That went bad or good."""
+    examples_bad: Sides[int]
+    auc: Sides[float | None]
+    """Of the cards in force, as in `learning` of either report."""
+    log_loss: Sides[float | None]
+    calibration_error: Sides[float | None]
+
+
 class Comparison(Struct, frozen=True, kw_only=True):
     """What `comparison.json` says."""
 
@@ -109,6 +123,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     score: ScoreCompared | None
     signals: dict[str, Compared]
     """By signal, those with an alert of either policy."""
+    learning: LearningCompared | None
+    """Null where the expert prior was to stay."""
 
 
 class OneAlert(Struct, frozen=True, kw_only=True):

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from models import servicing
+from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.rules import Rules
 from models.servicing import ServicingEvidence, end_of_day_ms
 
 WEEK_DAYS: Final = 7
+_DAY_ROUND_DAYS: Final = 3
+"""More than what a count of local days may lack of the time between two instants, with the day on which clocks change."""
 
 
 def attempts_left(evidence: ServicingEvidence, known_ms: int, day: int, rules: Rules) -> int:
@@ -71,14 +74,19 @@ def is_promise_pending(evidence: ServicingEvidence, known_ms: int, at_ms: int, r
     return False
 
 
-def promise_wait_ends_ms(evidence: ServicingEvidence, rules: Rules) -> list[int]:
-    """When the waits for the borrower's promises end, each whether it still counts or not."""
-    ends_ms = [
-        _wait_ends_ms(contact, rules)
-        for contact in evidence.contacts
-        if contact.promise_day is not None and contact.is_promise
-    ]
-    return [end_ms for end_ms in ends_ms if end_ms is not None]
+def promise_wait_ends_ms(evidence: ServicingEvidence, after_ms: int, rules: Rules) -> list[int]:
+    """When the waits for the borrower's promises end after an instant, each whether it still counts or not."""
+    ends_ms: list[int] = []
+    waits_days = rules.policy.recommendation.promise_days_max + _DAY_ROUND_DAYS
+    since_ms = after_ms - waits_days * DAY_MS
+    for contact in reversed(evidence.contacts):
+        if contact.time_ms < since_ms:
+            break  # nobody waits so long for a promise, nor for an older one
+        if contact.promise_day is not None and contact.is_promise:
+            end_ms = _wait_ends_ms(contact, rules)
+            if end_ms is not None and end_ms > after_ms:
+                ends_ms.append(end_ms)
+    return ends_ms
 
 
 def _wait_ends_ms(promise: servicing.Contact, rules: Rules) -> int | None:

@@ -57,7 +57,7 @@ from models.limits import (
 from models.links import LinkedState, LinkMessage, Outgoing, Watch
 from models.observing import SURELY_NEXT_MS, Observer
 from models.publication import BorrowerRisk, Publisher
-from models.recent_ids import Acquaintance, fingerprint_of, recognise, remember
+from models.recent_ids import NEW, Acquaintance, fingerprint_of, recognise, remember
 from models.rejects import StateReason
 from models.reviews import Reviews
 from models.risk.examples import Example
@@ -215,7 +215,8 @@ class RiskEngine:
     def advance(self, feed: int, watermark_ms: int) -> None:
         """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
         if watermark_ms > self._watermarks_ms[feed]:
-            self.advance_together({feed: watermark_ms})
+            for _ in self.passing({feed: watermark_ms}):
+                pass
 
     def advance_together(self, watermarks_ms: dict[int, int]) -> None:
         """Move the watermarks of several feeds at once, their deadlines in one order of time."""
@@ -519,12 +520,12 @@ class RiskEngine:
         event_id, event_time_ms = event.event_id, event.event_time_ms
         fingerprint = fingerprint_of(event_id)
         acquaintance = recognise(ids, fingerprint, event_time_ms)
-        if acquaintance is Acquaintance.DUPLICATE:
+        if acquaintance is not NEW and acquaintance is Acquaintance.DUPLICATE:
             self.counts["duplicates"] += 1
             return None
         self._changed.add(borrower_id)
         origin = Origin(TOPICS[feed], self._partition, offset, event_id)
-        if acquaintance is Acquaintance.FORGOTTEN:
+        if acquaintance is not NEW:
             return self._refuse(borrower_id, borrower, event, feed, origin, "too-late")
         if type(event) is BorrowerErased:
             self._erase(borrower_id, borrower, event_time_ms, origin)
@@ -684,9 +685,10 @@ class RiskEngine:
         self, borrower: Borrower, clock: int, event_time_ms: int, origin: Origin, noted: Noted
     ) -> _Moment:
         """As of when signals of a clock can be judged first."""
-        at_ms = max(
-            event_time_ms, noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]
-        )
+        at_ms = event_time_ms
+        for reached_ms in (noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]):
+            if reached_ms > at_ms:
+                at_ms = reached_ms
         is_behind = False
         for waiting in borrower.pending:
             if CLOCKS_BY_SIGNAL[waiting.signal] == clock:

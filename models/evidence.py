@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import Struct
@@ -43,6 +43,7 @@ from models.events import (
     CreditQuery,
     CreditSummary,
     EventVoided,
+    FlowCategory,
     FundFlow,
     HoldPlaced,
     HoldReleased,
@@ -114,6 +115,10 @@ class Noted(Struct, frozen=True, gc=False):
 VOID_RETRACTS_DAYS: Final = 90
 """A void retracts what opened within so many days before it: so far back all evidence is exact (`institutions.LATE_DAYS`).
 What opened earlier ends as what has come right."""
+_EVERYDAY: Final = (
+    frozenset(get_args(FlowCategory)) - rollovers.CATEGORIES - outflows.CATEGORIES - fund_use.WENT_TO.keys()
+)
+"""Outflows of these categories show life and leave a balance: they are no wealth that moves, and repay or borrow nothing."""
 _CORRECTING: Final = frozenset({"overdue", "outstanding"})
 _TOPIC_NUMBERS: Final[dict[str, int]] = {topic: number for number, topic in enumerate(TOPICS)}
 NOTHING: Final = Noted()
@@ -222,7 +227,8 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touches_income = _may_change_income(borrower, event, rules)
     if touches_income:
         touched = _INCOME.touched
-    if institutions.is_told_by(borrower.institutions, event) and institutions.record_flow(
+    first_ms = borrower.institutions.first_flow_ms
+    if (first_ms is None or at_ms < first_ms or category == "loan_disbursement") and institutions.record_flow(
         borrower.institutions, event, rules
     ):
         touched += _MULTI_PLATFORM.touched
@@ -239,15 +245,15 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         borrower, event, rules, touches_income=touches_income
     ):
         touched += _OVER_INDEBTEDNESS
-    if category in rollovers.CATEGORIES and _record_rollover(borrower, event, rules):
-        touched += _BORROWING_TO_REPAY
-    if (not is_out or category in fund_use.WENT_TO) and fund_use.record_flow(
-        borrower.fund_use, event, borrower.loans, rules
-    ):
-        touched += _touched_by_use(borrower)
-    was_transfer = (
-        is_out and category in outflows.CATEGORIES and outflows.record_flow(borrower.outflows, event, rules)
-    )
+    was_transfer = False
+    if not is_out or category not in _EVERYDAY:
+        if category in rollovers.CATEGORIES and _record_rollover(borrower, event, rules):
+            touched += _BORROWING_TO_REPAY
+        if (not is_out or category in fund_use.WENT_TO) and fund_use.record_flow(
+            borrower.fund_use, event, borrower.loans, rules
+        ):
+            touched += _touched_by_use(borrower)
+        was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
     if (was_transfer or known.newest_day > newest_day or is_late) and _touches_flight(
         borrower, at_ms, day, rules
     ):
@@ -279,11 +285,12 @@ def _record_rollover(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
     if (
         borrower.pending
         or borrower.deadlines_ms[HIGHEST] <= at_ms
-        or any(episode.signal == BORROWING_TO_REPAY for episode in borrower.episodes)
+        or (borrower.episodes and any(episode.signal == BORROWING_TO_REPAY for episode in borrower.episodes))
         or borrowing_to_repay.is_in_reach(borrower.rollovers, borrower.loans, at_ms, rules)
     ):
         return True
-    borrower.judged_ms[HIGHEST] = max(borrower.judged_ms[HIGHEST], at_ms)
+    if borrower.judged_ms[HIGHEST] < at_ms:
+        borrower.judged_ms[HIGHEST] = at_ms
     return False
 
 

@@ -62,6 +62,9 @@ OUTLOOK: Final = "outlook"
 LOSS: Final = "loss"
 """The same, dropped when life changes too."""
 
+_KEY: Final = "key"
+"""`_source_key`, kept beside a source: what it is made of never changes."""
+
 FIRST_NUMBERS: Final = 4
 """Numbers kept of the first pay day of a week."""
 
@@ -326,8 +329,11 @@ def _keep_recent(evidence: IncomeEvidence, source: Source, flow: FundFlow) -> No
 
 
 def _source_key(source: Source) -> int:
-    name = f"{source.account}/{source.counterparty_id}/{source.currency}/{source.kind}"
-    return xxh3_64_intdigest(name.encode()) & 0xFFFF
+    key: int | None = vars(source).get(_KEY)
+    if key is None:
+        name = f"{source.account}/{source.counterparty_id}/{source.currency}/{source.kind}"
+        key = vars(source)[_KEY] = xxh3_64_intdigest(name.encode()) & 0xFFFF
+    return key
 
 
 def _note_change(evidence: IncomeEvidence) -> None:

@@ -27,7 +27,7 @@ from models.income import (
     week_of,
 )
 from models.income_sight import Blindness, fell_silent, sight_of, was_always_seen
-from models.pays import Pays, pays_as_of, recognised
+from models.pays import Pays, pays_on, recognised
 from models.policy import IncomeDropPolicy
 from models.rhythm import Stream, end_of_standing, level_now, levels_before, middle_and_variation, stream_of
 from models.rules import Rules
@@ -143,7 +143,7 @@ def _set_scene(evidence: IncomeEvidence, at_ms: int, opened_at_ms: int | None, r
     """The sources of the main currency, with their rhythm, and how they stand."""
     calendar, policy = rules.calendar, rules.policy.signals.income_drop
     today = calendar.day_of(at_ms)
-    seen = pays_as_of(evidence, at_ms, calendar)
+    seen = pays_on(evidence, today, at_ms, calendar)
     if not seen:
         return Scene(today, 0, [])
     if len(seen) == 1 and opened_at_ms is None:

@@ -118,12 +118,6 @@ def record_account(evidence: InstitutionEvidence, event: CreditAccountOpened, ru
     return _see(evidence, event, event.institution_id, "", ACCOUNT, rules)
 
 
-def is_told_by(evidence: InstitutionEvidence, flow: FundFlow) -> bool:
-    """Whether a flow may tell anything: the first of all, or a disbursement."""
-    first_ms = evidence.first_flow_ms
-    return first_ms is None or flow.event_time_ms < first_ms or flow.category == "loan_disbursement"
-
-
 def record_flow(evidence: InstitutionEvidence, event: FundFlow, rules: Rules) -> bool:
     """Take in a fund flow; tell whether a judgement may have changed.
 

@@ -36,7 +36,11 @@ class Pays(NamedTuple):
 
 def pays_as_of(evidence: IncomeEvidence, at_ms: int, calendar: Calendar) -> list[Pays]:
     """Every source that paid by `at_ms`, income or not, with what counted by then."""
-    today = calendar.day_of(at_ms)
+    return pays_on(evidence, calendar.day_of(at_ms), at_ms, calendar)
+
+
+def pays_on(evidence: IncomeEvidence, today: int, at_ms: int, calendar: Calendar) -> list[Pays]:
+    """The same, where the local day of the instant is known already."""
     monday = today - (today + 3) % 7
     seen: list[Pays] = []
     for source in evidence.sources:

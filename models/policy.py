@@ -307,10 +307,10 @@ class RiskPolicy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelPolicy(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is done so that the model can learn."""
+    """What is done so that the model can learn. The defaults stand for what policies say that are older than this table."""
 
-    observes: bool
-    observes_every_days: Annotated[int, Meta(ge=10, le=366)]
+    observes: bool = True
+    observes_every_days: Annotated[int, Meta(ge=10, le=366)] = 30
 
 
 class ContactPolicy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -360,7 +360,7 @@ class SegmentPolicy(Struct, frozen=True, forbid_unknown_fields=True):
     signals: dict[str, dict[str, Any]]
 
 
-class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every threshold of the engine."""
 
     time_zone: str
@@ -371,7 +371,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     ledger: LedgerPolicy
     classification: ClassificationPolicy
     risk: RiskPolicy
-    model: ModelPolicy
+    model: ModelPolicy = ModelPolicy()
     contact: ContactPolicy
     recommendation: RecommendationPolicy
     combinations: Annotated[tuple[CombinationPolicy, ...], Meta(max_length=COMBINATIONS_MAX)]
@@ -380,8 +380,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def version(self) -> str:
-        """Hash of the content: equal policies have equal versions, wherever they were written."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+        """Hash of the content: equal policies have equal versions, wherever and whenever they were written."""
+        content = msgspec.to_builtins(self)
+        if self.model == ModelPolicy():
+            del content["model"]  # those that were published before there was this table keep their versions
+        return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
     def lateness_ms(self, topic: str) -> int:
         """Allowed lateness of a feed."""

@@ -72,7 +72,7 @@ def next_change_ms(borrower: Borrower, episode: Episode, after_ms: int, rules: R
         if note.until_ms is not None and note.alert_id == episode.alert_id
     ]
     if evidence.contacts:
-        changes_ms += promise_wait_ends_ms(evidence, rules)
+        changes_ms += promise_wait_ends_ms(evidence, after_ms, rules)
     if episode.presentation.attempts_used_up:
         changes_ms.append(attempts_return_ms(evidence, after_ms, rules))
     return min([change_ms for change_ms in changes_ms if change_ms > after_ms], default=NEVER)

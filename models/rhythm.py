@@ -141,7 +141,7 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
     """
     source, days, amounts = pays
     known: list[Stream] = vars(source).setdefault("rhythms", [])
-    for stream in known:
+    for stream in reversed(known):
         if stream.policy is policy and (
             (stream.days is days and stream.amounts is amounts)
             or (stream.days == days and stream.amounts == amounts)

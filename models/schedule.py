@@ -60,14 +60,20 @@ class Schedule:
         no_later_than_ms: int = NEVER,
     ) -> None:
         """Find the next deadlines of signals of a clock, after all that was judged, and with them the clock's."""
-        after_ms = max(self._watermarks_ms[clock], borrower.judged_ms[clock])
+        after_ms, judged_ms = self._watermarks_ms[clock], borrower.judged_ms[clock]
+        if judged_ms > after_ms:
+            after_ms = judged_ms
         deadlines_ms = borrower.signal_deadlines_ms
         if len(deadlines_ms) < len(SIGNALS):
             missing = CLOCKS_BY_SIGNAL[len(deadlines_ms) :]
             deadlines_ms += [borrower.deadlines_ms[own_clock] for own_clock in missing]
         due_ms = no_later_than_ms
+        only = None if borrower.episodes else self._book.only
         for signal in signals:
-            deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
+            if only is not None and signal not in SUBJECTS_DIFFER:  # most: no alert, one policy
+                deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
+            else:
+                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
         if self._reviews:
             due_ms = min(due_ms, self._bring_forward(borrower_id, borrower, clock, signals))
         if borrower.links is not None:
@@ -156,12 +162,10 @@ class Schedule:
 
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
-        next_look_ms, episodes, only = NEXT_LOOK_MS[signal], borrower.episodes, self._book.only
-        if not episodes and only is not None and signal not in SUBJECTS_DIFFER:
-            return next_look_ms(
-                borrower, None, after_ms, None, only
-            )  # most have no alert, and one policy holds
-        own = [episode for episode in episodes if episode.signal == signal] if episodes else episodes
+        next_look_ms, only = NEXT_LOOK_MS[signal], self._book.only
+        own = [episode for episode in borrower.episodes if episode.signal == signal]
+        if not own and only is not None and signal not in SUBJECTS_DIFFER:
+            return next_look_ms(borrower, None, after_ms, None, only)
         of = self._book.of
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):

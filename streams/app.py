@@ -152,7 +152,8 @@ class ForewarnApp(faust.App):
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
         """Start learning and the pipeline with the app; of its services the pipeline stops first."""
-        return [*super().on_init_dependencies(), self.training, self.pipeline]
+        learning = [self.training] if self.settings.learning else []
+        return [*super().on_init_dependencies(), *learning, self.pipeline]
 
     async def on_first_start(self) -> None:
         """Look before starting: a missing broker or topic is told at once and clearly."""

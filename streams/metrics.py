@@ -27,6 +27,8 @@ CounterName = Literal[
     "card_steps",
     "drifts",
     "training_restarts",
+    "challenger_examples",
+    "challengers_withdrawn",
 ]
 GaugeName = Literal[
     "tasks",
@@ -47,6 +49,11 @@ GaugeName = Literal[
     "model_ks",
     "model_log_loss",
     "model_calibration_error",
+    "challenger_judged",
+    "challenger_auc",
+    "challenger_ks",
+    "challenger_log_loss",
+    "challenger_calibration_error",
 ]
 HistogramName = Literal["commit_seconds", "restore_seconds"]
 
@@ -83,6 +90,10 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     "card_steps": Described("Scorecards published, or refused and why", ("outcome",)),
     "drifts": Described("Times that the model was found to foretell another way than before", ("watched",)),
     "training_restarts": Described("Times that learning began anew at the last card after a failure"),
+    "challenger_examples": Described(
+        "Sampled examples that challengers learnt from; skipped: too many waited", ("outcome",)
+    ),
+    "challengers_withdrawn": Described("Challengers that failed and learn no more", ("model",)),
 }
 GAUGES: Final[dict[GaugeName, Described]] = {
     "tasks": Described("Tasks by phase", ("phase",)),
@@ -109,6 +120,16 @@ GAUGES: Final[dict[GaugeName, Described]] = {
     "model_ks": Described("The same: distance of Kolmogorov and Smirnov", ("segment",)),
     "model_log_loss": Described("The same: log-loss", ("segment",)),
     "model_calibration_error": Described("The same: calibration error by deciles", ("segment",)),
+    "challenger_judged": Described(
+        "Sampled examples on which challengers and cards were judged, since the start"
+    ),
+    "challenger_auc": Described(
+        "AUC of a challenger, or of the card, on the sample; each example judged before it was learnt from",
+        ("model",),
+    ),
+    "challenger_ks": Described("The same: distance of Kolmogorov and Smirnov", ("model",)),
+    "challenger_log_loss": Described("The same: log-loss", ("model",)),
+    "challenger_calibration_error": Described("The same: calibration error by deciles", ("model",)),
 }
 HISTOGRAMS: Final[dict[HistogramName, Described]] = {
     "commit_seconds": Described("From the start of a transaction to its commit"),

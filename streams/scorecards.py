@@ -3,7 +3,8 @@
 Beside the contents and the pointer (`streams/reference.py`) the topic keeps a record for every step, key `history/<number>`,
 and one with all that learning goes on from, key `learning`. The records of a step are written in one transaction
 together with the offset of the examples: there is no card without the state that made it, and no half of a step. When a step
-was made is the time of its records: with it left out of them, the same examples give the same bytes.
+was made is the time of its records: with it left out of them, the same examples give the same bytes. Key `challengers` alone
+does not: it says how freer models stood at the last step, since the trainer's last start.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from models.limits import PAYLOAD_BYTES_MAX
+from models.risk.challengers import Compared
 from models.risk.issuing import Issuing, UnusableIssuingError
 from models.risk.learning import Learner
 from models.risk.published import CardStep, PublishedCard
@@ -27,6 +29,7 @@ from streams.reference import (
 )
 
 LEARNING_KEY: Final = b"learning"
+CHALLENGERS_KEY: Final = b"challengers"
 STEPS_KEPT: Final = 2_000
 """Steps that are told, five years of daily ones, some ten kilobytes each. The cards themselves stay: alerts name them."""
 HISTORY_PREFIX: Final = b"history/"
@@ -49,6 +52,13 @@ class Entry(Struct, frozen=True):
     published_at_ms: int
 
 
+class Told(Struct, frozen=True):
+    """How the challengers stood at a step, and when it was made."""
+
+    compared: Compared
+    published_at_ms: int
+
+
 class Cards(Struct, frozen=True):
     """What the topic holds: every step in order, the contents by version, and what is current."""
 
@@ -56,6 +66,25 @@ class Cards(Struct, frozen=True):
     contents: Mapping[str, bytes]
     pointer: Pointer | None
     learning: Learning | None
+    challengers: tuple[bytes, int] | None = None
+    """Their record as it stands, and its time: read where it is asked for, so that learning does not depend on it."""
+
+    @property
+    def compared(self) -> Told | None:
+        """How the challengers stood when they were last told of; None where they never were.
+
+        Raises:
+            ReferenceError: it is not readable.
+        """
+        if self.challengers is None:
+            return None
+        content, at_ms = self.challengers
+        try:
+            return Told(msgspec.json.decode(content, type=Compared), at_ms)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise ReferenceError(
+                f"scorecards: what is told of challengers is not readable: {error}"
+            ) from error
 
     def card(self, version: str) -> Scorecard:
         """A content, made sure of.
@@ -152,6 +181,11 @@ def step_records(step: PublishedCard) -> list[OutputRecord]:
     return records
 
 
+def challengers_record(compared: Compared) -> OutputRecord:
+    """How challengers stand: beside a step and not part of it, for it depends on when the trainer was started."""
+    return OutputRecord(CHALLENGERS_KEY, msgspec.json.encode(compared))
+
+
 async def read_cards(logs: Logs, topic: str) -> Cards:
     """Read the topic to its end.
 
@@ -194,6 +228,7 @@ def cards_of(values: Mapping[bytes, tuple[bytes, int]], topic: str = "scorecards
             },
             pointer=None if current is None else msgspec.json.decode(current[0], type=Pointer),
             learning=None if learning is None else msgspec.json.decode(learning[0], type=Learning),
+            challengers=values.get(CHALLENGERS_KEY),
         )
     except (msgspec.DecodeError, ValueError) as error:
         raise ReferenceError(f"{topic}: not readable: {error}") from error
@@ -209,4 +244,4 @@ def _history_key(number: int) -> bytes:
 
 def is_version(key: bytes) -> bool:
     """Whether a record of this key is a content."""
-    return key not in (CURRENT_KEY, LEARNING_KEY) and not key.startswith(HISTORY_PREFIX)
+    return key not in (CURRENT_KEY, LEARNING_KEY, CHALLENGERS_KEY) and not key.startswith(HISTORY_PREFIX)

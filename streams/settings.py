@@ -44,6 +44,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Policy to use while the `policies` topic names no current one."""
     policy_poll_interval_ms: Annotated[int, Meta(ge=10)] = 5_000
     """How often is looked for a policy, and for a scorecard, published since: each is one question to the broker."""
+    learning: bool = True
+    """Whether this worker learns when it is its turn to; of all workers one does at a time. Without any, borrowers are observed
+    and cards published by others are taken up all the same. A replay that is to tell the same however fast it goes does
+    without: in event time a card counts from when it is there, and that depends on how far others came meanwhile."""
     pseudonym_key_file: str | None = None
     """Replace borrower ids by keyed pseudonyms on the way in (`streams/pseudonym.py`); off by default. It is chosen once:
     state of other ids is refused."""

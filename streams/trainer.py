@@ -12,19 +12,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
+from models.risk.challengers import Challengers
 from models.risk.examples import Example
 from models.risk.issuing import UNREADABLE, Issuing
 from models.risk.published import Judged, PublishedCard
 from streams.clock import Clock
 from streams.metrics import GaugeName, Metrics
-from streams.ports import Assignment, Logs, PortError, Ports, RawRecord, Sink, Source
+from streams.ports import Assignment, Logs, OutputRecord, PortError, Ports, RawRecord, Sink, Source
 from streams.reference import ReferenceError  # noqa: A004 - ours
-from streams.scorecards import read_cards, step_records
+from streams.scorecards import challengers_record, read_cards, step_records
 from streams.settings import Settings
 from streams.topics import TopicNames
 
@@ -36,6 +37,9 @@ _POLL_MS: Final = 200
 """How long is waited for examples; nothing waits for a card."""
 _EXAMPLES_A_TURN: Final = 50
 """Examples learnt from before others get their turn: some 5 ms, so that the events in the same process flow."""
+_SAMPLED_A_TURN: Final = 4
+"""Examples that challengers learn from at each poll that leaves none waiting: some 3 ms, as with those above, and in an idle
+worker not more often than every `_POLL_MS`."""
 _PAUSES_SECONDS: Final = (1, 2, 5, 10, 30, 30, 30, 30, 30, 30)
 """Between a failure and the next attempt; after as many in a row it is given up, after some three minutes."""
 _ALL: Final = ""
@@ -65,13 +69,22 @@ def trainer_inputs(settings: Settings) -> tuple[str, ...]:
 class TrainingLoop:
     """What one worker does for learning: nothing at all while another one learns."""
 
-    def __init__(self, ports: Ports, settings: Settings, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        new_challengers: Callable[[], Challengers] = Challengers,
+    ) -> None:
         """`ports` with `trainer_inputs` and `trainer_settings`; `settings`: these, too."""
         self.steps = 0
         """Made here."""
         self._ports = ports
         self._clock = clock
         self._metrics = metrics
+        self._new_challengers = new_challengers
+        self._challengers = new_challengers()
         names = TopicNames(settings.topic_prefix)
         self._examples, self._scorecards = names.training_examples, names.scorecards
         self._stopping = asyncio.Event()
@@ -136,6 +149,8 @@ class TrainingLoop:
             # Whoever learnt before can write no more: what is read now is the last step, and stays it.
             await sink.open()
             issuing, offset = (await read_cards(logs, self._scorecards)).resume()
+            if offset is None:  # the offsets of another topic, made anew since, would mean nothing
+                self._challengers = self._new_challengers()
             offset = await self._first(logs, offset)
             self._metrics.set("training", 1)
             logger.info("learning from example %d on, after step %d", offset, issuing.number)
@@ -184,30 +199,56 @@ class TrainingLoop:
                     if self._stopping.is_set():
                         return
                     await asyncio.sleep(0)
+            if source.caught_up(0, TASK):
+                self._challenge()
 
     async def _take(self, issuing: Issuing, sink: Sink, records: Sequence[RawRecord]) -> None:
         outcomes: Counter[str] = Counter()
+        skipped = self._challengers.skipped
         for record in records:
             example = example_of(record)
             step = issuing.take(record.offset, example)
             if step is not None:
                 await self._write(sink, step)
+            if example is not None:
+                self._challengers.offer(record.offset, example, issuing.learner.foretold)
             outcomes[UNREADABLE if example is None else example.outcome] += 1
             for drift in issuing.drifts:
                 self._metrics.count("drifts", 1, drift.watched)
                 logger.warning("%s drifts: %.4f before, %.4f since", drift.watched, drift.before, drift.since)
         for outcome, count in outcomes.items():
             self._metrics.count("examples", count, outcome)
+        if self._challengers.skipped > skipped:
+            self._metrics.count("challenger_examples", self._challengers.skipped - skipped, "skipped")
 
     async def _write(self, sink: Sink, step: PublishedCard) -> None:
-        await write_step(sink, self._scorecards, step, self._clock.now_ms())
+        compared = self._challengers.compared()
+        beside = [] if compared is None else [challengers_record(compared)]
+        await write_step(sink, self._scorecards, step, self._clock.now_ms(), beside)
         self.steps += 1
         self._failures = 0
         outcome = step.refused or step.step
         self._metrics.count("card_steps", 1, outcome)
         for segment, figures in ({_ALL: step.figures} | step.by_segment).items():
-            _show(self._metrics, segment, figures)
+            _show(self._metrics, _GAUGES, segment, figures)
+        if compared is not None:
+            self._metrics.set("challenger_judged", compared.judged)
+            for model, figures in compared.models.items():
+                _show(self._metrics, _CHALLENGER_GAUGES, model, figures)
         logger.info("scorecard %s, step %d: %s", step.version, step.number, outcome)
+
+    def _challenge(self) -> None:
+        """Let challengers learn from a few examples, now that the card has learnt from all there are."""
+        if not self._challengers.waiting:
+            return
+        failed = set(self._challengers.withdrawn)
+        self._metrics.count("challenger_examples", self._challengers.work(_SAMPLED_A_TURN), "learnt")
+        for name, failure in self._challengers.withdrawn.items():
+            if name not in failed:
+                self._metrics.count("challengers_withdrawn", 1, name)
+                logger.error(
+                    "challenger %s failed (%s) and learns no more until the next start", name, failure
+                )
 
 
 def example_of(record: RawRecord) -> Example | None:
@@ -218,15 +259,17 @@ def example_of(record: RawRecord) -> Example | None:
         return None
 
 
-async def write_step(sink: Sink, topic: str, step: PublishedCard, now_ms: int) -> None:
-    """Write a step and acknowledge its examples, all or nothing.
+async def write_step(
+    sink: Sink, topic: str, step: PublishedCard, now_ms: int, beside: Sequence[OutputRecord] = ()
+) -> None:
+    """Write a step and acknowledge its examples, all or nothing; `beside` are records that learning does not go on from.
 
     Raises:
         FencedError: another trainer has taken over.
         PortError: whether it was written is open.
     """
     await sink.begin()
-    await sink.send(topic, step_records(step), now_ms)
+    await sink.send(topic, [*step_records(step), *beside], now_ms)
     # The client commits although a send failed: nothing is committed before every record is acknowledged.
     await sink.flush()
     await sink.send_offsets([step.examples_offset])
@@ -241,13 +284,19 @@ _GAUGES: Final[tuple[GaugeName, ...]] = (
     "model_log_loss",
     "model_calibration_error",
 )
+_CHALLENGER_GAUGES: Final[tuple[GaugeName, ...]] = (
+    "challenger_auc",
+    "challenger_ks",
+    "challenger_log_loss",
+    "challenger_calibration_error",
+)
 
 
-def _show(metrics: Metrics, segment: str, figures: Judged) -> None:
-    for gauge in _GAUGES:
-        value = getattr(figures, gauge.removeprefix("model_"))
+def _show(metrics: Metrics, gauges: Sequence[GaugeName], label: str, figures: Judged) -> None:
+    for gauge in gauges:
+        value = getattr(figures, gauge.partition("_")[2])
         if value is not None:
-            metrics.set(gauge, value, segment)
+            metrics.set(gauge, value, label)
 
 
 def _is_here(assignment: Assignment | None) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
 from models.calendars import DAY_MS
 from models.events import ClosingReason
 from models.ledger.folding import balances_at, days_past_due_of, oldest_unpaid, tolerance_minor_of
-from models.ledger.journal import Balances, Line, Loan
+from models.ledger.journal import Balances, Loan
 from models.money import within_int64
 from models.rules import Rules
 
@@ -51,47 +50,43 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
     balances = balances_at(loan, known_ms, rules)
     is_closed = loan.closed_ms is not None and loan.closed_ms <= known_ms
     day = rules.calendar.day_of(at_ms)
-    unpaid = _unpaid_lines(loan, balances, rules)
-    owed = [] if is_closed else unpaid
-    last_days = [rules.last_day_to_pay(line.due_day) for line, _ in owed]
-    past_due = owed[: bisect_left(last_days, day)]
-    upcoming = owed[len(past_due) :]
-    oldest_due_day = last_days[0] if past_due else None
-    next_due_day = last_days[len(past_due)] if upcoming else None
+    asked_minor = overdue_minor = next_due_minor = past_due = 0
+    first_day: int | None = None
+    next_due_day: int | None = None
+    for last_day, short_minor in _unpaid_days(loan, balances, rules):
+        if first_day is None:
+            first_day = last_day
+        asked_minor += short_minor
+        if last_day < day:
+            overdue_minor += short_minor
+            past_due += 1
+        elif next_due_day is None or last_day == next_due_day:
+            next_due_day = last_day
+            next_due_minor += short_minor
+    oldest_due_day = first_day if past_due and not is_closed else None
+    worst_days = balances.worst_days_past_due
+    if first_day is not None:
+        until_ms = at_ms if loan.closed_ms is None else min(at_ms, loan.closed_ms)
+        worst_days = max(worst_days, rules.calendar.day_of(until_ms) - first_day)
     restructured_since_ms = known_ms - RESTRUCTURED_DAYS * DAY_MS
     return Standing(
         days_past_due=0 if oldest_due_day is None else day - oldest_due_day,
-        overdue_minor=within_int64(sum(short_minor for _, short_minor in past_due)),
-        instalments_past_due=len(past_due),
+        overdue_minor=0 if is_closed else within_int64(overdue_minor),
+        instalments_past_due=0 if is_closed else past_due,
         outstanding_minor=0
         if is_closed
-        else within_int64(
-            _outstanding_minor(
-                loan,
-                balances,
-                sum(short_minor for _, short_minor in unpaid),
-                sum(short_minor for _, short_minor in past_due),
-            )
-        ),
+        else within_int64(_outstanding_minor(loan, balances, asked_minor, overdue_minor)),
         oldest_due_day=oldest_due_day,
-        next_due_day=next_due_day,
-        next_due_minor=within_int64(
-            sum(
-                short_minor
-                for line, short_minor in upcoming
-                if rules.last_day_to_pay(line.due_day) == next_due_day
-            )
-        ),
-        worst_days_past_due=max(
-            balances.worst_days_past_due, days_past_due_of(loan, unpaid[0][0], at_ms, rules) if unpaid else 0
-        ),
+        next_due_day=None if is_closed else next_due_day,
+        next_due_minor=0 if is_closed else within_int64(next_due_minor),
+        worst_days_past_due=worst_days,
         restructured=any(restructured_since_ms < ms <= known_ms for ms in loan.reschedules_ms),
         closed=loan.closing_reason if is_closed else None,
         credit_limit_minor=credit_limit_minor(loan, known_ms),
     )
 
 
-class Position(NamedTuple):
+class Position(Struct, frozen=True, gc=False):
     """What of a `Standing` can be added up over loans; amounts in minor units, all 0 once the loan has ended but the worst."""
 
     days_past_due: int
@@ -208,11 +203,11 @@ def was_rescheduled_last(loan: Loan, known_ms: int) -> bool:
     return following_ms is None or following_ms > known_ms
 
 
-def _unpaid_lines(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[Line, int]]:
-    """The lines that are short by more than the tolerance, oldest due first, and by how much."""
-    tolerance_minor = tolerance_minor_of(rules)
+def _unpaid_days(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[int, int]]:
+    """The last days to pay of lines that are short by more than the tolerance, oldest due first, and by how much."""
+    tolerance_minor, last_day_to_pay = tolerance_minor_of(rules), rules.last_day_to_pay
     return [
-        (line, short_minor)
+        (last_day_to_pay(line.due_day), short_minor)
         for line, short_minor in zip(loan.lines, balances.short_minor, strict=True)
         if short_minor > tolerance_minor
     ]

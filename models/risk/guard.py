@@ -44,22 +44,24 @@ def refusal(candidate: Figures, current: Figures, limits: GuardLimits = DEFAULT_
         return "too_few_examples"
     if _excess(candidate.log_loss, current.log_loss) > limits.log_loss_margin:
         return "worse_log_loss"
-    if _excess(current.auc, candidate.auc) > max(limits.auc_margin, _auc_by_chance(candidate)):
+    if _excess(current.auc, candidate.auc) > max(
+        limits.auc_margin, auc_by_chance(candidate.auc, candidate.bad_rate, candidate.examples)
+    ):
         return "worse_auc"
     if _excess(candidate.calibration_error, current.calibration_error) > limits.calibration_margin:
         return "worse_calibration"
     return None
 
 
-def _auc_by_chance(figures: Figures) -> float:
+def auc_by_chance(auc: float | None, bad_rate: float | None, examples: float) -> float:
     """The standard error of an AUC, at most: root of A (1 - A) by the number of the rarer kind (Birnbaum and Klose 1957).
 
     Measured: of a learnt and an expert card on 37 bads the AUCs were 0.884 and 0.890, the log-losses 0.050 and 0.069.
     """
-    if figures.auc is None or not figures.bad_rate:
+    if auc is None or not bad_rate:
         return 0.0
-    rarer = figures.examples * min(figures.bad_rate, 1 - figures.bad_rate)
-    return sqrt(figures.auc * (1 - figures.auc) / rarer) if rarer > 0 else 0.0
+    rarer = examples * min(bad_rate, 1 - bad_rate)
+    return sqrt(auc * (1 - auc) / rarer) if rarer > 0 else 0.0
 
 
 def _excess(one: float | None, other: float | None) -> float:

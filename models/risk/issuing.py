@@ -81,7 +81,11 @@ class Issuing:
         return self._number
 
     def take(
-        self, offset: int, example: Example | None, limits: GuardLimits = DEFAULT_LIMITS
+        self,
+        offset: int,
+        example: Example | None,
+        limits: GuardLimits = DEFAULT_LIMITS,
+        examples_between: int = EXAMPLES_BETWEEN_MIN,
     ) -> PublishedCard | None:
         """Take the next example; return the card that was due before it, published or refused.
 
@@ -89,8 +93,9 @@ class Issuing:
             offset: of the example in its topic, ever rising.
             example: None where what stands there cannot be read: it is counted.
             limits: of the guard.
+            examples_between: at least so many from one step to the next.
         """
-        due = self._step(offset, limits) if self._is_due(example) else None
+        due = self._step(offset, limits) if self._is_due(example, examples_between) else None
         self._since += 1
         self.drifts = ()
         if example is None:
@@ -120,10 +125,10 @@ class Issuing:
         self._effective_ms = effective_from_ms
         return self._told(card, former, examples_offset, effective_from_ms, step="rolled_back")
 
-    def _is_due(self, example: Example | None) -> bool:
+    def _is_due(self, example: Example | None, examples_between: int) -> bool:
         if self._since >= EXAMPLES_BETWEEN_MAX:
             return True
-        if example is None or self._since < EXAMPLES_BETWEEN_MIN:
+        if example is None or self._since < examples_between:
             return False
         return example.matured_ms // STEP_MS > self._highest_ms // STEP_MS
 

@@ -10,7 +10,7 @@ Nothing here depends on clocks, batches or restarts: the same examples give the 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -18,12 +18,21 @@ from models.risk.drift import Drift, DriftWatch, UnusableWatchError
 from models.risk.examples import Example
 from models.risk.guard import DEFAULT_LIMITS, GuardLimits, Refusal, refusal
 from models.risk.prequential import Figures, Prequential, UnusableEvaluationError
-from models.risk.scorecard import Scorecard
+from models.risk.scorecard import Scorecard, broad_prior, expert_prior
 from models.risk.training import Trainer, TrainingSettings, UnusableTrainingError
 from models.sealed import SealedState
 
 RECENT_HALF_LIFE_EXAMPLES: Final = 2_000
 """The guard looks at recent examples: so many that chance is small (`GuardLimits`), so few that a fault shows soon."""
+
+
+class Foretold(NamedTuple):
+    """Probabilities of one example before anything learnt from it."""
+
+    in_use: float
+    """By the card in use."""
+    learning: float
+    """By the learner."""
 
 
 class _State(Struct, array_like=True):
@@ -56,12 +65,15 @@ class Learner:
     def __init__(
         self, card: Scorecard, settings: TrainingSettings | None = None, start: Scorecard | None = None
     ) -> None:
-        """Begin with the card in use, on day one `expert_prior()`, and learn from `start` on, then `broad_prior()`.
+        """Begin with the card in use, and learn from `start` on.
 
-        Without `start` learning begins with the card in use.
+        Without `start` learning begins with the card in use; on day one, with `expert_prior()`, it begins with
+        `broad_prior()`, which knows the features that day one does not weigh.
         """
+        self.foretold: Foretold | None = None
+        """Of the last example; None where it was not learnt from."""
         self._in_use = card
-        self._trainer = Trainer.starting_with(card if start is None else start, settings)
+        self._trainer = Trainer.starting_with(_start_of(card) if start is None else start, settings)
         self._evaluation = Prequential()
         self._recent = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
@@ -73,12 +85,15 @@ class Learner:
     def learn(self, example: Example) -> tuple[Drift, ...]:
         """Take the next matured example; return what drifted with it. One that is censored is counted, and no more."""
         self._counts[f"{example.outcome}.{example.reason}"] += 1
+        self.foretold = None
         if example.outcome == "censored":
             return ()
         is_bad = example.outcome == "bad"
         values = example.values(self._trainer.features)
-        self._recent_in_use.add(self._in_use.score(example.values(self._in_use.features)), is_bad=is_bad)
+        in_use = self._in_use.score(example.values(self._in_use.features))
+        self._recent_in_use.add(in_use, is_bad=is_bad)
         probability = self._trainer.learn_one(values, is_bad=is_bad)
+        self.foretold = Foretold(in_use, probability)
         self._recent.add(probability, is_bad=is_bad)
         self._evaluation.add(probability, is_bad=is_bad, segment=example.segment)
         drifts = tuple(self._watch.add(probability, is_bad=is_bad))
@@ -112,7 +127,9 @@ class Learner:
         Raises:
             UnusableTrainingError: the optimiser's bytes cannot be gone on from.
         """
-        self._trainer = Trainer.starting_with(card) if optimiser is None else Trainer.from_bytes(optimiser)
+        self._trainer = (
+            Trainer.starting_with(_start_of(card)) if optimiser is None else Trainer.from_bytes(optimiser)
+        )
         self._recent = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._recent_in_use = Prequential(RECENT_HALF_LIFE_EXAMPLES)
         self._in_use = card
@@ -189,3 +206,7 @@ class Learner:
         learner._watch = DriftWatch.from_bytes(state.watch)
         learner._counts = Counter(state.counts)
         return learner
+
+
+def _start_of(card: Scorecard) -> Scorecard:
+    return broad_prior() if card == expert_prior() else card

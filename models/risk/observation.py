@@ -1,13 +1,14 @@
 """A borrower's features as of an instant, read from the evidence.
 
-What happened later than the instant counts for nothing, whenever it arrives: examples must not know the future. Each kind of
+What happened later than the instant counts for nothing, whenever it arrives: examples must not know the future. Nor does the
+order in which loans became known: what is added up over them is added exactly. Each kind of
 evidence is read only if it is asked for, so that a card pays for what it uses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from math import inf
+from math import fsum, inf
 from typing import Final, NamedTuple
 
 from models import balances, income_outlook, institutions, rollovers, servicing
@@ -109,7 +110,7 @@ def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
 
 
 def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
-    granted_months, is_told = 0.0, False
+    granted_months: list[float] = []
     for loan in loans:
         if not is_open(loan, moment.known_ms):
             continue
@@ -117,21 +118,22 @@ def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rule
         months = months_of(granted_minor, loan.currency)
         if months is None:
             return {}
-        granted_months, is_told = granted_months + months, True
-    return {"granted_months": granted_months} if is_told else {}
+        granted_months.append(months)
+    return {"granted_months": fsum(granted_months)} if granted_months else {}
 
 
 def _of_payments(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     """What was paid lately, and when last."""
-    months, last_ms, is_told = 0.0, -1, bool(loans)
+    last_ms, is_told = -1, bool(loans)
+    months: list[float] = []
     for loan in loans:
         paid_minor, loan_last_ms = _paid(loan, PAID_DAYS, moment)
         last_ms = max(last_ms, loan_last_ms)
         more = months_of(paid_minor, loan.currency)
         is_told = is_told and more is not None
-        months += more or 0.0
+        months.append(more or 0.0)
     return {
-        "paid_months": months if is_told else UNKNOWN,
+        "paid_months": fsum(months) if is_told else UNKNOWN,
         "days_since_payment": UNKNOWN if last_ms < 0 else (moment.at_ms - last_ms) / DAY_MS,
     }
 
@@ -256,16 +258,16 @@ def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rul
         if is_open(loan, moment.known_ms):
             owed_minor = outstanding_minor.get(loan.currency, 0) + now.outstanding_minor
             outstanding_minor[loan.currency] = owed_minor
-    debt_months = UNKNOWN
+    debt_months: list[float] = []
     for currency, owed_minor in outstanding_minor.items():
         known = monthly_income(borrower.income, currency, moment.day, rules)
         if known is not None and known.amount_minor:
-            debt_months = max(debt_months, 0.0) + owed_minor / known.amount_minor
+            debt_months.append(owed_minor / known.amount_minor)
     ratios = over_indebtedness.ratios(
         borrower.loans, borrower.debts, borrower.income, moment.known_ms, moment.day, rules
     )
     return {
-        "debt_months": min(TREND_MAX, debt_months),
+        "debt_months": min(TREND_MAX, fsum(debt_months)) if debt_months else UNKNOWN,
         "debt_service_share": min(TREND_MAX, max((ratio for ratio, _, _ in ratios), default=UNKNOWN)),
     }
 

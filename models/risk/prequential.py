@@ -23,9 +23,9 @@ OTHER_SEGMENTS: Final = "…"
 """Stands for segments beyond those."""
 DECILES: Final = 10
 _BINS_PER_LOG_ODDS: Final = 8
-_LOG_ODDS_MAX: Final = 8.0
+LOG_ODDS_MAX: Final = 8.0
 """Beyond it, 0.03 % and 99.97 %, all scores are one bin."""
-_BINS: Final = int(2 * _LOG_ODDS_MAX * _BINS_PER_LOG_ODDS)
+_BINS: Final = int(2 * LOG_ODDS_MAX * _BINS_PER_LOG_ODDS)
 _CERTAIN: Final = 1e-15
 """Nearer to 0 or 1 no probability counts, so that one mistake does not weigh endlessly."""
 _UNIT_MAX: Final = 2.0**40
@@ -74,7 +74,7 @@ class Histogram(Struct, array_like=True):
         if self.unit > _UNIT_MAX:
             self._rescale()
         probability = min(max(probability, _CERTAIN), 1 - _CERTAIN)
-        place = int((log(probability / (1 - probability)) + _LOG_ODDS_MAX) * _BINS_PER_LOG_ODDS)
+        place = int((log(probability / (1 - probability)) + LOG_ODDS_MAX) * _BINS_PER_LOG_ODDS)
         place = min(max(place, 0), _BINS - 1)
         outcomes = self.bads if is_bad else self.goods
         outcomes[place] += self.unit
@@ -113,7 +113,7 @@ class Histogram(Struct, array_like=True):
         for good, bad in zip(self.goods, self.bads, strict=True):
             pairs += bad * (below + good / 2)
             below += good
-        return pairs / (goods * bads)
+        return min(pairs / (goods * bads), 1.0)  # rounding may go beyond
 
     def _ks(self, goods: float, bads: float) -> float:
         below_good = below_bad = furthest = 0.0
@@ -121,7 +121,7 @@ class Histogram(Struct, array_like=True):
             below_good += good
             below_bad += bad
             furthest = max(furthest, abs(below_good / goods - below_bad / bads))
-        return furthest
+        return min(furthest, 1.0)
 
     def _deciles(self, total: float) -> tuple[Decile, ...]:
         """A bin belongs to the tenth in which the middle of its examples lies."""

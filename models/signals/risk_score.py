@@ -448,15 +448,15 @@ def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int
     if not borrower.institutions.tracks:
         return 0
     since_ms = known_ms - rules.policy.signals.multi_platform_borrowing.window_days * DAY_MS
-    fresh = {
+    fresh = [
         track.institution_id
         for track in borrower.institutions.tracks
         if since_ms < track.start_ms <= known_ms and track.kind != REVIEW
-    }
+    ]
     if not fresh:
         return 0
     own = {rules.institution(platform_id) for platform_id in borrower.own_platforms(known_ms)}
-    return len(fresh - own - rules.own_institutions)
+    return len(set(fresh) - own - rules.own_institutions)
 
 
 # ---- the comparison --------------------------------------------------------------------------------------------------

@@ -92,9 +92,16 @@ def next_deadline_ms(evidence: ServicingEvidence, after_ms: int, rules: Rules) -
     """
     policy = rules.policy.signals.unreachable
     window_ms = policy.promise_window_days * DAY_MS
-    ends_ms = [_end_ms(contact, rules) for contact in evidence.contacts if _can_be_broken(contact, rules)]
-    changes_ms = (change_ms for end_ms in ends_ms for change_ms in (end_ms, end_ms + window_ms))
-    return min((change_ms for change_ms in changes_ms if change_ms > after_ms), default=None)
+    next_ms: int | None = None
+    for contact in evidence.contacts:
+        if contact.promise_day is None or not _can_be_broken(contact, rules):
+            continue
+        change_ms = _end_ms(contact, rules)
+        if change_ms <= after_ms:
+            change_ms += window_ms
+        if change_ms > after_ms and (next_ms is None or change_ms < next_ms):
+            next_ms = change_ms
+    return next_ms
 
 
 def resolution(
@@ -110,10 +117,11 @@ def resolution(
 def past_due_since_ms(loans: dict[str, Loan], at_ms: int, rules: Rules, *, deadline: bool) -> int | None:
     """Since when something is past due beyond its grace as of `at_ms`: the oldest unpaid instalment of all loans."""
     known_ms = known_of(at_ms, deadline=deadline)
-    due_days = (
-        oldest_unpaid_day(loan, known_ms, rules) for loan in loans.values() if loan.opened_ms <= known_ms
-    )
-    oldest_day = min((day for day in due_days if day is not None), default=None)
+    oldest_day: int | None = None
+    for loan in loans.values():
+        due_day = oldest_unpaid_day(loan, known_ms, rules) if loan.opened_ms <= known_ms else None
+        if due_day is not None and (oldest_day is None or due_day < oldest_day):
+            oldest_day = due_day
     if oldest_day is None:
         return None
     since_ms = rules.calendar.midnight_ms(oldest_day + rules.silent_days + 1)
@@ -143,8 +151,7 @@ def _promises_found(
     policy: UnreachablePolicy,
     rules: Rules,
 ) -> tuple[Severity, Reason] | None:
-    every = broken_promises(evidence, loans, known_ms, at_ms, rules)
-    broken = [one for one in every if one.end_ms >= since_ms]
+    broken = broken_promises(evidence, loans, known_ms, at_ms, rules, since_ms)
     reached = _severity_of(len(broken), policy.broken_promises)
     if reached is None:
         return None
@@ -153,15 +160,22 @@ def _promises_found(
 
 
 def broken_promises(
-    evidence: ServicingEvidence, loans: dict[str, Loan], known_ms: int, at_ms: int, rules: Rules
+    evidence: ServicingEvidence,
+    loans: dict[str, Loan],
+    known_ms: int,
+    at_ms: int,
+    rules: Rules,
+    since_ms: int = -1,
 ) -> list[_Broken]:
-    """The promises whose end lies within the window before `at_ms`, and that were not kept by then."""
+    """The promises whose end lies within the window before `at_ms` and not before `since_ms`, and that were not kept by then."""
     policy = rules.policy.signals.unreachable
-    window_ms = policy.promise_window_days * DAY_MS
+    since_ms = max(since_ms, at_ms - policy.promise_window_days * DAY_MS + 1)
     broken: list[_Broken] = []
-    for promise in servicing.promises(evidence, known_ms):
+    for promise in evidence.contacts:
+        if promise.promise_day is None or promise.time_ms > known_ms:
+            continue
         end_ms = _end_ms(promise, rules)
-        if not _can_be_broken(promise, rules) or not end_ms <= at_ms < end_ms + window_ms:
+        if not since_ms <= end_ms <= at_ms or not _can_be_broken(promise, rules):
             continue
         paid_minor = _paid_minor(loans, promise.time_ms, end_ms, known_ms)
         if not _is_kept(promise, paid_minor, policy):

@@ -14,6 +14,7 @@ from models.comparison import Comparison, Difference, Sides
 from models.judging import CAPACITY_PER_DAY
 from models.policy import Policy
 from models.rulebook import SINCE_EVER_MS
+from streams.backtest.learning import LearningLimits
 from streams.backtest.page import comparison_page
 from streams.backtest.processes import crew
 from streams.backtest.run import (
@@ -25,6 +26,7 @@ from streams.backtest.run import (
     Hire,
     Progress,
     go_through,
+    judged_by,
     make_room,
     open_past,
 )
@@ -51,6 +53,7 @@ def compare_policies(
     now_ms: int,
     scores: bool = False,
     until: date | None = None,
+    learning: LearningLimits | None = None,
     processes: int | None = None,
     capacity_per_day: int = CAPACITY_PER_DAY,
     progress: Progress | None = None,
@@ -69,6 +72,7 @@ def compare_policies(
         now_ms: the time of the run, for both.
         scores: write `scores.jsonl` of either.
         until: set every feed's watermark at the end to the midnight that ends this date, local to each policy.
+        learning: as for `run`; each policy learns for itself, for another one observes and labels otherwise.
         processes: among which the borrowers are parted.
         capacity_per_day: borrowers that the team whose precision is told calls a day.
         progress: told now and then; each line counts twice.
@@ -87,6 +91,7 @@ def compare_policies(
             now_ms=now_ms,
             scores=scores,
             until=until,
+            learning=learning,
             capacity_per_day=capacity_per_day,
             progress=told,
             hire=hire,
@@ -105,7 +110,14 @@ def _part_of(progress: Progress, number: int, parts: int) -> Progress:
 
 def _run_of(judging: NamedPolicy, gone: Gone) -> Run:
     assert gone.judge is not None, "its alerts were to be kept"
-    return Run(judging.name, judging.policy, gone.judge, gone.summary.judgement, gone.summary.score)
+    return Run(
+        judging.name,
+        judging.policy,
+        gone.judge,
+        gone.summary.judgement,
+        gone.summary.score,
+        gone.summary.learning,
+    )
 
 
 def _write(
@@ -115,5 +127,5 @@ def _write(
     with (out / DIFFERENCES_FILE).open("wb") as lines:
         for difference in differences:
             lines.write(_encode(difference) + b"\n")
-    a, b = ((one.summary.judgement, one.summary.score) for one in gone)
+    a, b = (judged_by(one.summary) for one in gone)
     (out / PAGE_FILE).write_text(comparison_page(comparison, Sides(a, b)), encoding="utf-8")

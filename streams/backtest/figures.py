@@ -10,6 +10,7 @@ import msgspec
 
 from models.comparison import Comparison, Sides
 from models.judging import HIT_DAYS_MAX
+from models.learning_report import CardReport, LearningReport
 from models.report import Ranking, RankingPeriod, Report, ScoreReport
 
 Row = tuple[str, ...]
@@ -168,6 +169,82 @@ def _ranked(period: RankingPeriod | None) -> Row:
     return (UNKNOWN, UNKNOWN) if period is None else (count(period.observations_bad), number(period.auc))
 
 
+# ---- learning ----------------------------------------------------------------------------------------------------
+
+LEARNING_HEADS: Final = ("learnt from the stream's own labels", "cards in force", "expert prior")
+
+
+def learning_rows(learning: LearningReport) -> list[Row]:
+    """What the probabilities were worth by the stream's own labels, and what those of the expert prior would have been."""
+    learnt, prior = learning.in_force, learning.expert_prior
+    target = f"{learning.target_days_late} days late within {learning.horizon_days} days"
+    return [
+        ("cards published, of so many due", f"{learning.cards_published:,} of {len(learning.cards):,}", ""),
+        (f"borrowers observed: {target}", f"{learning.examples['bad']:,} of {learning.examples_known:,}", ""),
+        ("  AUC", number(learnt.auc), number(prior.auc)),
+        ("  KS", number(learnt.ks), number(prior.ks)),
+        ("  log-loss", number(learnt.log_loss), number(prior.log_loss)),
+        ("  calibration error", number(learnt.calibration_error), number(prior.calibration_error)),
+    ]
+
+
+LEARNT_PERIOD_HEADS: Final = (
+    "30 days from",
+    "observed",
+    "bad",
+    "AUC",
+    "prior",
+    "KS",
+    "prior",
+    "log-loss",
+    "prior",
+)
+
+
+def learnt_period_rows(learning: LearningReport) -> list[Row]:
+    """A row for each 30 days: what was foretold in them by the cards in force, and what the expert prior would have foretold."""
+    return [
+        (
+            day(period.from_ms),
+            count(period.examples),
+            count(period.examples_bad),
+            number(period.auc),
+            number(period.auc_of_the_prior),
+            number(period.ks),
+            number(period.ks_of_the_prior),
+            number(period.log_loss),
+            number(period.log_loss_of_the_prior),
+        )
+        for period in learning.periods
+    ]
+
+
+CARD_HEADS: Final = ("card", "in force from", "learnt from", "bad", "AUC", "before", "log-loss", "before")
+
+
+def card_rows(learning: LearningReport) -> list[Row]:
+    """A row a card: since when it scores, or why not, and how well what was learnt foretold recent examples beside the card before."""
+    return [
+        (
+            card.version,
+            _since(card),
+            count(card.examples),
+            count(card.bads),
+            number(card.recent.auc),
+            number(card.recent_in_use.auc),
+            number(card.recent.log_loss),
+            number(card.recent_in_use.log_loss),
+        )
+        for card in learning.cards
+    ]
+
+
+def _since(card: CardReport) -> str:
+    if card.refused is not None:
+        return card.refused.replace("_", " ")
+    return "never" if card.in_force_from_ms is None else day(card.in_force_from_ms)
+
+
 # ---- two policies ------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +300,16 @@ def compared_rows(comparison: Comparison) -> list[Row]:
             (f"score: AUC, bad within {HIT_DAYS_MAX} days", *_both(score.ranking_auc, number)),
             ("  AUC, nothing past due", *_both(score.ranking_auc_not_past_due, number)),
             ("  KS", *_both(score.ranking_ks, number)),
+        ]
+    if comparison.learning is not None:
+        learning = comparison.learning
+        rows += [
+            ("cards published", *_both(learning.cards, count)),
+            ("score by the stream's own labels: examples", *_both(learning.examples, count)),
+            ("  bad", *_both(learning.examples_bad, count)),
+            ("  AUC", *_both(learning.auc, number)),
+            ("  log-loss", *_both(learning.log_loss, number)),
+            ("  calibration error", *_both(learning.calibration_error, number)),
         ]
     return rows
 

@@ -11,6 +11,8 @@ from models.alerts import Unchained
 from models.judging import JudgedAlert
 from models.links import LinkMessage
 from models.policy import Policy
+from models.risk.examples import Example
+from models.risk.scorecard import Scorecard
 
 Place = tuple[int, int, int, int, str, str]
 """Where in the run something was said: row, stage, and what orders within the stage. Shards never share a place."""
@@ -33,6 +35,8 @@ class Setting(Struct, array_like=True, frozen=True):
     policies: list[tuple[int, Policy]]
     """Policies, each with the instant from which it judges; the first judges what is before as well."""
     scores: bool
+    learns: bool
+    """Whether anybody learns from what matures."""
     shards: int
     shard: int
 
@@ -71,6 +75,10 @@ class Output(Struct, array_like=True, frozen=True):
     scores: list[tuple[int, bytes]]
     """Row and line of `scores.jsonl`."""
     ahead: Ahead
+    examples: list[Example]
+    """What has matured; of all shards it is put in order by `models.risk.examples.order_of`."""
+    card_from_ms: int | None = None
+    """Since when a card that was to be taken up scores."""
 
 
 class Totals(Struct, array_like=True, frozen=True):
@@ -110,6 +118,14 @@ class Hear(Struct, array_like=True, frozen=True, tag="hear"):
     messages: list[tuple[int, str, LinkMessage]]
 
 
+class TakeUp(Struct, array_like=True, frozen=True, tag="take-up"):
+    """At the turn of a day: let a scorecard score what is as of an instant and later, and was not judged yet."""
+
+    number: int
+    card: Scorecard
+    effective_from_ms: int
+
+
 class Advance(Struct, array_like=True, frozen=True, tag="advance"):
     """After the last row: every feed is complete up to an instant."""
 
@@ -120,7 +136,7 @@ class Finish(Struct, array_like=True, frozen=True, tag="finish"):
     """Nothing more will come: tell the totals."""
 
 
-Request = Look | Step | Hear | Advance | Finish
+Request = Look | Step | Hear | TakeUp | Advance | Finish
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_setting: Final = msgspec.msgpack.Decoder(Setting).decode

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from models.comparison import Comparison, Sides
 from models.judging import LEAD_BUCKET_DAYS
+from models.learning_report import Foretold, LearningReport
 from models.report import Report, ScoreReport
 from streams.backtest.figures import (
+    CARD_HEADS,
+    LEARNING_HEADS,
     MOVE_HEADS,
     RAISED_HEADS,
     SIGNAL_HEADS,
     WORTH_HEADS,
+    card_rows,
     compared_rows,
     day,
+    learning_rows,
     move_rows,
     policy_rows,
     raised_rows,
@@ -34,20 +39,31 @@ _STYLE: Final = (
 )
 
 
-def page(report: Report, score: ScoreReport) -> str:
+class Judged(NamedTuple):
+    """What is known of a run: of its alerts and score where there are outcomes, of its learning where it learnt."""
+
+    report: Report | None
+    score: ScoreReport | None
+    learning: LearningReport | None
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether there is anything to show."""
+        return self.report is not None or (self.learning is not None and bool(self.learning.periods))
+
+
+def page(judged: Judged) -> str:
     """The whole page."""
-    return _document("Forewarn: backtest", f"<h1>Backtest</h1>{_judgement(report, score)}")
+    return _document("Forewarn: backtest", f"<h1>Backtest</h1>{_judgement(judged)}")
 
 
-def comparison_page(
-    comparison: Comparison, judgements: Sides[tuple[Report | None, ScoreReport | None]]
-) -> str:
+def comparison_page(comparison: Comparison, judgements: Sides[Judged]) -> str:
     """The page of a comparison: how the policies differ, and what a page of either alone would show."""
     named = policy_rows(comparison)
     own = [
-        f"<details><summary>{side}: {escape(name)}</summary>{_judgement(report, score)}</details>"
-        for (side, name), (report, score) in zip(named, (judgements.a, judgements.b), strict=True)
-        if report is not None and score is not None
+        f"<details><summary>{side}: {escape(name)}</summary>{_judgement(judged)}</details>"
+        for (side, name), judged in zip(named, (judgements.a, judgements.b), strict=True)
+        if judged.is_anything
     ]
     body = f"<h1>Backtest of two policies</h1>{_comparison(comparison, judgements)}{''.join(own)}"
     return _document("Forewarn: backtest of two policies", body)
@@ -60,9 +76,17 @@ def _document(title: str, body: str) -> str:
     )
 
 
-def _judgement(report: Report, score: ScoreReport) -> str:
-    plots = [*_plots_of_alerts(report), *_plots_of_score(score)]
-    return f"{_table(('', ''), summary_rows(report, score))}{_table(SIGNAL_HEADS, signal_rows(report))}{_plots(plots)}"
+def _judgement(judged: Judged) -> str:
+    report, score, learning = judged
+    parts = []
+    if report is not None and score is not None:
+        parts += [_table(("", ""), summary_rows(report, score)), _table(SIGNAL_HEADS, signal_rows(report))]
+        parts.append(_plots([*_plots_of_alerts(report), *_plots_of_score(score)]))
+    if learning is not None:
+        parts += ["<h2>Learning</h2>", _table(LEARNING_HEADS, learning_rows(learning))]
+        parts.append(_plots(_plots_of_learning(learning)))
+        parts.append(_section("Scorecards", CARD_HEADS, card_rows(learning)))
+    return "".join(parts)
 
 
 def _plots(drawn: Iterable[str]) -> str:
@@ -72,7 +96,7 @@ def _plots(drawn: Iterable[str]) -> str:
 # ---- two policies ------------------------------------------------------------------------------------------------
 
 
-def _comparison(comparison: Comparison, judgements: Sides[tuple[Report | None, ScoreReport | None]]) -> str:
+def _comparison(comparison: Comparison, judgements: Sides[Judged]) -> str:
     parts = [
         _table(("policy", ""), policy_rows(comparison)),
         _section("Settings that differ", ("key", "a", "b"), setting_rows(comparison)),
@@ -89,9 +113,7 @@ def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) ->
     return f"<h2>{escape(title)}</h2>{_table(heads, rows) if rows else '<p>none</p>'}"
 
 
-def _plots_of_both(
-    comparison: Comparison, judgements: Sides[tuple[Report | None, ScoreReport | None]]
-) -> list[str]:
+def _plots_of_both(comparison: Comparison, judgements: Sides[Judged]) -> list[str]:
     """Both policies in one plot each."""
     signals = comparison.signals
     only = {
@@ -99,7 +121,8 @@ def _plots_of_both(
         "only b": [one.only.b for one in signals.values()],
     }
     drawn = [bars("Alerts that only one policy raised, by signal", only, _short_names(signals))]
-    (report_a, score_a), (report_b, score_b) = judgements.a, judgements.b
+    report_a, score_a, learning_a = judgements.a
+    report_b, score_b, learning_b = judgements.b
     if report_a is not None and report_b is not None:
         lead_times = {"a": report_a.lead_days_histogram, "b": report_b.lead_days_histogram}
         volumes = {"a": _per_thousand(report_a), "b": _per_thousand(report_b)}
@@ -113,6 +136,13 @@ def _plots_of_both(
             for days, roc in ((score.horizon_days, score.roc), (score.ranking.days, score.ranking.roc))
         }
         drawn.append(lines(_ROC_TITLE, curves, _SHARES, x_max=1, y_max=1, diagonal=True))
+    if learning_a is not None and learning_b is not None:
+        days = [period.from_ms for period in max(learning_a.periods, learning_b.periods, key=len)]
+        aucs = {
+            side: _placed(days, {period.from_ms: period.auc for period in learning.periods})
+            for side, learning in (("a", learning_a), ("b", learning_b))
+        }
+        drawn.append(_over_time(_LEARNT_AUC_TITLE, aucs, days, y_max=1))
     return drawn
 
 
@@ -121,6 +151,7 @@ def _plots_of_both(
 _LEAD_TITLE: Final = "Lead time of hits: borrowers, by days before bad"
 _VOLUME_TITLE: Final = "Alerts per 1,000 borrowers, by 30 days"
 _ROC_TITLE: Final = "ROC of the score"
+_LEARNT_AUC_TITLE: Final = "AUC by the stream's own labels, by 30 days"
 _SHARES: Final = {0.0: "0", 0.5: "0.5", 1.0: "1"}
 
 
@@ -158,18 +189,14 @@ def _plots_of_alerts(report: Report) -> list[str]:
 
 
 def _plots_of_score(score: ScoreReport) -> list[str]:
-    deciles = [(decile.mean_probability, decile.bad_rate) for decile in score.calibration]
-    highest = max((share for point in deciles for share in point), default=0.0) or 1.0
     ranking = score.ranking
     periods = score.periods
-    every = -(-len(periods) // 8) or 1
-    days = {float(place): day(period.from_ms) for place, period in enumerate(periods) if place % every == 0}
-    last = max(1, len(periods) - 1)
+    days = [period.from_ms for period in periods]
     ranked = {period.from_ms: period.auc for period in ranking.periods}
     ranks = {
         f"AUC, {score.horizon_days} d": _curve(p.auc for p in periods),
         f"KS, {score.horizon_days} d": _curve(p.ks for p in periods),
-        f"AUC, {ranking.days} d": _curve(ranked.get(p.from_ms) for p in periods),
+        f"AUC, {ranking.days} d": _placed(days, ranked),
     }
     losses = _curve(period.log_loss for period in periods)
     rocs = {
@@ -178,23 +205,66 @@ def _plots_of_score(score: ScoreReport) -> list[str]:
     }
     return [
         lines(_ROC_TITLE, rocs, _SHARES, x_max=1, y_max=1, diagonal=True),
-        lines(
-            "Calibration by deciles: foretold, and what happened",
-            {"deciles": deciles},
-            {highest * share: f"{highest * share:.2g}" for share in _SHARES},
-            x_max=highest,
-            y_max=highest,
-            diagonal=True,
-        ),
-        lines("AUC and KS of what was foretold, by 30 days", ranks, days, x_max=last, y_max=1),
-        lines(
-            "Log-loss of what was foretold, by 30 days",
-            {"log-loss": losses},
-            days,
-            x_max=last,
-            y_max=max((loss for _, loss in losses), default=0.0) or 1.0,
-        ),
+        _calibration({"deciles": [(tenth.mean_probability, tenth.bad_rate) for tenth in score.calibration]}),
+        _over_time("AUC and KS of what was foretold, by 30 days", ranks, days, y_max=1),
+        _over_time("Log-loss of what was foretold, by 30 days", {"log-loss": losses}, days),
     ]
+
+
+def _plots_of_learning(learning: LearningReport) -> list[str]:
+    """What the cards in force foretold beside what the expert prior would have, and what the guard went by."""
+    periods, cards = learning.periods, learning.cards
+    days = [period.from_ms for period in periods]
+    aucs = {
+        "cards in force": _curve(period.auc for period in periods),
+        "expert prior": _curve(period.auc_of_the_prior for period in periods),
+    }
+    losses = {
+        "cards in force": _curve(period.log_loss for period in periods),
+        "expert prior": _curve(period.log_loss_of_the_prior for period in periods),
+    }
+    deciles = {
+        "cards in force": _deciles(learning.in_force),
+        "expert prior": _deciles(learning.expert_prior),
+    }
+    steps = [card.effective_from_ms for card in cards]
+    recent = {
+        "learnt": _curve(card.recent.auc for card in cards),
+        "card in use": _curve(card.recent_in_use.auc for card in cards),
+    }
+    return [
+        _over_time(_LEARNT_AUC_TITLE, aucs, days, y_max=1),
+        _over_time("Log-loss by the stream's own labels, by 30 days", losses, days),
+        _calibration(deciles),
+        _over_time("AUC of recent examples whenever a card was due", recent, steps, y_max=1),
+    ]
+
+
+def _deciles(foretold: Foretold) -> list[Point]:
+    return [(tenth.mean_probability, tenth.bad_rate) for tenth in foretold.calibration]
+
+
+def _calibration(series: Mapping[str, Sequence[Point]]) -> str:
+    shares = [share for points in series.values() for point in points for share in point]
+    highest = max(shares, default=0.0) or 1.0
+    labels = {highest * share: f"{highest * share:.2g}" for share in _SHARES}
+    title = "Calibration by deciles: foretold, and what happened"
+    return lines(title, series, labels, x_max=highest, y_max=highest, diagonal=True)
+
+
+def _over_time(
+    title: str, series: Mapping[str, Sequence[Point]], instants_ms: Sequence[int], y_max: float | None = None
+) -> str:
+    """Lines over instants that lie equally far apart in the plot; up to the highest value unless `y_max` says more."""
+    every = -(-len(instants_ms) // 8) or 1
+    labels = {float(at): day(instant) for at, instant in enumerate(instants_ms) if at % every == 0}
+    if y_max is None:
+        y_max = max((value for points in series.values() for _, value in points), default=0.0) or 1.0
+    return lines(title, series, labels, x_max=max(1, len(instants_ms) - 1), y_max=y_max)
+
+
+def _placed(instants_ms: Sequence[int], values: Mapping[int, float | None]) -> list[Point]:
+    return _curve(values.get(instant_ms) for instant_ms in instants_ms)
 
 
 def _curve(values: Iterable[float | None]) -> list[Point]:

@@ -17,10 +17,12 @@ from msgspec import Struct
 from models.alerts import ChainHead, link_encoded
 from models.calendars import DAY_MS, Calendar, day_of_date
 from models.judging import CAPACITY_PER_DAY, Judge, JudgedAlert, Outcome, Truth
+from models.learning_report import LearningReport
 from models.policy import Policy
 from models.report import Report, ScoreReport
 from models.rulebook import SINCE_EVER_MS
 from models.score_judging import score_report
+from streams.backtest.learning import Learning, LearningLimits
 from streams.backtest.messages import (
     Advance,
     Ahead,
@@ -31,10 +33,11 @@ from streams.backtest.messages import (
     Request,
     Setting,
     Step,
+    TakeUp,
     Told,
     Totals,
 )
-from streams.backtest.page import page
+from streams.backtest.page import Judged, page
 from streams.backtest.processes import LINES_PER_PROCESS_MIN, Crew, cores, crew, index, shard_of
 from streams.backtest.shard import judged_alert
 from streams.event_files import EventFolder, read_outcomes, read_truth, require_event_files
@@ -46,6 +49,7 @@ REJECTED_FILE: Final = "rejected.jsonl"
 REPORT_FILE: Final = "report.json"
 PAGE_FILE: Final = "report.html"
 SCORES_FILE: Final = "scores.jsonl"
+CARDS_FILE: Final = "scorecards.jsonl"
 COMPARISON_FILE: Final = "comparison.json"
 DIFFERENCES_FILE: Final = "differences.jsonl"
 _FILES: Final = (
@@ -54,6 +58,7 @@ _FILES: Final = (
     REPORT_FILE,
     PAGE_FILE,
     SCORES_FILE,
+    CARDS_FILE,
     COMPARISON_FILE,
     DIFFERENCES_FILE,
 )
@@ -90,10 +95,13 @@ class BacktestSummary(Struct, frozen=True, kw_only=True):
     policy_version: str
     """Of the last policy, where there were several."""
     model_version: str
+    """Of the scorecard in force at the end."""
     judgement: Report | None
     """How good the alerts were, where the folder has `outcomes.jsonl`."""
     score: ScoreReport | None = None
     """How good the probabilities were, where the folder has it."""
+    learning: LearningReport | None = None
+    """What was learnt on the way; None where the expert prior was to stay."""
 
 
 def run(
@@ -105,6 +113,7 @@ def run(
     scores: bool = False,
     until: date | None = None,
     switches: Sequence[tuple[int, Policy]] = (),
+    learning: LearningLimits | None = None,
     processes: int | None = None,
     capacity_per_day: int = CAPACITY_PER_DAY,
     progress: Progress | None = None,
@@ -120,6 +129,7 @@ def run(
         scores: write `scores.jsonl`, a line an accepted event.
         until: set every feed's watermark at the end to the local midnight that ends this date.
         switches: policies that take its place, each from an instant (event time) on, as if published in this order.
+        learning: when a scorecard comes of what was learnt; without it the expert prior scores from the first day to the last.
         processes: among which the borrowers are parted, which changes no byte of what is written; without it all cores,
             or fewer where the folder is small.
         capacity_per_day: borrowers that the team whose precision is told calls a day.
@@ -134,6 +144,7 @@ def run(
         now_ms=now_ms,
         scores=scores,
         until=until,
+        learning=learning,
         capacity_per_day=capacity_per_day,
         progress=progress,
         hire=hire,
@@ -148,6 +159,7 @@ class Course(NamedTuple):
     now_ms: int
     scores: bool
     until: date | None
+    learning: LearningLimits | None
     capacity_per_day: int
     progress: Progress | None
     hire: Hire
@@ -189,7 +201,16 @@ def go_through(
         BacktestError: a process ended before its work was done.
     """
     lines = past.lines
-    setting = Setting(str(lines.folder), "", course.now_ms, policies, course.scores, past.processes, 0)
+    setting = Setting(
+        folder=str(lines.folder),
+        shelf="",
+        now_ms=course.now_ms,
+        policies=policies,
+        scores=course.scores,
+        learns=course.learning is not None,
+        shards=past.processes,
+        shard=0,
+    )
     make_room(out)
     with ExitStack() as stack:
         writer = _Writer(
@@ -198,21 +219,34 @@ def go_through(
             stack.enter_context((out / SCORES_FILE).open("wb")) if course.scores else None,
             keep_published=keep_alerts or past.outcomes is not None,
         )
-        leader = _Leader(stack.enter_context(course.hire(lines, setting)), past.processes, writer)
+        learning = (
+            Learning(course.learning, stack.enter_context((out / CARDS_FILE).open("wb")))
+            if course.learning is not None
+            else None
+        )
+        shards = stack.enter_context(course.hire(lines, setting))
+        leader = _Leader(shards, past.processes, writer, learning)
         leader.go_through(lines, course.progress)
         if course.until is not None:
             calendar = Calendar(policies[-1][1].time_zone)
             leader.advance(calendar.midnight_ms(day_of_date(course.until) + 1))
         totals = leader.finish(len(lines))
+        learnt = None if learning is None else learning.report(policies[0][1].risk)
     if course.progress is not None:
         course.progress(len(lines), len(lines))
     judge = _judge(past, writer, totals, course) if keep_alerts or past.outcomes is not None else None
     judgement = None if judge is None or past.outcomes is None else judge.report()
-    summary = _summary(len(lines), writer, totals, policies[-1][1], judgement)
+    summary = _summary(len(lines), writer, totals, policies[-1][1], judgement, learnt)
     (out / REPORT_FILE).write_bytes(msgspec.json.format(_encode(summary), indent=2) + b"\n")
-    if summary.judgement is not None and summary.score is not None:
-        (out / PAGE_FILE).write_text(page(summary.judgement, summary.score), encoding="utf-8")
+    judged = judged_by(summary)
+    if judged.is_anything:
+        (out / PAGE_FILE).write_text(page(judged), encoding="utf-8")
     return Gone(summary, judge)
+
+
+def judged_by(summary: BacktestSummary) -> Judged:
+    """What a page can show of a run."""
+    return Judged(summary.judgement, summary.score, summary.learning)
 
 
 def make_room(out: Path) -> None:
@@ -259,18 +293,19 @@ def _steps(lines: EventFolder) -> Iterator[_Step]:
 
 
 class _Leader:
-    """Has all shards take the same steps; between two days linked borrowers hear of each other."""
+    """Has all shards take the same steps; between two days linked borrowers hear of each other, and scorecards are taken up."""
 
-    def __init__(self, shards: Crew, count: int, writer: _Writer) -> None:
+    def __init__(self, shards: Crew, count: int, writer: _Writer, learning: Learning | None) -> None:
         self._shards = shards
         self._all = range(count)
         self._shard_of = shard_of(count)
         self._writer = writer
+        self._learning = learning
         self._told: list[Told] = []
         self._heard = 0
 
     def go_through(self, lines: EventFolder, progress: Progress | None) -> None:
-        """Take all rows. While the shards take a step, what came of the one before is written."""
+        """Take all rows. While the shards take a step, what came of the one before is written and learnt from."""
         steps = list(_steps(lines))
         if not steps:
             return
@@ -281,6 +316,8 @@ class _Leader:
             for shard in self._all:
                 self._shards.tell(shard, Step(ahead, following.end))
             self._writer.write()
+            if self._learning is not None:
+                self._learning.catch_up()
             ahead = _joined(self._taken(self._all))
             if progress is not None:
                 progress(step.end, len(lines))
@@ -291,17 +328,29 @@ class _Leader:
 
     def finish(self, rows: int) -> list[Totals]:
         """Let linked borrowers hear what is left to say, and write the rest."""
-        self._turn_day(rows + 1)
+        self._let_hear(rows + 1)
         self._writer.write()
         for shard in self._all:
             self._shards.tell(shard, Finish())
         return [self._shards.totals_of(shard) for shard in self._all]
 
     def _turn_day(self, row: int) -> None:
-        """Between two days all shards stand at the same row: what is to hold for all alike from then on is told here.
+        """Between two days all shards stand at the same row: what is to hold for all alike from then on is told here."""
+        self._let_hear(row)
+        if self._learning is not None:
+            self._take_up_card(self._learning)
 
-        Today that is what linked borrowers tell each other, and their answers, until nobody has anything to say.
-        """
+    def _take_up_card(self, learning: Learning) -> None:
+        card = learning.turn_day()
+        if card is not None:
+            outputs = self._ask_all(TakeUp(card.number, card.card, card.effective_from_ms))
+            starts_ms = {output.card_from_ms for output in outputs}
+            (from_ms,) = starts_ms
+            assert from_ms is not None, "a shard was asked to take a card up"
+            learning.takes_effect(card.number, from_ms)
+
+    def _let_hear(self, row: int) -> None:
+        """Have linked borrowers hear what the others tell, and their answers, until nobody has anything to say."""
         while self._told:
             told = sorted(self._told, key=_place_of)
             self._told.clear()
@@ -323,6 +372,8 @@ class _Leader:
         outputs = [self._shards.output_of(shard) for shard in asked]
         for output in outputs:
             self._told += output.told
+            if self._learning is not None:
+                self._learning.keep(output.examples)
             self._writer.take(output)
         return outputs
 
@@ -377,7 +428,12 @@ class _Writer:
 
 
 def _summary(
-    lines: int, writer: _Writer, totals: Sequence[Totals], policy: Policy, judgement: Report | None
+    lines: int,
+    writer: _Writer,
+    totals: Sequence[Totals],
+    policy: Policy,
+    judgement: Report | None,
+    learning: LearningReport | None,
 ) -> BacktestSummary:
     """What came of it all."""
     noticed: Counter[str] = Counter()
@@ -399,4 +455,5 @@ def _summary(
         score=score_report((total.score_counts for total in totals), totals[0].horizon_days)
         if judgement is not None
         else None,
+        learning=learning,
     )

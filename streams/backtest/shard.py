@@ -33,6 +33,7 @@ from streams.backtest.messages import (
     Place,
     Setting,
     Step,
+    TakeUp,
     Told,
     Totals,
 )
@@ -71,8 +72,7 @@ class Shard:
             folder = EventFolder.open_shared(Path(setting.folder), setting.now_ms, Path(setting.shelf))
         self._folder = folder
         self._setting = setting
-        self._card = expert_prior()
-        self._engine = RiskEngine(Rules(setting.policies[0][1]), self._card)
+        self._engine = RiskEngine(Rules(setting.policies[0][1]), expert_prior())
         for number, (effective_from_ms, policy) in enumerate(setting.policies[1:], start=1):
             self._engine.adopt(number, Rules(policy), effective_from_ms)
         self._watermarks = Watermarks(
@@ -90,11 +90,11 @@ class Shard:
         self._first_event: tuple[int, int] | None = None
         self._observed = _Observed(folder.folder, setting)
         self._day = int(folder.columns.places[0] // DAY_MS) if len(folder) else 0
-        self._begin_output()
+        self._output = _nothing_yet()
 
     # ---- what is asked for ---------------------------------------------------------------------------------------
 
-    def answer(self, request: Look | Step | Hear | Advance) -> Output:
+    def answer(self, request: Look | Step | Hear | TakeUp | Advance) -> Output:
         """Do what is asked for."""
         match request:
             case Look(end):
@@ -106,10 +106,17 @@ class Shard:
                 for number, receiver, message in messages:
                     self._engine.hear(receiver, message, number)
                     self._collect((row, HEARING, number, 0, "", ""))
+            case TakeUp(number, card, effective_from_ms):
+                self._engine.adopt_card(number, card, effective_from_ms)
+                self._output = msgspec.structs.replace(
+                    self._output, card_from_ms=self._engine.adopted_cards.spans[-1].from_ms
+                )
             case Advance(watermark_ms):
                 self._pass(self._taken, dict.fromkeys(range(len(TOPICS)), watermark_ms))
-        output = self._output
-        self._begin_output()
+        examples = self._engine.take_examples()
+        if self._setting.learns:
+            self._output.examples.extend(examples)
+        output, self._output = self._output, _nothing_yet()
         return output
 
     def totals(self) -> Totals:
@@ -123,13 +130,10 @@ class Shard:
             borrowers=self._engine.borrower_count,
             noticed=dict(noticed),
             first_event=self._first_event,
-            model_version=self._card.version,
+            model_version=self._engine.card_version,
             horizon_days=self._setting.policies[0][1].risk.horizon_days,
             score_counts=dict(self._observed.counter.counts),
         )
-
-    def _begin_output(self) -> None:
-        self._output = Output([], [], [], [], Ahead([], []))
 
     # ---- rows ----------------------------------------------------------------------------------------------------
 
@@ -159,7 +163,6 @@ class Shard:
             following = row + 1
         if following < self._taken:
             self._follow(stretch, following, self._taken, others[-1])
-        self._engine.take_examples()  # nobody learns from them here
 
     def _observe_until(self, day: int) -> None:
         """Note what the score says of whose day it is, at each beginning of a day, on what was delivered before."""
@@ -244,13 +247,14 @@ class Shard:
         if self._engine.borrower(borrower_id) is None:
             return  # erased by this very event: there is nobody left to score
         probability = self._engine.probability(borrower_id, event_time_ms)
+        rules = self._engine.rules_at(event_time_ms)
         score = _Score(
             event_id,
             borrower_id,
             event_time_ms,
             probability,
-            tier_of(probability, self._engine.rules_at(event_time_ms)),
-            self._card.version,
+            tier_of(probability, rules),
+            rules.card.version,
         )
         self._output.scores.append((row, _encode(score)))
 
@@ -282,6 +286,10 @@ class _Observed:
             if days_past_due < rules.policy.risk.target_days_late:
                 probability = engine.probability(borrower_id, at_ms)
                 self.counter.add(fate, at_ms, probability, is_past_due=days_past_due > 0)
+
+
+def _nothing_yet() -> Output:
+    return Output([], [], [], [], Ahead([], []), [])
 
 
 def _highest_of_others(stretch: Stretch, own: Sequence[int]) -> list[int]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Final, get_args
 
 from models.alerts import Status
 from models.comparison import Comparison
+from models.learning_report import LearningReport
 from models.report import Report, ScoreReport
 from streams.backtest.figures import (
     CALIBRATION_HEADS,
+    CARD_HEADS,
+    LEARNING_HEADS,
+    LEARNT_PERIOD_HEADS,
     MOVE_HEADS,
     PERIOD_HEADS,
     RAISED_HEADS,
     SIGNAL_HEADS,
     WORTH_HEADS,
+    Row,
     calibration_rows,
+    card_rows,
     compared_rows,
+    learning_rows,
+    learnt_period_rows,
     move_rows,
     period_rows,
     policy_rows,
@@ -30,7 +38,7 @@ from streams.backtest.figures import (
 from streams.wording import columns
 
 PERIODS_MAX: Final = 12
-"""Of the score's course, the last ones shown; all are in `report.json`."""
+"""Of the score's course, and of the cards, the last ones shown; all are in `report.json`."""
 _ROWS_MAX: Final = 20
 """Settings and moves of severity shown; all are in `comparison.json`."""
 _VALUE_MAX: Final = 24
@@ -54,16 +62,28 @@ def report_tables(report: Report, score: ScoreReport) -> Iterator[str]:
         yield _beside(_calibration(score), _course(score))
 
 
+def learning_tables(learning: LearningReport) -> Iterator[str]:
+    """What learning was worth, and which cards came of it."""
+    yield columns(LEARNING_HEADS, learning_rows(learning), words=1)
+    if learning.periods:
+        yield _last_of(LEARNT_PERIOD_HEADS, learnt_period_rows(learning), words=1)
+    if learning.cards:
+        yield _last_of(CARD_HEADS, card_rows(learning), words=2)
+
+
+def _last_of(heads: Sequence[str], rows: Sequence[Row], words: int) -> str:
+    shown = columns(heads, rows[-PERIODS_MAX:], words=words)
+    if len(rows) <= PERIODS_MAX:
+        return shown
+    return f"{shown}\nthe last {PERIODS_MAX} of {len(rows)}; all in report.json"
+
+
 def _calibration(score: ScoreReport) -> str:
     return columns(CALIBRATION_HEADS, calibration_rows(score), words=0)
 
 
 def _course(score: ScoreReport) -> str:
-    rows = period_rows(score)
-    shown = columns(PERIOD_HEADS, rows[-PERIODS_MAX:], words=1)
-    if len(rows) <= PERIODS_MAX:
-        return shown
-    return f"{shown}\nthe last {PERIODS_MAX} of {len(rows)}; all in report.json"
+    return _last_of(PERIOD_HEADS, period_rows(score), words=1)
 
 
 def _beside(left: str, right: str) -> str:

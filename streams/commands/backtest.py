@@ -24,7 +24,7 @@ from streams.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from streams.backtest import BacktestSummary
+    from streams.backtest import BacktestSummary, LearningLimits
 
 _POLICIES_MAX: Final = 2
 """One judges; two are compared."""
@@ -36,6 +36,7 @@ class _Course(TypedDict):
     now_ms: int
     scores: bool
     until: date | None
+    learning: LearningLimits | None
     processes: int | None
     capacity_per_day: int
     progress: Progress
@@ -61,6 +62,11 @@ class _Course(TypedDict):
     help="Judge by the policy FILE from an instant on (event time: milliseconds or ISO 8601), as if published.",
 )
 @click.option("--scores", is_flag=True, help="Also write scores.jsonl: the probability after every event.")
+@click.option(
+    "--no-learning",
+    is_flag=True,
+    help="Score by the expert prior from the first day to the last. Without it a scorecard is learnt on the way, as live.",
+)
 @click.option("--until", type=IsoDate(), help="Let every feed be complete up to the end of this day.")
 @click.option(
     "--capacity",
@@ -84,6 +90,7 @@ def backtest(
     policy_files: tuple[Path, ...],
     switches: tuple[tuple[str, str], ...],
     scores: bool,
+    no_learning: bool,
     until: date | None,
     capacity: int,
     processes: int | None,
@@ -92,13 +99,16 @@ def backtest(
     """Run the engine over the event files in DIR, in the order in which the lender learnt of them.
 
     Writes alerts.jsonl (every revision, in order), rejected.jsonl (lines that are no events, and why) and report.json
-    (counts, and how good alerts and score were, where DIR has outcomes.jsonl; then as report.html, too) to OUT.
+    (counts, how good alerts and score were, where DIR has outcomes.jsonl, and what was learnt; as report.html, too) to OUT.
+
+    A scorecard is learnt from what becomes of the borrowers, as running workers learn it: a new one at most once a day, which
+    scores only what comes after it. scorecards.jsonl has all of them.
 
     With two policies OUT gets comparison.json, differences.jsonl (the alerts that differ) and report.html, and the folders
     OUT/a and OUT/b what a run of either policy alone writes. For the packaged policy as one of them give the file that
     `forewarn policy show` prints.
     """
-    from streams.backtest import BacktestError, NamedPolicy, compare_policies, run
+    from streams.backtest import BacktestError, LearningLimits, NamedPolicy, compare_policies, run
     from streams.clock import SystemClock
     from streams.event_files import EventFilesError
 
@@ -116,6 +126,7 @@ def backtest(
             "now_ms": SystemClock().now_ms(),
             "scores": scores,
             "until": until,
+            "learning": None if no_learning else LearningLimits(),
             "processes": processes,
             "capacity_per_day": capacity,
             "progress": progress,
@@ -137,7 +148,7 @@ def backtest(
 
 
 def _print(summary: BacktestSummary, out: Path) -> None:
-    from streams.backtest.tables import report_tables, revisions_table
+    from streams.backtest.tables import learning_tables, report_tables, revisions_table
 
     click.echo(
         f"{summary.events:,} events of {summary.borrowers:,} borrowers, {summary.duplicates:,} duplicates"
@@ -150,6 +161,11 @@ def _print(summary: BacktestSummary, out: Path) -> None:
     if summary.judgement is not None and summary.score is not None:
         for table in report_tables(summary.judgement, summary.score):
             click.echo(f"\n{table}")
+    if summary.learning is not None:
+        for table in learning_tables(summary.learning):
+            click.echo(f"\n{table}")
+        files.append("scorecards.jsonl")
+    if (out / "report.html").exists():
         files.append("report.html")
     click.echo(f"\nwritten to {out}: {', '.join(files)}")
 

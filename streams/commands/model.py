@@ -24,6 +24,7 @@ from streams.commands.common import (
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from models.risk.challengers import Compared
     from models.risk.published import CardStep, Judged
     from models.risk.scorecard import Scorecard
     from streams.rollback import Difference
@@ -98,10 +99,22 @@ def history(*, last: int | None, bootstrap: str | None, prefix: str | None, as_j
 @model.command()
 @click.argument("old", required=False)
 @click.argument("new", required=False)
+@click.option(
+    "--challengers",
+    "with_challengers",
+    is_flag=True,
+    help="Compare the scorecard in use with freer models instead: how well each foretold the same sampled examples.",
+)
 @broker_options
 @json_option
 def compare(
-    old: str | None, new: str | None, *, bootstrap: str | None, prefix: str | None, as_json: bool
+    old: str | None,
+    new: str | None,
+    *,
+    with_challengers: bool,
+    bootstrap: str | None,
+    prefix: str | None,
+    as_json: bool,
 ) -> None:
     """Show in which bins two scorecards differ, the largest differences first.
 
@@ -109,6 +122,11 @@ def compare(
     """
     from streams import rollback as cards_of
 
+    if with_challengers:
+        if old is not None:
+            raise click.UsageError("--challengers compares with the scorecard in use: name no other")
+        _challengers(settings_from(broker=bootstrap, topic_prefix=prefix), as_json=as_json)
+        return
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     with _troubles():
         cards = _read(settings)
@@ -136,6 +154,19 @@ def compare(
         click.echo(f"  and {len(found) - _DIFFERENCES_SHOWN} smaller differences: see --json")
     if not found:
         click.echo("they do not differ")
+
+
+def _challengers(settings: Settings, *, as_json: bool) -> None:
+    with _troubles():
+        told = _read(settings).compared
+    if as_json:
+        print_json({"challengers": told})
+    elif told is None:
+        click.echo("nothing is told of challengers yet: they have judged too few examples")
+    else:
+        click.echo(f"as of {local_instant(told.published_at_ms, _zone())}")
+        for line in _compared(told.compared):
+            click.echo(line)
 
 
 @model.command()
@@ -271,6 +302,35 @@ def _figures(figures: Judged) -> str:
         f"{name} {format(value, form) if value is not None else '–'}" for name, value, form in shown
     )
     return f"{told} ({figures.examples:.0f} examples)"
+
+
+_MODELS: Final = {
+    "in_use": "the scorecard in use",
+    "learning": "the scorecard that learns",
+    "sampled_card": "a scorecard of the sample alone",
+    "hoeffding_adaptive_tree": "Hoeffding adaptive tree",
+    "adaptive_random_forest": "adaptive random forest",
+}
+
+
+def _compared(compared: Compared) -> Iterable[str]:
+    """A line a model: how it foretold, and by how much it orders better than the card in use."""
+    from models.risk.challengers import auc_gain
+    from models.risk.guard import auc_by_chance
+
+    in_use = compared.models["in_use"]
+    chance = auc_by_chance(in_use.auc, in_use.bad_rate, in_use.examples)
+    yield (
+        f"one example in {compared.sampled_one_in}; since the trainer was started {compared.learnt} learnt from, "
+        f"{compared.judged} of them judged before; {compared.skipped} skipped"
+    )
+    for name, figures in compared.models.items():
+        gain = auc_gain(compared, name)
+        against = "" if name == "in_use" or gain is None else f", AUC {gain:+.4f} against the one in use"
+        yield f"  {_MODELS.get(name, name)}: {_figures(figures)}{against}"
+    for name in compared.withdrawn:
+        yield f"  {_MODELS.get(name, name)}: failed, out until the trainer is started again"
+    yield f"by chance alone an AUC may be {chance:.4f} higher or lower here"
 
 
 def _weights(card: Scorecard) -> Iterable[str]:

@@ -111,6 +111,7 @@ def _settings(options: DemoOptions, broker: str, *, named: bool) -> Settings:
         "transactional_id_prefix": name,
         "partitions": options.partitions,
         "clock": "event",
+        "learning": False,  # of a year in two minutes; what alerts tell would depend on the machine's pace
     }
     return load_settings(os.environ, chosen)
 
@@ -164,6 +165,7 @@ class _Children:
             "FOREWARN_GROUP_ID": settings.group_id,
             "FOREWARN_TRANSACTIONAL_ID_PREFIX": settings.transactional_id_prefix,
             "FOREWARN_CLOCK": settings.clock,
+            "FOREWARN_LEARNING": str(settings.learning),
         }
         self._command = ["env", *(f"{name}={value}" for name, value in environment.items())]
         self._command += [sys.executable, "-m", "streams.cli"]

@@ -68,6 +68,7 @@ class Scene:
                 transactional_id_prefix=name,
                 partitions=PARTITIONS,
                 clock="event",
+                learning=False,  # the oracle has the prior alone
                 session_timeout_ms=SESSION_MS,
                 heartbeat_interval_ms=HEARTBEAT_MS,
             ),

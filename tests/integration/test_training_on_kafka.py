@@ -9,21 +9,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from models.risk.challengers import CARDS, CHALLENGERS, ChallengerLimits, Challengers
 from models.risk.examples import Example
 from models.risk.issuing import Issuing
 from models.risk.learning import Learner
 from models.risk.scorecard import expert_prior
+from streams.clock import SystemClock
 from streams.kafka.local import Broker
+from streams.kafka.ports import KafkaPorts
+from streams.metrics import PlainMetrics
 from streams.ports import OutputRecord
 from streams.scorecards import step_records
 from streams.settings import Settings
 from streams.topics import TopicNames
+from streams.trainer import TrainingLoop, trainer_inputs, trainer_settings
 from tests.support.examples import days_of_examples
 from tests.support.processes import wait_until
 from tests.support.world import KafkaWorld, read_kafka, settings_for
@@ -113,6 +119,7 @@ def test_a_trainer_killed_again_and_again_publishes_the_same_cards_and_goes_back
     compared = forewarn(settings, "compare")
     assert (compared["old"]["version"], compared["new"]["version"]) == (before, told["in_use"])
     assert compared["differences"]
+    assert forewarn(settings, "compare", "--challengers") == {"challengers": None}
     dry = forewarn(settings, "rollback", "--dry-run")
     assert (dry["version"], dry["done"]) == (before, "nothing published (--dry-run)")
     assert scorecards(settings) == expected
@@ -127,6 +134,46 @@ def test_a_trainer_killed_again_and_again_publishes_the_same_cards_and_goes_back
         assert process.stdout.readline().startswith("steps")
     last = forewarn(settings, "history", "--last", "1")["steps"][0]
     assert (last["number"], last["refused"], last["replaces"]) == (STEPS + 2, "too_few_examples", before)
+
+
+def test_challengers_learn_when_the_card_has_and_are_told_of(broker: Broker) -> None:
+    """Examples end with the mark of a transaction, as tasks write them; behind it challengers learn, and the next step tells."""
+    settings = settings_for("challengers", broker.bootstrap_servers)
+    world = KafkaWorld(settings)
+    own, metrics = trainer_settings(settings), PlainMetrics()
+    ports = KafkaPorts(own, trainer_inputs(settings))
+    limits = ChallengerLimits(sampled_one_in=8, warm_up=10, told_from=10)
+
+    async def examine(examples: list[Example]) -> None:
+        sink = world.ports.sink(0)
+        try:
+            await sink.open()
+            await sink.begin()
+            records = [OutputRecord(b"k", msgspec.json.encode(one)) for one in examples]
+            await sink.send(TopicNames(settings.topic_prefix).training_examples, records, 0)
+            await sink.flush()
+            await sink.commit()
+        finally:
+            await sink.close()
+
+    async def main() -> None:
+        loop = TrainingLoop(ports, own, SystemClock(), metrics, partial(Challengers, limits))
+        await examine(BOOK[:601])
+        running = asyncio.create_task(loop.run())
+        async with asyncio.timeout(180):
+            while not running.done() and metrics.counters["challenger_examples", "learnt"] < 40:
+                await asyncio.wait([running], timeout=0.2)
+            await examine(BOOK[601:1_201])
+            while not running.done() and loop.steps < 2:
+                await asyncio.wait([running], timeout=0.2)
+        loop.stop()
+        await running
+
+    asyncio.run(main())
+    told = forewarn(settings, "compare", "--challengers")["challengers"]["compared"]
+    assert told["judged"] >= 30
+    assert set(told["models"]) == {*CARDS, *CHALLENGERS}
+    assert len(forewarn(settings, "history")["steps"]) == 2
 
 
 def test_a_worker_learns_and_stops_in_good_order(broker: Broker) -> None:

@@ -81,7 +81,7 @@ def compared(
 ) -> tuple[Comparison, list[Difference]]:
     """The packaged policy against a stricter one."""
     runs = [
-        Run(name, policy, judged, None if outcomes is None else judged.report(), None)
+        Run(name, policy, judged, None if outcomes is None else judged.report(), None, None)
         for name, policy, judged in (
             ("packaged", default_policy(), judge(a, outcomes or ())),
             ("stricter", STRICTER, judge(b, outcomes or ())),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.events import TOPICS
-from models.policy import Policy, PolicyError, default_policy, default_policy_text, parse_policy
+from models.policy import ModelPolicy, Policy, PolicyError, default_policy, default_policy_text, parse_policy
 from models.rules import Rules
 
 
@@ -297,3 +297,20 @@ def test_a_fraction_written_otherwise_is_the_same_version() -> None:
     for one, other in pairwise(["severity.serious = 1", "severity.serious = 1.0", "severity.serious = 1.00"]):
         policies = [parse_policy(f"[signals.income_drop]\n{text}", "p.toml") for text in (one, other)]
         assert policies[0].version == policies[1].version
+
+
+@pytest.mark.parametrize("text", ["", "risk.horizon_days = 45"])
+def test_a_policy_that_is_older_than_the_table_of_the_model_is_read_as_what_it_was(text: str) -> None:
+    """Published before there was `[model]`, it is the policy that the defaults of today make of it, version and all."""
+    policy = parse_policy(text, "p.toml")
+    content = msgspec.to_builtins(policy)
+    assert msgspec.convert(content.pop("model"), ModelPolicy) == ModelPolicy()
+    older = msgspec.json.decode(msgspec.json.encode(content), type=Policy)
+    assert older == policy
+    assert older.version == policy.version
+
+
+def test_who_is_observed_tells_policies_apart() -> None:
+    """A policy that observes otherwise than the default is another one."""
+    versions = {parse_policy(text, "p.toml").version for text in ("", "[model]\nobserves = false")}
+    assert len(versions) == 2

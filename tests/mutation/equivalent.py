@@ -44,4 +44,38 @@ EQUIVALENT: Final[dict[str, str]] = {
     "risk_score._look_ahead: look_day - due_day > days_past_due -> look_day - due_day >= days_past_due": (
         "Of two loans as many days late either says as many."
     ),
+    "over_indebtedness._out_of_reach_until_day: enough_until_day < until_day -> enough_until_day <= until_day": (
+        "Of two equal days either is the earlier."
+    ),
+    "payment_at_risk._enough_minor: wanted_minor > enough_minor -> wanted_minor >= enough_minor": (
+        "Of two equal amounts either is the larger."
+    ),
+    "income_outlook._steady: standing.stream.days[-1] > last_day -> standing.stream.days[-1] >= last_day": (
+        "Of two equal days either is the later."
+    ),
+    "income_outlook._steady: standing.until_day < until_day -> standing.until_day <= until_day": (
+        "Of two equal days either is the earlier."
+    ),
+    "income_outlook.next_fall_day: today < standing.until_day < next_day -> today < standing.until_day <= next_day": (
+        "Of two equal days either is the earlier."
+    ),
+    "income_outlook.next_fall_day: today < standing.until_day < next_day -> today <= standing.until_day < next_day": (
+        "What stands today stands until a later day."
+    ),
+    "income_outlook.outlook_of: counting_day < fall_day -> counting_day <= fall_day": (
+        "Of two equal days either is the earlier."
+    ),
+    "income_outlook.outlook_of: counting_day < loss_day -> counting_day <= loss_day": (
+        "Of two equal days either is the earlier."
+    ),
+    "income_picture._levels_on: level > variation -> level >= variation": (
+        "A level as large as the variation leaves nothing either way."
+    ),
+    "income_picture._levels_on: level >= cap -> level > cap": ("A level at the cap is the cap."),
+    "income_picture._of_main_currency: pays.source.currency == first -> pays.source.currency != first": (
+        "The first is never unlike itself: all are counted, and the only currency there is has most pays."
+    ),
+    "income_picture.picture_of: full_day > last_full_day -> full_day >= last_full_day": (
+        "Of two equal days either is the later."
+    ),
 }

@@ -75,6 +75,7 @@ def test_a_process_that_ends_ends_the_run(tmp_path: Path) -> None:
         now_ms=NOW_MS,
         policies=[(SINCE_EVER_MS, default_policy())],
         scores=False,
+        learns=False,
         shards=2,
         shard=0,
     )

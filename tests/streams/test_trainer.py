@@ -13,6 +13,7 @@ import pytest
 
 from models.calendars import DAY_MS
 from models.limits import IDENTIFIER_CHARACTERS_MAX, PAYLOAD_BYTES_MAX
+from models.risk.challengers import Challengers
 from models.risk.examples import Example
 from models.risk.issuing import EXAMPLES_BETWEEN_MIN, Issuing
 from models.risk.learning import Learner
@@ -93,9 +94,14 @@ class School:
         self.settings = trainer_settings(SETTINGS)
         self.ports = MemoryPorts(self.broker, self.settings, inputs=trainer_inputs(SETTINGS))
         self.metrics = PlainMetrics()
+        self.examined = 0
+        """Examples written so far."""
+        self.new_challengers: Callable[[], Challengers] = partial(Challengers, models={})
+        """None: what they do is tested in `test_challengers.py`."""
 
     async def examine(self, examples: Sequence[Example | bytes], transaction: int = 1_000) -> None:
         """Write examples as tasks do: in transactions, whose ends take offsets too."""
+        self.examined += len(examples)
         for start in range(0, len(examples), transaction):
             epoch = self.broker.open_producer("task", 60_000)
             batch = [
@@ -107,7 +113,7 @@ class School:
 
     def trainer(self, network: DirectNetwork | None = None) -> TrainingLoop:
         ports = self.ports.over(network or DirectNetwork())
-        return TrainingLoop(ports, self.settings, self.clock, self.metrics)
+        return TrainingLoop(ports, self.settings, self.clock, self.metrics, self.new_challengers)
 
     async def train(self, steps: int, network: DirectNetwork | None = None) -> None:
         """Run a trainer until the topic holds so many steps."""

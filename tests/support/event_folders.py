@@ -99,3 +99,21 @@ def told_story() -> list[Any]:
     story += [linked("2025-01-05", name, borrower=other) for name, other in pairwise(names)]
     story += [opened(f"2025-0{month}-12", f"c-{month}") for month in range(2, 9)]
     return [*story, broken("2025-03-01", "b-2", b'"amount_minor"'), b"{"]
+
+
+def learnable_story(borrowers: int = 90) -> list[Any]:
+    """Loans of ten instalments. Every fourth borrower asks around for money after a few of them, and pays no more."""
+    story: list[Any] = []
+    for number in range(borrowers):
+        name, first = f"b-{number}", date(2025, 1, 1) + timedelta(days=number % 30)
+        dues = [first + timedelta(days=30 * month) for month in range(1, 11)]
+        instalments = [(due.isoformat(), 100_000) for due in dues]
+        story.append(loan(first.isoformat(), instalments, borrower=name, loan_id=f"l-{name}"))
+        paid_ones = 2 + number // 4 % 6 if number % 4 == 0 else len(dues)
+        story += [
+            paid(due.isoformat(), 100_000, borrower=name, loan_id=f"l-{name}") for due in dues[:paid_ones]
+        ]
+        if paid_ones < len(dues):
+            asked = (dues[paid_ones] - timedelta(days=20)).isoformat()
+            story += [query(asked, f"i-{asked}-{place}", borrower=name) for place in range(4)]
+    return story

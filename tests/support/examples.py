@@ -22,10 +22,11 @@ def example(
     *,
     segment: str | None = None,
     matured_ms: int = FIRST_DAY_MS + MIDNIGHT_MS,
+    borrower: int = 0,
 ) -> Example:
     """One with a single feature that matters."""
     return Example(
-        borrower="0" * 16,
+        borrower=f"{borrower:016x}",
         observed_ms=matured_ms - 60 * DAY_MS,
         matured_ms=matured_ms,
         features={"new_institutions": institutions, "open_loans": 1.0},
@@ -50,12 +51,14 @@ def days_of_examples(
     dice = Random(seed)
     examples = []
     for day in range(first_day, first_day + days):
-        for _ in range(a_day):
+        for borrower in range(a_day):
             place = dice.randrange(3)
             outcome: Outcome = "bad" if dice.random() < rates[place] else "good"
             if dice.random() < 0.02:
                 outcome = "censored"
             matured_ms = FIRST_DAY_MS + day * DAY_MS + MIDNIGHT_MS
             segment = ("card", "cash", None)[dice.randrange(3)]
-            examples.append(example((0, 1, 3)[place], outcome, segment=segment, matured_ms=matured_ms))
+            examples.append(
+                example((0, 1, 3)[place], outcome, segment=segment, matured_ms=matured_ms, borrower=borrower)
+            )
     return examples

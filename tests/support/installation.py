@@ -40,6 +40,7 @@ class Installation:
                 "transactional_id_prefix": self.name,
                 "partitions": partitions,
                 "clock": "event",
+                "learning": False,  # a backtest with the prior is what is compared with
             },
         )
         self._environment = os.environ | {
@@ -51,6 +52,7 @@ class Installation:
                 "transactional_id_prefix",
                 "partitions",
                 "clock",
+                "learning",
             )
         }
         admin.apply(self.settings.broker, self.settings)

@@ -49,6 +49,20 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(examples: Examples) -> Non
         assert auc == pytest.approx(sum(pairs) / len(pairs), abs=1e-9)
 
 
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([20, 2_000, 10_000]))
+@settings(deadline=None)
+def test_who_is_never_wrong_is_no_better_than_that(goods: int, bads: int, half_life: int) -> None:
+    """AUC and KS are one and never more, whatever fading makes of the weights: the guard takes the root of 1 - AUC."""
+    examples = [(0.1 + 0.1 * (place % 2), False) for place in range(goods)]
+    examples += [(0.7 + 0.1 * (place % 3), True) for place in range(bads)]
+    figures = figures_of(examples, half_life)
+
+    for figure in (figures.auc, figures.ks):
+        assert figure is not None
+        assert figure == pytest.approx(1.0)
+        assert figure <= 1
+
+
 @given(EXAMPLES)
 @settings(deadline=None)
 def test_ks_is_the_largest_distance_of_the_distributions(examples: Examples) -> None:
