@@ -69,10 +69,9 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     """Whether pay into an account may have failed to come by `at_ms`, without an alert open: only then does life there count.
 
     Told cheaply, and in doubt yes. While the last pay of a source stands, nobody asks whether its account has fallen silent,
-    and once it stands no more the deadline asks.
+    and once it stands no more the deadline asks. From the evidence alone: what is kept beside it is gone after a restart,
+    and when a borrower was judged last is part of the state.
     """
-    if _known_outlook(evidence, at_ms, rules) is not None:
-        return False
     day = rules.calendar.day_of(at_ms)
     policy = rules.policy.signals.income_drop
     monday = monday_of(week_of(day))

@@ -648,7 +648,7 @@ _ORDER_AND_TIME: Final = (
         edits=(
             Edit(
                 "models/engine.py",
-                "        if acquaintance is Acquaintance.DUPLICATE:\n",
+                "        if acquaintance is not NEW and acquaintance is Acquaintance.DUPLICATE:\n",
                 "        if False:\n",
             ),
         ),
