@@ -8,8 +8,6 @@ UNKNOWN: Final = -1.0
 """Value of a feature that cannot be told; it lies below the range of all that can."""
 PAID_DAYS: Final = 90
 """How far back payments are added up: three monthly ones."""
-STATEMENT_PAID_DAYS: Final = 35
-"""How far back what was paid is held against the newest statement: a month and some days of delay."""
 LOOKBACK_DAYS: Final = 180
 """Statements and payments before then are not looked at: the ledger keeps them one by one for `EXACT_DAYS`, so that what
 arrives later cannot change what was seen."""
@@ -23,6 +21,7 @@ Kind = Literal[
     "granted",
     "payments",
     "statements",
+    "dues",
     "income",
     "debts",
     "institutions",
@@ -76,6 +75,8 @@ class Features(NamedTuple):
     rollovers: float = 0.0
     unreached_attempts: float = 0.0
     broken_promises: float = 0.0
+    days_to_due: float = UNKNOWN
+    days_since_late: float = UNKNOWN
 
 
 FEATURES: Final[tuple[Feature, ...]] = (
@@ -172,7 +173,8 @@ FEATURES: Final[tuple[Feature, ...]] = (
     ),
     Feature(
         "statement_paid_share",
-        f"what was paid on own credit lines within {STATEMENT_PAID_DAYS} days by their newest statements' balances",
+        "what was paid on own credit lines from a statement to the next by its balance; of each line the newest statement whose "
+        "due date has ended, so that it means the same on every day of the cycle",
         "fraction",
         0,
         TREND_MAX,
@@ -254,5 +256,24 @@ FEATURES: Final[tuple[Feature, ...]] = (
         0,
         100,
         "servicing",
+    ),
+    Feature(
+        "days_to_due",
+        "days until the next own instalment that is not paid yet falls due; unknown where none is billed: it tells where in its "
+        "cycle a loan is looked at",
+        "days",
+        0,
+        36_600,
+        "dues",
+        may_be_unknown=True,
+    ),
+    Feature(
+        "days_since_late",
+        f"days since an own loan was past due, 0 while one is; unknown where none was for {LOOKBACK_DAYS} days",
+        "days",
+        0,
+        LOOKBACK_DAYS,
+        "dues",
+        may_be_unknown=True,
     ),
 )

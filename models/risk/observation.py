@@ -8,20 +8,19 @@ evidence is read only if it is asked for, so that a card pays for what it uses.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from math import fsum
+from math import fsum, inf
 from typing import Final, NamedTuple
 
 from models import balances, income_outlook, institutions, rollovers, servicing
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.income_level import monthly_income
-from models.ledger import Loan, Position, credit_limit_minor, position
+from models.ledger import Line, Loan, Position, credit_limit_minor, position, spells
 from models.obligations import is_open, unpaid
 from models.risk.features import (
     KINDS,
     LOOKBACK_DAYS,
     PAID_DAYS,
-    STATEMENT_PAID_DAYS,
     TREND_MAX,
     UNKNOWN,
     UNREACHED_DAYS,
@@ -34,10 +33,11 @@ from models.signals import over_indebtedness
 from models.signals.binding import known_of
 from models.signals.unreachable import broken_promises
 
-_POSITIONED: Final[frozenset[Kind]] = frozenset(("loans", "debts"))
+_POSITIONED: Final[frozenset[Kind]] = frozenset(("loans", "dues", "debts"))
 """Kinds that ask how each loan stands."""
 _STATEMENTS_BACK: Final = 3
 """Over how many statements the longer change of the balance is taken."""
+_PAST_DUE_DAYS: Final = 1
 
 
 class _Moment(NamedTuple):
@@ -157,42 +157,90 @@ def _paid(loan: Loan, days: int, moment: _Moment) -> tuple[int, int]:
 
 
 def _of_statements(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
-    """The newest statements of open credit lines: how full, how they changed, what was paid on them."""
-    newest_minor = change_minor = change_3_minor = limits_minor = paid_minor = 0
+    """The newest statements of open credit lines: how full, how they changed, what was paid on those that fell due."""
+    newest_minor = change_minor = change_3_minor = limits_minor = paid_minor = due_minor = 0
     for loan in loans:
         limit_minor = credit_limit_minor(loan, moment.known_ms) if is_open(loan, moment.known_ms) else None
-        statements_minor = _statements_minor(loan, moment) if limit_minor else []
-        if not limit_minor or not statements_minor:
+        statements = _statements(loan, moment) if limit_minor else []
+        if not limit_minor or not statements:
             continue
-        newest_minor += statements_minor[0]
+        balances_minor = [balance_minor for _, balance_minor in statements]
+        newest_minor += balances_minor[0]
         limits_minor += limit_minor
-        paid_minor += _paid(loan, STATEMENT_PAID_DAYS, moment)[0]
-        if len(statements_minor) > 1:
-            change_minor += statements_minor[0] - statements_minor[1]
-        if len(statements_minor) > _STATEMENTS_BACK:
-            change_3_minor += statements_minor[0] - statements_minor[_STATEMENTS_BACK]
+        if len(statements) > 1:
+            change_minor += balances_minor[0] - balances_minor[1]
+        if len(statements) > _STATEMENTS_BACK:
+            change_3_minor += balances_minor[0] - balances_minor[_STATEMENTS_BACK]
+        fell_due_minor, its_paid_minor = _paid_on_due_statement(loan, statements, moment, rules)
+        due_minor += fell_due_minor
+        paid_minor += its_paid_minor
     if not limits_minor:
         return {}
     return {
-        "statement_paid_share": _bounded(paid_minor / newest_minor) if newest_minor > 0 else UNKNOWN,
+        "statement_paid_share": _bounded(paid_minor / due_minor) if due_minor > 0 else UNKNOWN,
         "statement_utilisation": _bounded(newest_minor / limits_minor),
         "statement_change": _clipped(change_minor / limits_minor),
         "statement_change_3": _clipped(change_3_minor / limits_minor),
     }
 
 
-def _statements_minor(loan: Loan, moment: _Moment) -> list[int]:
-    """Balances of the newest statements, newest first; lines stand in order of their due days."""
+def _statements(loan: Loan, moment: _Moment) -> list[tuple[Line, int]]:
+    """The newest statements with their balances, newest first; lines stand in order of their due days."""
     lookback_ms = moment.at_ms - LOOKBACK_DAYS * DAY_MS
-    found: list[int] = []
+    found: list[tuple[Line, int]] = []
     for line in reversed(loan.lines):
         if line.is_bill and lookback_ms < line.since_ms <= moment.known_ms:
             statement_minor = line.statement_minor
             if statement_minor is not None:
-                found.append(statement_minor)
+                found.append((line, statement_minor))
                 if len(found) > _STATEMENTS_BACK:
                     break
     return found
+
+
+def _paid_on_due_statement(
+    loan: Loan, statements: list[tuple[Line, int]], moment: _Moment, rules: Rules
+) -> tuple[int, int]:
+    """Of the newest statement whose last day to pay has ended: its balance, and what was paid until the next one came."""
+    next_ms = moment.known_ms + 1
+    for line, statement_minor in statements:
+        if rules.last_day_to_pay(line.due_day) < moment.day:
+            paid_minor = sum(
+                payment.counted_minor(moment.known_ms)
+                for payment in loan.payments
+                if line.since_ms < payment.time_ms < next_ms
+                and not (payment.is_waiver or payment.compensates)
+            )
+            return statement_minor, paid_minor
+        next_ms = line.since_ms
+    return 0, 0
+
+
+def _of_dues(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
+    """When the next instalment falls due, and when one was last past due."""
+    next_day: int | None = None
+    since_days = inf
+    for loan, now in zip(loans, moment.positions, strict=True):
+        for due_day, _ in unpaid(loan, moment.known_ms, rules):
+            last_day = rules.last_day_to_pay(due_day)
+            if last_day >= moment.day:
+                next_day = last_day if next_day is None else min(next_day, last_day)
+                break
+        if now.worst_days_past_due:
+            since_days = min(since_days, _days_since_late(loan, moment, rules))
+    return {
+        "days_to_due": UNKNOWN if next_day is None else next_day - moment.day,
+        "days_since_late": since_days if since_days < LOOKBACK_DAYS else UNKNOWN,
+    }
+
+
+def _days_since_late(loan: Loan, moment: _Moment, rules: Rules) -> float:
+    """Days since the loan was last past due; infinite where that was a mistake, or long ago."""
+    found = spells(loan, moment.at_ms, moment.known_ms, _PAST_DUE_DAYS, rules)
+    if not found:
+        return inf
+    ended_ms = found[-1].until_ms
+    return 0.0 if ended_ms is None else (moment.at_ms - ended_ms) / DAY_MS
 
 
 # ---- everything else -------------------------------------------------------------------------------------------------
@@ -294,6 +342,7 @@ _READERS: Final[dict[Kind, _Reader]] = {
         lambda borrower: any(loan.limits_minor for loan in borrower.loans.values()),
         _of_statements,
     ),
+    "dues": (lambda borrower: borrower.loans, _of_dues),
     "income": (lambda borrower: borrower.income.sources, _of_income),
     "debts": (lambda borrower: borrower.income.sources, _of_debts),
     "institutions": (lambda borrower: borrower.institutions.tracks, _of_institutions),

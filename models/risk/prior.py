@@ -155,22 +155,13 @@ PRIOR: Final[dict[str, tuple[Bin, ...]]] = {
         Bin(62, 0.2, "not known better than the bin below; finer for learning"),
         Bin(92, 0.2, "quarterly payers are here, too"),
     ),
-    "statement_paid_share": (
-        Bin(-inf, 0.0, "no statement, or nothing owed on it"),
-        Bin(0.0, 0.1, "expert judgement: nothing paid on what is owed; days past due tell of the rest"),
-        Bin(0.001, 0.1, "expert judgement: less than any minimum"),
-        Bin(0.01, 0.1, "not known better than the bin below; finer for learning"),
+    "statement_paid_share": tuple(
         Bin(
-            0.02,
-            0.1,
-            "expert judgement: about the minimum of a card, which is paid by those who have no more",
-        ),
-        Bin(0.04, 0.1, "not known better than the bin below; finer for learning"),
-        Bin(0.06, 0.0, "ordinary"),
-        Bin(0.1, 0.0, "not known better; finer for learning"),
-        Bin(0.2, -0.1, "expert judgement"),
-        Bin(0.5, -0.2, "expert judgement"),
-        Bin(0.95, -0.4, "expert judgement: pays in full and borrows nothing from month to month"),
+            edge,
+            0.0,
+            "judged by it, borrowers are told apart worse than without (decision 0010); to be learnt",
+        )
+        for edge in (-inf, 0.0, 0.001, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 0.95)
     ),
     "statement_utilisation": tuple(
         Bin(edge, 0.0, "utilisation weighs the same thing as of today; the bins are there to be learnt")
@@ -244,6 +235,27 @@ PRIOR: Final[dict[str, tuple[Bin, ...]]] = {
         Bin(-inf, 0.0, "none broken"),
         Bin(1, 0.4, "expert judgement: wanted to pay and could not"),
         Bin(2, 0.8, "expert judgement: says what ends the call"),
+    ),
+    "days_to_due": (
+        Bin(-inf, 0.0, "nothing is billed: paid already, or between two statements"),
+        *(
+            Bin(edge, 0.0, "where in its cycle a loan is looked at weighs by itself little; to be learnt")
+            for edge in (0, 2, 4, 7)
+        ),
+        Bin(10, -0.1, "expert judgement: there is time, and whoever is late has not missed the next one yet"),
+        Bin(14, -0.1, "not known better than the bin below; finer for learning"),
+        Bin(18, -0.1, "not known better than the bin below; finer for learning"),
+        Bin(21, -0.1, "not known better than the bin below; finer for learning"),
+    ),
+    "days_since_late": (
+        Bin(-inf, 0.0, "not late for half a year"),
+        Bin(0, 0.0, "late now: days past due tell of it"),
+        Bin(0.001, 0.1, "expert judgement: a fresh cure is the least certain"),
+        Bin(10, 0.1, "not known better than the bin below; finer for learning"),
+        Bin(20, 0.1, "not known better than the bin below; finer for learning"),
+        Bin(30, 0.0, "paid for a month"),
+        Bin(60, 0.0, "not known better; finer for learning"),
+        Bin(90, 0.0, "not known better; finer for learning"),
     ),
 }
 """By feature: bins with ascending edges, the first from below everything."""

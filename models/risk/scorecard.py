@@ -73,11 +73,11 @@ class Scorecard(Struct, frozen=True, dict=True):
         return tuple(name for name in self.features if name not in Features._fields)
 
     @cached_property
-    def _columns(self) -> list[tuple[float, float, tuple[float, ...], tuple[float, ...]]]:
-        """By feature; most values lie in the first bin, which is tried first."""
+    def _columns(self) -> list[tuple[int, float, float, tuple[float, ...], tuple[float, ...]]]:
+        """By feature, with its place, by which values are found quicker than beside it; most lie in the first bin, tried first."""
         return [
-            (edges[0] if edges else inf, weights[0], edges, weights)
-            for edges, weights in zip(self.edges, self.weights, strict=True)
+            (place, edges[0] if edges else inf, weights[0], edges, weights)
+            for place, (edges, weights) in enumerate(zip(self.edges, self.weights, strict=True))
         ]
 
     @cached_property
@@ -97,7 +97,7 @@ class Scorecard(Struct, frozen=True, dict=True):
     def pick(self, features: Features) -> Sequence[float]:
         """The features in the card's own order; a name that this release does not know is a `ValueError`."""
         if self._takes_the_first:
-            return features[: len(self.features)]
+            return features if len(self.features) == len(features) else features[: len(self.features)]
         return tuple(map(features.__getitem__, self._places))
 
     def score(self, features: Sequence[float]) -> float:
@@ -105,7 +105,8 @@ class Scorecard(Struct, frozen=True, dict=True):
         if len(features) != len(self.features):
             raise ValueError(f"the card weighs {len(self.features)} features, not {len(features)}")
         log_odds = self.bias
-        for (first_edge, first_weight, edges, weights), value in zip(self._columns, features, strict=True):
+        for place, first_edge, first_weight, edges, weights in self._columns:
+            value = features[place]
             log_odds += first_weight if value < first_edge else weights[bisect_right(edges, value)]
         total = sum(features)
         assert total == total, "a feature is not a number"  # noqa: PLR0124 - the cheapest test for NaN
@@ -114,7 +115,7 @@ class Scorecard(Struct, frozen=True, dict=True):
     def ceiling(self, lows: Sequence[float], highs: Sequence[float]) -> float:
         """The highest probability of any features between `lows` and `highs`, both included, in the card's order."""
         log_odds = self.bias
-        for (_, _, edges, weights), low, high in zip(self._columns, lows, highs, strict=True):
+        for edges, weights, low, high in zip(self.edges, self.weights, lows, highs, strict=True):
             first = bisect_right(edges, low)
             if low == high:
                 log_odds += weights[first]
@@ -125,7 +126,7 @@ class Scorecard(Struct, frozen=True, dict=True):
     def floor(self, lows: Sequence[float], highs: Sequence[float]) -> float:
         """The lowest, likewise."""
         log_odds = self.bias
-        for (_, _, edges, weights), low, high in zip(self._columns, lows, highs, strict=True):
+        for edges, weights, low, high in zip(self.edges, self.weights, lows, highs, strict=True):
             log_odds += min(weights[bisect_right(edges, low) : bisect_right(edges, high) + 1])
         return logistic(log_odds)
 

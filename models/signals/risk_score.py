@@ -604,6 +604,8 @@ _FEATURES_ZH: Final = {
     "rollovers": "以贷还贷次数",
     "unreached_attempts": "联系未果次数",
     "broken_promises": "未履行还款承诺次数",
+    "days_to_due": "距下次应还天数",
+    "days_since_late": "距上次逾期天数",
 }
 """By feature; another card's own feature is called by its name."""
 

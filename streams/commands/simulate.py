@@ -20,7 +20,7 @@ from streams.commands.common import (
     progress_bar,
     settings_from,
 )
-from streams.simulator.settings import SimulationSettings
+from streams.simulator.settings import VERSIONS, SimulationSettings
 
 if TYPE_CHECKING:
     from streams.event_files import Line
@@ -47,6 +47,21 @@ _DEFAULTS = SimulationSettings()
     show_default=True,
     help="Part of the events (0 to 1) that the lender learns hours to days late.",
 )
+@click.option(
+    "--duplicate-share",
+    type=float,
+    default=_DEFAULTS.duplicate_share,
+    show_default=True,
+    help="Part of the events (0 to 1) that are delivered twice.",
+)
+@click.option(
+    "--book",
+    type=click.IntRange(1, VERSIONS),
+    default=_DEFAULTS.version,
+    show_default=True,
+    help="Version of the book: 1, in which each cause has a schedule of its own, or 2, in which defaults come from a hazard "
+    "that shows in the events.",
+)
 @click.option("--gzip", "packed", is_flag=True, help="Write .jsonl.gz.")
 @click.option("--to-kafka", is_flag=True, help="Write to the input topics instead of FOLDER.")
 @broker_options
@@ -59,6 +74,8 @@ def simulate(
     start: date,
     seed: int,
     late_share: float,
+    duplicate_share: float,
+    book: int,
     packed: bool,
     to_kafka: bool,
     bootstrap: str | None,
@@ -74,7 +91,13 @@ def simulate(
         raise click.UsageError("name a FOLDER, or use --to-kafka")
     with expected(ValueError):
         settings = SimulationSettings(
-            borrowers=borrowers, months=months, start=start, seed=seed, late_share=late_share
+            version=book,
+            borrowers=borrowers,
+            months=months,
+            start=start,
+            seed=seed,
+            late_share=late_share,
+            duplicate_share=duplicate_share,
         )
     if folder is not None:
         _to_folder(settings, folder, packed=packed, as_json=as_json)

@@ -4,6 +4,11 @@ The way of a borrower (`lives`): `persons` draws who it is and which hidden caus
 `loan_use`, `spending`, `credit`, `debts`, `servicing`, `flight` and `links` make up what happens; `account` settles what the
 borrower's account could pay; `story` turns it all into events; `delivery` merges all borrowers by time.
 
+**Two versions.** In the first, a cause that befalls somebody leads to default on a schedule of its own: good for showing that each
+signal finds what it was made for. In the second (`SimulationSettings(version=2)`, `forewarn simulate --book 2`) defaults come from a hazard that
+nobody sees, but which shows in the events (`hazards`, `slips`): good for asking what a score is worth, for `oracle` says what
+there is to be had. There `silent` borrowers have a higher hazard, too, that shows in nothing.
+
 **The truth** (`truth.jsonl`) says what each signal should have told, from when until when, and what was behind it. It comes from
 what happened and why, as far as it lies in the observed time, and never from an alert. Where the module named says so, a
 cause decides; where a signal tells of a fact (something is past due), the fact does. What belongs to no cause may still

@@ -10,6 +10,7 @@ from typing import Final
 
 from streams.simulator.debts import Debt
 from streams.simulator.dice import Dice
+from streams.simulator.hazards import is_strained
 from streams.simulator.persons import Person
 from streams.simulator.sightings import PLATFORMS, Sightings
 from streams.simulator.story import Story
@@ -22,13 +23,16 @@ _SELF_QUERIES_A_MONTH: Final = 0.04
 _AGGREGATOR_A_MONTH: Final = 0.003
 _INSTALMENT: Final = 0.19
 """Of what a platform paid out: each of six monthly instalments."""
+_NEEDY: Final = 0.12
+_STRAINED: Final = 3.0
+"""How much more often other lenders are asked while a cause weighs. Assumptions, both."""
 _RATE_SHOPPING: Final = 0.01
 """Of all borrowers: compare four or five banks within three weeks (a mortgage), and are fine afterwards."""
 
 
 def ask_bureau(person: Person, platform_id: str, story: Story, sightings: Sightings) -> list[Debt]:
     """Put all credit queries and accounts elsewhere into the story; return the debts that stacking leaves."""
-    _background(platform_id, story, sightings)
+    _background(person, platform_id, story, sightings)
     if story.dice.chance(_RATE_SHOPPING):
         _shop_for_rates(story, sightings)
     return _stack(person, story, sightings) if person.cause == "stacking" else []
@@ -41,12 +45,14 @@ def note_crowds(person: Person, story: Story, sightings: Sightings) -> None:
         story.should_tell("multi_platform_borrowing", from_ms, until_ms, cause)
 
 
-def _background(platform_id: str, story: Story, sightings: Sightings) -> None:
+def _background(person: Person, platform_id: str, story: Story, sightings: Sightings) -> None:
     dice = story.dice
     for month in range(story.horizon.months_observed):
         day = story.horizon.day_in_month(month, dice.whole(1, 28))
         at_ms = story.horizon.waking_ms(day, dice.roll())
         roll = dice.roll()
+        if person.traits is not None and dice.chance(_more_applications(person, day)):
+            _query(story, sightings, at_ms, dice.pick(PLATFORMS), "loan_application")
         if roll < _APPLICATIONS_A_MONTH:
             institution = dice.pick(_BANKS)
             purpose = "card_application" if dice.chance(0.3) else "loan_application"
@@ -59,6 +65,12 @@ def _background(platform_id: str, story: Story, sightings: Sightings) -> None:
             story.credit(at_ms, "credit_query", {"institution_id": "bureau", "purpose": "self_query"})
         elif roll > 1 - _AGGREGATOR_A_MONTH:
             _ask_aggregator(story, sightings, at_ms, dice)
+
+
+def _more_applications(person: Person, day: int) -> float:
+    """Of a month in the second version, beside the usual ones: those without slack ask more often, and most while a cause weighs."""
+    assert person.traits is not None
+    return min(0.9, _NEEDY * person.traits.appetite * (_STRAINED if is_strained(person, day) else 1))
 
 
 def _query(story: Story, sightings: Sightings, at_ms: int, institution_id: str, purpose: str) -> None:

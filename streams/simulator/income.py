@@ -16,7 +16,7 @@ BENEFIT_MINOR = 160_000
 
 def earn(person: Person, story: Story) -> None:
     """Put all income into the story, and what `income_drop` should have told."""
-    wages = _weekly(person, story) if person.job in ("weekly", "gig") else _monthly(person, story)
+    wages = _weekly(person, story) if person.job in ("weekly", "gig", "owner") else _monthly(person, story)
     _Earner(person, story).pay(wages)
     if person.second_income_minor:
         fields = {"category": "salary", **_employer(f"emp-{person.number % 983:03d}-b")}
@@ -78,8 +78,12 @@ def _main_fields(person: Person, *, changed: bool) -> Fields:
         case "gig":
             platform = f"gig-{(person.number + changed) % 7}"
             return {"category": "business_income", "counterparty_id": platform, "counterparty_kind": "other"}
+        case "owner":
+            customers = f"customer-{person.number % 211:03d}"
+            return {"category": "business_income", "counterparty_id": customers, "counterparty_kind": "other"}
         case _:
-            employer = _employer(f"emp-{person.number * 31 % 4_999:04d}{'-new' if changed else ''}")
+            place = person.number * 31 % 4_999 if person.traits is None else person.traits.employer
+            employer = _employer(f"emp-{place:04d}{'-new' if changed else ''}")
             # Some banks do not say what an inflow is: then the steady payer has to tell.
             return employer if person.number % 20 == 0 else {"category": "salary", **employer}
 
@@ -133,14 +137,20 @@ def _around_the_calendar(person: Person, horizon: Horizon, dice: Dice, day: int)
 
 
 def _weekly(person: Person, story: Story) -> Iterator[tuple[int, int]]:
-    """Day and amount of each week's pay; gig work varies, skips weeks, and rests over the Spring Festival."""
-    horizon, dice, gig = story.horizon, story.dice, person.job == "gig"
+    """Day and amount of each week's pay; gig work varies, skips weeks, and rests over the Spring Festival.
+
+    What a business owner takes in varies more, and every fourth week or so nothing comes.
+    """
+    horizon, dice, gig, owner = story.horizon, story.dice, person.job == "gig", person.job == "owner"
     first = horizon.start_day + (person.pay_day - weekday(horizon.start_day)) % 7
     week_minor = person.income_minor / WEEKS_A_MONTH
     for day in range(first, horizon.end_day, 7):
-        amount_minor = week_minor * (dice.between(0.6, 1.4) if gig else dice.between(0.85, 1.15))
+        if owner:
+            amount_minor = week_minor * dice.between(0.4, 2.2)
+        else:
+            amount_minor = week_minor * (dice.between(0.6, 1.4) if gig else dice.between(0.85, 1.15))
         rests = horizon.festival_near(day, before=3, after=11) is not None
-        skips = gig and dice.chance(0.06)
+        skips = (gig and dice.chance(0.06)) or (owner and dice.chance(0.23))
         if not rests and not skips:
             yield day, int(amount_minor) // 100 * 100
 

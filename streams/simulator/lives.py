@@ -11,11 +11,12 @@ from streams.simulator.debts import note_burden, owe_elsewhere, report_debts
 from streams.simulator.dice import Dice
 from streams.simulator.flight import note_flight, take_money_away
 from streams.simulator.foretold import note_foretold
+from streams.simulator.hazards import draw_traits
 from streams.simulator.horizon import Horizon
 from streams.simulator.income import earn
 from streams.simulator.links import Link, draw_link, infect, link_up
 from streams.simulator.loan_use import note_misuse, use_loans
-from streams.simulator.loans import borrow_and_repay
+from streams.simulator.loans import Borrowing, borrow_and_repay
 from streams.simulator.persons import Cause, Person, draw_person
 from streams.simulator.relapses import note_relapses
 from streams.simulator.servicing import collect
@@ -40,6 +41,15 @@ def causes(settings: SimulationSettings) -> dict[str, Cause]:
     return {person.borrower_id: person.cause for person in people}
 
 
+def people_with_loans(settings: SimulationSettings) -> Iterator[tuple[Person, Borrowing]]:
+    """Every borrower of a book, hidden traits included, with what became of the loans; for whoever may know it."""
+    horizon = Horizon(settings)
+    for number in range(1, settings.borrowers + 1):
+        person, _, dice = _who(number, settings, horizon)
+        story = Story(person.borrower_id, horizon, dice, partial(Dice, settings.seed, number))
+        yield person, _go_through(person, settings.platform_id, story)
+
+
 def live(number: int, settings: SimulationSettings, horizon: Horizon) -> Life:
     """The life of borrower `number`.
 
@@ -51,8 +61,10 @@ def live(number: int, settings: SimulationSettings, horizon: Horizon) -> Life:
     if link is not None:
         other = live(link.number, settings, horizon)
         link_up(link, other.borrower_id, other.truths, story)
-    bad_ms = _go_through(person, settings.platform_id, story)
-    lines = list(story.lines(settings.late_share, settings.late_days_max))
+    bad_ms = _go_through(person, settings.platform_id, story).bad_ms
+    outage = None if person.traits is None else person.traits.outage
+    late = (settings.late_share, settings.late_days_max)
+    lines = list(story.lines(*late, settings.duplicate_share, outage))
     outcome = Outcome(
         borrower_id=person.borrower_id,
         outcome="good" if bad_ms is None else "bad",
@@ -65,16 +77,21 @@ def live(number: int, settings: SimulationSettings, horizon: Horizon) -> Life:
 def _who(number: int, settings: SimulationSettings, horizon: Horizon) -> tuple[Person, Link | None, Dice]:
     """Borrower `number` with what the link to another one does, and the dice that go on rolling."""
     dice = Dice(settings.seed, number)
-    person = draw_person(number, settings, horizon, dice)
+    person = _drawn(number, settings, horizon, dice)
     link = draw_link(number, settings, horizon)
     if link is None:
         return person, None, dice
-    other = draw_person(link.number, settings, horizon, Dice(settings.seed, link.number))
+    other = _drawn(link.number, settings, horizon, Dice(settings.seed, link.number))
     return infect(person, other, link, Dice(settings.seed, number, "infection")), link, dice
 
 
-def _go_through(person: Person, platform_id: str, story: Story) -> int | None:
-    """Let everything happen, then settle the account, then tell what could be told of it; say when it went bad."""
+def _drawn(number: int, settings: SimulationSettings, horizon: Horizon, dice: Dice) -> Person:
+    person = draw_person(number, settings, horizon, dice)
+    return person if settings.version == 1 else draw_traits(person, settings, horizon)
+
+
+def _go_through(person: Person, platform_id: str, story: Story) -> Borrowing:
+    """Let everything happen, then settle the account, then tell what could be told of it; say what became of the loans."""
     story.account_linked(story.horizon.begin_ms)
     earn(person, story)
     borrowing = borrow_and_repay(person, platform_id, story)
@@ -94,4 +111,4 @@ def _go_through(person: Person, platform_id: str, story: Story) -> int | None:
     note_shortages(person, borrowing, account, story)
     note_misuse(person, misuses, story)
     note_flight(person, transfers, story)
-    return borrowing.bad_ms
+    return borrowing

@@ -8,8 +8,10 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from streams.simulator.hazards import slip_chance
 from streams.simulator.persons import Person
 from streams.simulator.shortage import LATE_DAYS_MOST, is_squeezed, squeeze_before
+from streams.simulator.slips import draw_late_days
 from streams.simulator.story import CURRENCY, Story
 
 BAD_DAYS_PAST_DUE: Final = 90
@@ -104,6 +106,7 @@ class _Loan:
         self._spells: list[tuple[int, int]] = []
         self._rescues_ms: dict[int, int] = {}
         self._opened_day = self._opened_ms = self._principal_minor = 0
+        self._trusted = 1.0 if person.traits is None else person.traits.trusted
         self.bad_ms: int | None = None
         """When it reached 90 days past due."""
 
@@ -128,7 +131,7 @@ class _Loan:
         story, dice = self._story, self._story.dice
         number = dice.pick((6, 9, 12, 12, 12, 18, 24))
         rate = dice.pick((0.12, 0.15, 0.18, 0.24)) / 12
-        affordable_minor = self._person.income_minor * dice.between(0.10, 0.28) * part
+        affordable_minor = self._person.income_minor * dice.between(0.10, 0.28) * part * self._trusted
         principal_minor = (
             round(affordable_minor * (1 - (1 + rate) ** -number) / rate / 10_000) * 10_000 + 10_000
         )
@@ -152,14 +155,17 @@ class _Loan:
         """A card, billed monthly, due twenty days later; most pay the whole balance, others the minimum and a bit."""
         story, dice, person = self._story, self._story.dice, self._person
         opened_ms = self._open(open_day, 0)
-        limit_minor = round(person.income_minor * dice.between(1, 4) / 100_000) * 100_000
+        limit_minor = round(person.income_minor * dice.between(1, 4) * self._trusted / 100_000) * 100_000
         opening = self._opening("card", 0) | {"instalments": (), "credit_limit_minor": limit_minor}
         story.repayments(opened_ms, "loan_opened", opening)
         revolves = dice.chance(0.4)
+        fills = 1.0
+        if person.traits is not None:
+            revolves, fills = person.traits.revolves, person.traits.fills
         dues: list[Due] = []
         carried_minor = 0
         for number, day in enumerate(self._due_days(open_day, story.horizon.months_observed), start=1):
-            spent_minor = int(person.income_minor * dice.between(0.1, 0.35))
+            spent_minor = int(person.income_minor * dice.between(0.1, 0.35) * fills)
             balance_minor = min(carried_minor + spent_minor, limit_minor)
             minimum_minor = max(1, int(balance_minor * _CARD_MINIMUM))
             bill = {
@@ -278,6 +284,8 @@ class _Loan:
         person, dice = self._person, self._story.dice
         if due_day in self._forgotten:
             return [(due_day + dice.whole(3, LATE_DAYS_MOST), 1)]
+        if person.traits is not None and dice.chance(slip_chance(person, due_day)):
+            return [(due_day + draw_late_days(dice), 1)]
         if person.cause_day <= due_day <= person.struggles_until_day and dice.chance(0.5):
             late_day = due_day + dice.whole(2, LATE_DAYS_MOST)
             if dice.chance(0.2):
@@ -286,7 +294,7 @@ class _Loan:
         if person.relapse_day is not None and 0 <= due_day - person.relapse_day < _RELAPSE_DAYS:
             return [(due_day + dice.whole(8, LATE_DAYS_MOST), 1)]
         match person.habit:
-            case "late":
+            case "late" if person.traits is None:
                 return [(due_day + (dice.whole(1, 6) if dice.chance(0.5) else 0), 1)]
             case "early":
                 return [(due_day - dice.whole(1, EARLY_DAYS_MOST), 1)]

@@ -11,7 +11,7 @@ from streams.simulator.dice import Dice
 from streams.simulator.horizon import Horizon
 from streams.simulator.settings import SimulationSettings
 
-Job = Literal["monthly", "weekly", "gig", "pension"]
+Job = Literal["monthly", "weekly", "gig", "pension", "owner"]
 Cause = Literal[
     "none",
     "job_loss",
@@ -59,6 +59,27 @@ _MORTGAGE: Final = 0.35
 _MORTGAGE_PART: Final = (0.10, 0.22)
 
 
+class Traits(Struct, frozen=True, kw_only=True):
+    """What a borrower of the second version is like (`hazards`)."""
+
+    slack: float
+    """How much goes wrong before they cease to pay; spread 1 around 0. Nobody sees it."""
+    employer: int
+    """Employers have many people, and may lay off many at once."""
+    slip_chance: float
+    """Of an instalment, while nothing weighs on them: paid, but days late."""
+    appetite: float
+    """How often other lenders are asked, by what is usual."""
+    revolves: bool
+    """Pays a card's minimum and a bit instead of the balance."""
+    fills: float
+    """How much of a card's limit is used, by what is usual."""
+    trusted: float
+    """How much was lent, by what is usual."""
+    outage: range | None
+    """Days on which the feed of the account was down."""
+
+
 class Person(Struct, frozen=True, kw_only=True):
     """A borrower; amounts are a month, days are day numbers."""
 
@@ -94,6 +115,8 @@ class Person(Struct, frozen=True, kw_only=True):
     """What the account is meant to hold: what is above goes to savings that the lender does not see."""
     mortgage_minor: int
     """Due each month to a bank; 0 for most."""
+    traits: Traits | None = None
+    """Of the second version; None in the first."""
 
     def is_hard_on(self, day: int) -> bool:
         """Whether a cause has taken income on a day."""

@@ -12,6 +12,7 @@ BORROWERS_MAX: Final = 10_000_000
 """Borrower ids have eight digits; more than this is a mistake."""
 MONTHS_MAX: Final = 120
 """Ten years: an event number has five digits, and nobody asked for more."""
+VERSIONS: Final = 2
 LATE_DAYS_MAX: Final = 90
 """No feed is later than a quarter of a year and still called a feed."""
 
@@ -22,6 +23,8 @@ class SimulationSettings(Struct, frozen=True, kw_only=True):
     A share is the part of all borrowers whom a cause may befall (0 to 1); the shares of the causes add up to 1 at most.
     """
 
+    version: int = 1
+    """1: each cause leads to default on its own schedule. 2: defaults come from a latent hazard that shows in the events (`hazards`)."""
     seed: int = 1
     borrowers: int = 10_000
     months: int = 12
@@ -55,6 +58,10 @@ class SimulationSettings(Struct, frozen=True, kw_only=True):
     """Of borrowers who stop paying and take their money away."""
     linked_share: float = 0.03
     """Of borrowers for whom another borrower of the book vouches, signs or owns."""
+    duplicate_share: float = 0.0
+    """Of events that are delivered twice, byte for byte."""
+    shift_month: int | None = None
+    """Version 2: month (from 0) from whose beginning on other causes than before lead to default; None for never."""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for settings that cannot be simulated."""
@@ -63,6 +70,12 @@ class SimulationSettings(Struct, frozen=True, kw_only=True):
         _check("months", self.months, 1, MONTHS_MAX)
         _check("late_days_max", self.late_days_max, 1, LATE_DAYS_MAX)
         _check("late_share", self.late_share, 0, 1)
+        _check("version", self.version, 1, VERSIONS)
+        _check("duplicate_share", self.duplicate_share, 0, 1)
+        if self.shift_month is not None:
+            _check("shift_month", self.shift_month, 0, self.months)
+            if self.version == 1:
+                raise ValueError("shift_month needs version 2: the first has no hazard that could change")
         shares = {
             "job_loss_share": self.job_loss_share,
             "income_cut_share": self.income_cut_share,

@@ -148,13 +148,19 @@ class Story:
                 keep((at_ms, topic_index, type_, body, left_minor))
         return account
 
-    def lines(self, late_share: float, late_days_max: int) -> Iterator[Line]:
-        """What was settled in order of event time, numbered, some learnt late.
+    def lines(
+        self, late_share: float, late_days_max: int, duplicate_share: float = 0.0, outage: range | None = None
+    ) -> Iterator[Line]:
+        """What was settled in order of event time, numbered, some learnt late, some twice, some never.
 
         Args:
             late_share: part of the events that are learnt late.
             late_days_max: the longest delay.
+            duplicate_share: part of the events that come twice.
+            outage: days whose flows the bank never told.
         """
+        twice = self.dice_for("duplicates")
+        silent_ms = (0, 0) if outage is None else self._between_ms(outage)
         end_ms, dice, name = self.horizon.end_ms, self.dice, self.borrower_id
         account_id = f"{name}-acc"
         for number, (at_ms, topic_index, type_, body, left_minor) in enumerate(self._settled, start=1):
@@ -170,13 +176,26 @@ class Story:
             event.update(body)
             if left_minor is not None:
                 event["balance_after_minor"] = left_minor
+            if topic_index == FUND_FLOWS and silent_ms[0] <= at_ms < silent_ms[1]:
+                continue
             place_ms = at_ms
             if type_ in _COMES_LATE and dice.roll() < late_share:
                 place_ms = min(at_ms + _delay_ms(dice, late_days_max), end_ms - 1)
                 event["ingested_at_ms"] = place_ms
             rank = _RANKS[topic_index, type_]
             key = b"%013d%d%013d%02d%b" % (place_ms, topic_index, at_ms, rank, event_id.encode())
-            yield Line(key, topic_index, place_ms, name, _encode(event))
+            line = Line(key, topic_index, place_ms, name, _encode(event))
+            yield line
+            if duplicate_share and twice.roll() < duplicate_share:
+                yield line
+
+    def _between_ms(self, days: range) -> tuple[int, int]:
+        """The midnights at which they begin and end, as far as they are observed."""
+        last_day = self.horizon.end_day
+        return (
+            self.horizon.midnight_ms(min(days.start, last_day)),
+            self.horizon.midnight_ms(min(days.stop, last_day)),
+        )
 
 
 def _delay_ms(dice: Dice, days_max: int) -> int:

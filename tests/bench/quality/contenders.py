@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
+from models.risk.drift import DriftWatch
 from models.risk.features import Features
 from models.risk.scorecard import broad_prior
 from models.risk.training import Trainer
@@ -31,10 +32,15 @@ Contender = Callable[[Examples, Examples], Scored]
 
 
 def our_scorecard(learnt: Examples, kept: Examples) -> Scored:
-    """`models.risk.training`, from the expert prior on."""
-    trainer = Trainer.starting_with(broad_prior())
+    """`models.risk.training`, from the expert prior on; quickened where it drifts, as `models.risk.learning` does."""
+    trainer, watch = Trainer.starting_with(broad_prior()), DriftWatch()
     begin = time.process_time()
-    prequential = [trainer.learn_one(features, is_bad=is_bad) for features, is_bad in learnt]
+    prequential: list[float] = []
+    for features, is_bad in learnt:
+        probability = trainer.learn_one(features, is_bad=is_bad)
+        prequential.append(probability)
+        if any(drift.is_worse for drift in watch.add(probability, is_bad=is_bad)):
+            trainer.quicken()
     spent = time.process_time() - begin
     card = trainer.card()
     return Scored([card.score(features) for features, _ in kept], prequential, _us(spent, learnt))

@@ -1,22 +1,26 @@
-"""AUC, KS and log-loss, exact."""
+"""AUC, KS, log-loss and calibration, exact."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 _CERTAIN = 1e-15
+_DECILES = 10
 
 
 class Exact(Struct, frozen=True):
-    """How good scores were; the log-loss is None where they are no probabilities."""
+    """How good scores were; log-loss and calibration error are None where they are no probabilities."""
 
     auc: float
     ks: float
     log_loss: float | None
+    calibration_error: float | None
+    """Mean over the deciles of the scores of |mean probability - bad rate|."""
 
 
 def exact(scores: Sequence[float], outcomes: Sequence[bool], *, are_probabilities: bool = True) -> Exact:
@@ -32,9 +36,29 @@ def exact(scores: Sequence[float], outcomes: Sequence[bool], *, are_probabilitie
         auc=pairs / float(goods.sum() * bads.sum()),
         ks=float(distance.max()),
         log_loss=_log_loss(score, bad) if are_probabilities else None,
+        calibration_error=_calibration_error(score, bad) if are_probabilities else None,
+    )
+
+
+def mean_of(figures: Sequence[Exact]) -> Exact:
+    """Their means, number by number."""
+    losses = [one.log_loss for one in figures if one.log_loss is not None]
+    errors = [one.calibration_error for one in figures if one.calibration_error is not None]
+    return Exact(
+        auc=mean(one.auc for one in figures),
+        ks=mean(one.ks for one in figures),
+        log_loss=mean(losses) if losses else None,
+        calibration_error=mean(errors) if errors else None,
     )
 
 
 def _log_loss(score: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:
     probability = np.clip(score, _CERTAIN, 1 - _CERTAIN)
     return float(-np.log(np.where(bad, probability, 1 - probability)).mean())
+
+
+def _calibration_error(score: NDArray[np.float64], bad: NDArray[np.bool_]) -> float:
+    order = np.argsort(score, kind="stable")
+    deciles = [part for part in np.array_split(order, _DECILES) if len(part)]
+    distances = [abs(float(score[part].mean()) - float(bad[part].mean())) * len(part) for part in deciles]
+    return sum(distances) / len(score)

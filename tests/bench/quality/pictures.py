@@ -18,10 +18,15 @@ _LATER_MS: Final = 10**13
 
 
 def told_in(folder: Path) -> Iterator[tuple[BorrowerEvent, Origin]]:
-    """The events of a folder as they were delivered; rejects and what takes an event back are left out."""
+    """The events of a folder as they were delivered; rejects, repeats and what takes an event back are left out."""
+    told: set[int] = set()
     for offset, line in enumerate(EventFolder(folder, _LATER_MS)):
         event = line.content
-        if not isinstance(event, Reject | Heartbeat | EventVoided):
+        if isinstance(event, Reject | Heartbeat | EventVoided):
+            continue
+        name = hash((line.topic_index, event.borrower_id, event.event_id))
+        if name not in told:
+            told.add(name)
             yield event, Origin(TOPICS[line.topic_index], 0, offset, event.event_id)
 
 

@@ -170,13 +170,71 @@ def test_a_statement_counts_from_its_own_instant() -> None:
     assert seen(events, "2025-03-05", "09:00").statement_utilisation == pytest.approx(0.3)
 
 
-def test_the_share_paid_is_of_the_newest_statement_within_35_days() -> None:
-    """A quarter of it paid is a quarter, until 35 days later; where nothing is owed there is no share."""
-    events: list[Event] = [CARD, *statements(400_000), paid("2025-02-10", 100_000)]
-    assert seen(events, "2025-03-17", "11:59").statement_paid_share == pytest.approx(0.25)
-    assert seen(events, "2025-03-17", "12:00").statement_paid_share == 0
-    assert seen([CARD, *statements(0)], "2025-02-20").statement_paid_share == UNKNOWN
+def test_the_share_paid_is_of_the_newest_statement_that_fell_due() -> None:
+    """A quarter of it paid is a quarter from the end of its due day on, until the next one has fallen due."""
+    events: list[Event] = [
+        CARD,
+        *statements(400_000, 500_000),
+        paid("2025-02-10", 100_000),
+        paid("2025-03-04", 100_000),
+        paid("2025-03-06", 200_000),
+    ]
+    assert seen(events, "2025-02-25").statement_paid_share == UNKNOWN
+    assert seen(events, "2025-02-26").statement_paid_share == pytest.approx(0.25)
+    assert seen(events, "2025-03-25").statement_paid_share == pytest.approx(0.5)
+    assert seen(events, "2025-03-26").statement_paid_share == pytest.approx(0.4)
+
+
+def test_of_nothing_owed_no_share_is_paid() -> None:
+    """Without a statement, with an empty one, or with one that is not due yet, there is no share."""
+    assert seen([CARD, *statements(0)], "2025-03-20").statement_paid_share == UNKNOWN
     assert seen([CARD], "2025-02-20").statement_paid_share == UNKNOWN
+    assert seen([CARD, *statements(100_000)], "2025-02-20").statement_paid_share == UNKNOWN
+
+
+def test_only_what_the_borrower_paid_counts_for_a_statement() -> None:
+    """A waiver is no payment, nor is what a guarantor sends, nor what bounced by then."""
+    payment = paid("2025-02-10", 100_000)
+    events: list[Event] = [
+        CARD,
+        *statements(400_000),
+        payment,
+        paid("2025-02-11", 100_000, kind="waiver"),
+        paid("2025-02-12", 100_000, payer="guarantor"),
+        bounced("2025-03-02", payment),
+    ]
+    assert seen(events, "2025-03-01").statement_paid_share == pytest.approx(0.25)
+    assert seen(events, "2025-03-03").statement_paid_share == 0
+
+
+def test_days_to_the_next_instalment_that_is_not_paid() -> None:
+    """Whichever loan's comes first; one that is paid ahead is past; on the due day itself it is 0, past due it is none."""
+    own = loan("2025-01-01", [("2025-03-10", 100_000), ("2025-04-10", 100_000)])
+    other = loan("2025-01-01", [("2025-03-15", 100_000)], loan_id="l-2")
+    assert seen([own, other], "2025-03-01").days_to_due == 9
+    assert seen([own, other], "2025-03-10").days_to_due == 0
+    assert seen([own, other], "2025-03-11").days_to_due == 4
+    assert seen([own, other, paid("2025-02-20", 100_000)], "2025-03-01").days_to_due == 14
+    assert seen([own], "2025-04-11").days_to_due == UNKNOWN
+    assert seen([CARD], "2025-03-01").days_to_due == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("when", "days"),
+    [
+        ("2025-03-10", UNKNOWN),
+        ("2025-03-11", 0),
+        ("2025-03-15", 0),
+        ("2025-03-17", 2),
+        ("2025-09-10", 179),
+        ("2025-09-11", UNKNOWN),
+    ],
+)
+def test_days_since_an_own_loan_was_past_due(when: str, days: float) -> None:
+    """None while nothing was missed, 0 while it is past due, then the days since it was paid, for half a year."""
+    own = loan("2025-01-01", [("2025-03-10", 100_000), ("2026-03-10", 100_000)])
+    events: list[Event] = [own, paid("2025-03-15", 100_000, time="13:00")]
+    assert seen(events, when, "13:00").days_since_late == days
 
 
 def test_a_loan_that_never_was_tells_nothing() -> None:
@@ -246,7 +304,10 @@ def test_a_kind_that_is_not_asked_for_is_not_looked_at() -> None:
     borrower = risk_engine.borrower("b-1")
     assert borrower is not None
     found = observe(
-        borrower, at("2025-03-02"), rules(), kinds=KINDS - {"loans", "granted", "payments", "statements"}
+        borrower,
+        at("2025-03-02"),
+        rules(),
+        kinds=KINDS - {"loans", "granted", "payments", "statements", "dues"},
     )
     assert found == Features(new_institutions=found.new_institutions, unreached_attempts=1)
 
