@@ -24,7 +24,7 @@ _WINDOW: Final = 5_000
 _MONTHS: Final = 24
 _SHIFT_MONTH: Final = 9
 _BOOKS: Final = 8
-"""Simulated side by side, one a process, and told together: nothing of one borrower depends on most others."""
+"""Simulated each by a process, and told together: nothing of one borrower depends on most others."""
 
 
 class DriftReport(Struct, frozen=True):
@@ -58,7 +58,7 @@ def drift_report(seed: int, borrowers: int) -> DriftReport:
     ]
     horizon = Horizon(books[0])
     change_ms = horizon.midnight_ms(horizon.months[_SHIFT_MONTH][0])
-    with ProcessPoolExecutor(max_workers=_BOOKS) as pool:
+    with ProcessPoolExecutor() as pool:
         told = sorted(chain(*pool.map(_examples_of, books)), key=lambda each: each[0].matured_ms)
     examples = [example for example, _ in told]
     change = next(place for place, example in enumerate(examples) if example.observed_ms >= change_ms)
