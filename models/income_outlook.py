@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from models.deadlines import NEVER
 from models.income import (
+    EMPLOYER,
+    LOOKBACK_DAYS,
     LOSS,
     OUTLOOK,
     IncomeEvidence,
@@ -24,9 +26,9 @@ from models.income_picture import Scene, Standing, is_plainly_enough, picture_of
 from models.income_sight import was_always_seen
 from models.money import within_int64
 from models.obligations import NO_DAY
-from models.pays import next_counting_day, pays_into
+from models.pays import Pays, is_one_flow, next_counting_day, pays_into, recognised
 from models.policy import IncomeDropPolicy
-from models.rhythm import WEEK_DAYS, level_then, surely_stands
+from models.rhythm import WEEK_DAYS, end_of_standing, level_now, level_then, stream_of, surely_stands
 from models.rules import Rules
 
 
@@ -55,14 +57,17 @@ class Outlook:
     then nothing but time, pay and links changes it, and `models.income` drops it for the last two.
     """
 
-    __slots__ = ("deadline_ms", "from_ms", "is_lost_told", "lost", "rules", "steady", "until_ms")
+    __slots__ = ("deadline_ms", "from_ms", "is_plain", "lost", "lost_ms", "rules", "steady", "until_ms")
 
     def __init__(self, from_ms: int, until_ms: int, deadline_ms: int, rules: Rules) -> None:
         """`until_ms`: when what stands may change; `deadline_ms`: when that may be a loss."""
         self.from_ms, self.until_ms, self.deadline_ms, self.rules = from_ms, until_ms, deadline_ms, rules
+        self.is_plain = False
+        """Whether the newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
         self.steady: SteadyIncome | None = None
         self.lost: float | None = None
-        self.is_lost_told = False
+        self.lost_ms = 0, 0
+        """From which instant to before which that part is lost."""
 
 
 def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rules) -> bool:
@@ -94,8 +99,14 @@ def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float |
         lost = _lost_fraction(evidence, at_ms, rules)
         _remember_loss(evidence, lost, at_ms, rules)
         return lost
-    if not outlook.is_lost_told:
-        outlook.lost, outlook.is_lost_told = _lost_fraction(evidence, at_ms, rules), True
+    from_ms, until_ms = outlook.lost_ms
+    if not from_ms <= at_ms < until_ms:
+        outlook.lost = _lost_fraction(evidence, at_ms, rules)
+        outlook.lost_ms = outlook.from_ms, outlook.until_ms
+        if outlook.is_plain:
+            standings = scene_of(evidence, at_ms, None, rules).standings
+            until_day = min([standing.until_day for standing in standings])
+            outlook.lost_ms = at_ms, rules.calendar.midnight_ms(until_day)
     return outlook.lost
 
 
@@ -127,7 +138,7 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
             until_day = min(until_day, standing.until_day)
     until_ms = rules.calendar.midnight_ms(until_day)
     loss = Outlook(at_ms, until_ms, until_ms, rules)
-    loss.lost, loss.is_lost_told = lost, True
+    loss.lost, loss.lost_ms = lost, (at_ms, until_ms)
     vars(evidence.sources[0])[LOSS] = loss
 
 
@@ -162,7 +173,7 @@ def _steady(evidence: IncomeEvidence, scene: Scene, falls: list[list[Standing]])
 
 def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     """What is known already as of an instant, or told now."""
-    known = _known_outlook(evidence, at_ms, rules)
+    known = _known_outlook(evidence, at_ms, rules) or _plain_outlook(evidence, at_ms, rules)
     if known is not None:
         return known
     policy = rules.policy.signals.income_drop
@@ -183,6 +194,46 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     if is_clear and not _is_ahead(evidence, at_ms, scene.today):
         outlook.steady = _steady(evidence, scene, falls) if scene.standings else None
         vars(evidence.sources[0])[OUTLOOK] = outlook
+    return outlook
+
+
+def is_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
+    """Whether nothing is found as of an instant without an alert, told cheaply: where this says no, it may be so all the same."""
+    known = _known_outlook(evidence, at_ms, rules) or _plain_outlook(evidence, at_ms, rules)
+    return known is not None and known.is_plain
+
+
+def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook | None:
+    """The outlook of who has one source, whose newest pay is enough by itself, as nearly every pay is; None for anybody else.
+
+    It is enough for as long as it stands, whatever older pay does. So nobody looks at how the older pays stand, and when they fall.
+    """
+    if len(evidence.sources) != 1:
+        return None
+    (source,) = evidence.sources
+    today = rules.calendar.day_of(at_ms)
+    if source.kind > EMPLOYER or not is_one_flow(source) or _is_ahead(evidence, at_ms, today):
+        return None
+    for account in evidence.accounts:
+        if not was_always_seen(account):
+            return None
+    policy = rules.policy.signals.income_drop
+    last_day = source.days[-1]
+    (pays,) = recognised([Pays(source, source.days, source.amounts)], last_day - LOOKBACK_DAYS)
+    stream = stream_of(pays, policy)
+    level, end_day = stream.levels[-1], end_of_standing(stream, len(stream.levels) - 1)
+    standings = [Standing(stream, level, end_day, "")]
+    if not level or today >= end_day or not is_plainly_enough(standings, last_day, policy.severity.watch):
+        return None
+    until_ms = rules.calendar.midnight_ms(end_day)
+    may_be_lost = _pay_days_apart(standings) >= policy.history_days_min
+    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules)
+    outlook.is_plain = True
+    if level < stream.best_level:  # older pay may stand beside it
+        level, end_day = level_now(stream, last_day + 1)
+    span = within_int64(level), min(end_day, last_day + REMEMBERED_DAYS + 1)
+    outlook.steady = SteadyIncome(source.currency, last_day, (span,))
+    vars(source)[OUTLOOK] = outlook
     return outlook
 
 

@@ -20,7 +20,7 @@ from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import FUND_FLOWS
 from models.income import EMPLOYER, SALARY, IncomeEvidence
-from models.income_outlook import forgotten_day, later, next_fall_day, outlook_of
+from models.income_outlook import forgotten_day, is_plain, later, next_fall_day, outlook_of
 from models.income_picture import Picture, is_plainly_enough, picture_of, scene_of
 from models.limits import INT64_MAX
 from models.money import format_amount
@@ -57,6 +57,8 @@ def judge(
     """
     policy = rules.policy.signals.income_drop
     opened_at_ms = opened_at_ms if open_severity is not None else None
+    if opened_at_ms is None and is_plain(evidence, at_ms, rules):
+        return None
     scene = scene_of(evidence, at_ms, opened_at_ms, rules)
     if opened_at_ms is None and is_plainly_enough(scene.standings, scene.look_day, policy.severity.watch):
         return None

@@ -12,7 +12,7 @@ from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, day_of_date
 from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
-from models.income_outlook import awaits_pay, lost_fraction, outlook_of
+from models.income_outlook import awaits_pay, is_plain, lost_fraction, outlook_of
 from models.limits import INT64_MAX
 from models.rules import Rules
 from models.signals.income_drop import judge, next_deadline_ms, resolution
@@ -666,10 +666,37 @@ def test_flows_on_an_unlinked_account_show_that_we_see_it() -> None:
 def test_a_fall_that_is_surely_no_loss_is_not_looked_at() -> None:
     """A pay a little below the one before it: that one stands no more, but only the last one's end may be a loss."""
     evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 98 // 100))
-    assert local(outlook_of(evidence, at("2025-08-12"), RULES).until_ms) == "2025-08-18 00:00"
+    outlook = outlook_of(evidence, at("2025-08-12"), RULES)
+    assert outlook.is_plain
+    assert outlook.steady is not None
+    assert [until_day for _, until_day in outlook.steady.spans] == [day_of_date(date(2025, 8, 18))]
     assert due(evidence, "2025-08-12") == f"{ABSENT} 00:00"
     evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 69 // 100))
     assert due(evidence, "2025-08-12") == "2025-08-18 00:00"
+
+
+def test_one_payers_newest_pay_is_enough_by_itself() -> None:
+    """Declared or an employer's, until it stands no more; not a candidate's, and not beside another payer's."""
+    declared, employers = pays(*MONTHS), pays(*MONTHS, category=None, kind="employer")
+    for paid in (declared, employers):
+        evidence = recorded(*paid)
+        assert is_plain(evidence, at(MONTHS[-1]), RULES)
+        assert is_plain(evidence, at(ABSENT, "00:00") - 1, RULES)
+        assert not is_plain(evidence, at(ABSENT, "00:00"), RULES)
+    evidence = recorded(*declared)
+    assert not is_plain(evidence, at(MONTHS[-1]) - 1, RULES)
+    assert not is_plain(recorded(*pays(*MONTHS, category=None, kind=None)), at(MONTHS[-1]), RULES)
+    record_flow(evidence, flow(at("2025-08-10"), 1, payer="other"), RULES)
+    assert not is_plain(evidence, at(MONTHS[-1]), RULES)
+
+
+def test_pay_of_a_known_length_may_be_lost() -> None:
+    """Before the first pay is as old as the policy asks for, the last one's end is no deadline."""
+    evidence = recorded(*pays("2025-05-10", "2025-06-10", "2025-07-10"))
+    for days, expected in ((61, "2025-08-25 00:00"), (62, None)):
+        own = rules(f"[signals.income_drop]\nhistory_days_min = {days}\n")
+        due_ms = next_deadline_ms(evidence, at("2025-07-10"), None, None, own)
+        assert (None if due_ms is None else local(due_ms)) == expected
 
 
 def test_life_counts_where_pay_is_awaited_only() -> None:

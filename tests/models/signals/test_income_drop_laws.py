@@ -6,6 +6,7 @@ from itertools import pairwise
 from random import Random
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from models.income import (
     record_link,
     record_unlink,
 )
-from models.income_outlook import awaits_pay, lost_fraction
+from models.income_outlook import awaits_pay, is_plain, lost_fraction, steady_income
 from models.policy import default_policy
 from models.rules import Rules
 from models.signals.income_drop import judge, next_deadline_ms
@@ -216,6 +217,33 @@ def test_what_is_remembered_between_judgements_changes_no_answer(log: list[Entry
             told = lost_fraction(restored, at_ms, RULES), next_deadline_ms(restored, at_ms, None, None, RULES)
             assert kept == told
             assert judge(evidence, at_ms, None, None, RULES) == judge(restored, at_ms, None, None, RULES)
+
+
+@settings(max_examples=60)
+@given(payers(), st.randoms(use_true_random=False))
+def test_a_pay_that_is_enough_by_itself_finds_what_a_whole_look_finds(
+    flows: list[FundFlow], dice: Random
+) -> None:
+    """One payer, judged at each pay: until the next deadline, how all pay stands tells the same, and the same is lost."""
+    evidence = IncomeEvidence()
+    for one in sorted(flows, key=time_of):
+        now_ms = time_of(one)
+        record(evidence, one)
+        if dice.random() < 0.8 or not is_plain(evidence, now_ms, RULES):
+            continue
+        due_ms = next_deadline_ms(evidence, now_ms, None, None, RULES) or now_ms + 400 * DAY_MS
+        steady = steady_income(evidence, RULES)
+        assert steady is not None
+        falls_ms = [CALENDAR.midnight_ms(until_day) for _, until_day in steady.spans]
+        asked_ms = [now_ms, due_ms - 1, *falls_ms, *(dice.randint(now_ms, due_ms - 1) for _ in range(3))]
+        for at_ms in sorted(one_ms for one_ms in asked_ms if one_ms < due_ms):
+            assert judge(evidence, at_ms, None, None, RULES) is None
+            lost = lost_fraction(evidence, at_ms, RULES)
+            restored = msgspec.msgpack.decode(msgspec.msgpack.encode(evidence), type=IncomeEvidence)
+            with pytest.MonkeyPatch.context() as whole:
+                whole.setattr("models.income_outlook._plain_outlook", lambda *_: None)
+                assert judge(restored, at_ms, None, None, RULES) is None
+                assert lost_fraction(restored, at_ms, RULES) == lost
 
 
 def settle(
