@@ -229,10 +229,15 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
     may_be_lost = _pay_days_apart(standings) >= policy.history_days_min
     outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules)
     outlook.is_plain = True
+    known_until_day = min(end_day, last_day + REMEMBERED_DAYS + 1)
+    spans: list[tuple[int, int]] = []
     if level < stream.best_level:  # older pay may stand beside it
-        level, end_day = level_now(stream, last_day + 1)
-    span = within_int64(level), min(end_day, last_day + REMEMBERED_DAYS + 1)
-    outlook.steady = SteadyIncome(source.currency, last_day, (span,))
+        best, fall_day = level_now(stream, last_day + 1)
+        spans.append((within_int64(best), min(fall_day, known_until_day)))
+        level, end_day = level_then(stream, fall_day) if fall_day < known_until_day else (0, 0)
+    if level:
+        spans.append((within_int64(level), min(end_day, known_until_day)))
+    outlook.steady = SteadyIncome(source.currency, last_day, tuple(spans))
     vars(source)[OUTLOOK] = outlook
     return outlook
 
