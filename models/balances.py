@@ -13,7 +13,6 @@ It is forgotten as its days leave the history. An overdrawn account is empty, it
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left, insort
 from typing import Final, NamedTuple
 
@@ -24,6 +23,7 @@ from models.limits import INT64_MAX
 from models.money import within_int64
 from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.rules import Rules
+from models.short_ids import short_id
 
 HISTORY_DAYS: Final = 40
 """How far a question looks back: a month for comparison, and a week or so for what happened since."""
@@ -42,8 +42,6 @@ _HABIT_SPAN_DAYS: Final = 30
 """Days up to an account's last one that tell how often it moves."""
 _HABIT_DAYS_MIN: Final = 3
 """Days with flows within them from which on silence is no habit."""
-_NAME_CHARACTERS_MAX: Final = 32
-"""Longer ids are kept as a hash of 16 characters: the state stays small."""
 _FIELDS: Final = 3
 """Numbers kept a day."""
 _EXCUSED_CATEGORIES: Final = frozenset({"loan_repayment", "rent", "own_transfer"})
@@ -231,13 +229,6 @@ def take_back_link(evidence: BalanceEvidence, fingerprint: bytes) -> RecentLink 
 
 def _is_of(flow: RecentFlow, account: AccountBalances) -> bool:
     return flow.tells_balance and flow.is_on(account.account_id) and flow.is_in(account.currency)
-
-
-def short_id(name: str) -> str:
-    """An id as it is kept."""
-    if len(name) <= _NAME_CHARACTERS_MAX:
-        return name
-    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
 def _new_account(

@@ -19,12 +19,12 @@ from typing import Final
 from msgspec import Struct
 from xxhash import xxh3_64_intdigest
 
-from models.balances import short_id
 from models.events import CreditSummary, FundFlow
 from models.money import within_int64
 from models.obligations import NO_DAY
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
+from models.short_ids import short_id
 
 LAPSE_DAYS: Final = 40
 """Who was not paid for so long is paid no more by the month: a month, and nine days of delay."""

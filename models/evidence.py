@@ -66,6 +66,7 @@ from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.risk.examples import remember_decided
 from models.rules import Rules
+from models.short_ids import short_id
 from models.signal_table import (
     ASSET_FLIGHT,
     BORROWING_TO_REPAY,
@@ -212,21 +213,17 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
     """Most flows are everyday spending: what they cannot concern, by category and direction, is not asked."""
     at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
     is_late = at_ms < borrower.judged_ms[REPAYMENTS]
-    day, account_id = rules.calendar.day_of(at_ms), balances.short_id(event.account_id)
-    touched: Touched = ()
-    touches_income = False
+    day, account_id = rules.calendar.day_of(at_ms), short_id(event.account_id)
     excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
-    kind = None if is_out else income.kind_of(event)
-    is_life = kind is None and category != "own_transfer"
+    kind = income.kind_of(event)
+    is_life = income.is_life(event, kind)
     recent_flows.remember(
         borrower.recent_flows, event, account_id, excused_minor=excused_minor, is_life=is_life
     )
-    if kind is not None:
-        touches_income = income.record_income(borrower.income, event, kind, day, rules)
-    elif is_life and income.record_life(borrower.income, account_id, day):
-        touches_income = _may_change_income(borrower, event, rules)
-    if touches_income:
-        touched = _INCOME.touched
+    touches_income = income.enter_flow(borrower.income, event, kind, day, account_id, rules) and (
+        not is_life or _may_change_income(borrower, event, rules)
+    )
+    touched: Touched = _INCOME.touched if touches_income else ()
     first_ms = borrower.institutions.first_flow_ms
     if (first_ms is None or at_ms < first_ms or category == "loan_disbursement") and institutions.record_flow(
         borrower.institutions, event, rules

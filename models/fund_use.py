@@ -30,7 +30,6 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from models.balances import short_id
 from models.calendars import DAY_MS
 from models.events import FUND_FLOWS, FundFlow
 from models.ledger import Loan
@@ -39,6 +38,7 @@ from models.policy import FundMisusePolicy, UseCategory
 from models.recent_ids import fingerprint_of
 from models.rollovers import opens_with_money
 from models.rules import Rules
+from models.short_ids import short_id
 
 MATCH_DAYS: Final = 5
 """Days around a loan's opening in which a disbursement that names no loan is taken to be the loan's: transfers take days."""

@@ -17,7 +17,6 @@ that is a function of the set of flows, not of their order of arrival, up to the
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import Final
@@ -31,6 +30,7 @@ from models.limits import INT64_MAX
 from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
+from models.short_ids import short_id
 
 SALARY, PENSION, BENEFIT, BUSINESS, EMPLOYER, CANDIDATE = range(6)
 """Kinds of sources: four declared by category, then inflows without one, from an employer and from anybody else."""
@@ -79,8 +79,6 @@ _REGULAR_GAP_SPREAD: Final = 1.6
 _REGULAR_GAP_SLACK_DAYS: Final = 4
 _REGULAR_AMOUNT_SPREAD: Final = 1.5
 """Largest over smallest of three pays that are "similar": pay with some overtime, not a pay and a bonus."""
-_NAME_CHARACTERS_MAX: Final = 32
-"""Longer ids of accounts and counterparties are kept as a hash of 16 characters: the state stays small."""
 _SHARED_SOURCES_MAX: Final = 4
 """Sources without a name for what exceeds `SOURCES_MAX`, one a currency: more currencies than that are no income."""
 
@@ -158,14 +156,20 @@ class IncomeEvidence(Struct, array_like=True, dict=True):
 
 def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
     """Remember a flow. Return whether it may change the judgement: income, or a sign of life after a silence."""
-    day = rules.calendar.day_of(flow.event_time_ms)
-    kind = kind_of(flow) if flow.direction == "in" else None
+    day, account_id = rules.calendar.day_of(flow.event_time_ms), short_id(flow.account_id)
+    return enter_flow(evidence, flow, kind_of(flow), day, account_id, rules)
+
+
+def enter_flow(
+    evidence: IncomeEvidence, flow: FundFlow, kind: int | None, day: int, kept_account_id: str, rules: Rules
+) -> bool:
+    """The same of a flow whose kind, local day and kept account have been told already."""
     if kind is not None:
-        return record_income(evidence, flow, kind, day, rules)
-    return flow.category != "own_transfer" and record_life(evidence, flow.account_id, day)
+        return _record_income(evidence, flow, kind, day, rules)
+    return is_life(flow, kind) and _record_life(evidence, kept_account_id, day)
 
 
-def record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int, rules: Rules) -> bool:
+def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int, rules: Rules) -> bool:
     """Remember income, or a candidate for it, of a local day. Return whether it may change the judgement."""
     _note_change(evidence)
     week = week_of(day)
@@ -192,9 +196,9 @@ def record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int,
     return first_day_minor is None or first_day_minor == week_minor
 
 
-def record_life(evidence: IncomeEvidence, account_id: str, day: int) -> bool:
+def _record_life(evidence: IncomeEvidence, account_id: str, day: int) -> bool:
     """Remember that an account is in use. Return whether that may change the judgement: it follows a silence."""
-    week = (day + 3) // 7
+    week = week_of(day)
     for account in evidence.accounts:
         if account.account_id == account_id:
             if week == account.active_week:
@@ -231,8 +235,8 @@ def void(evidence: IncomeEvidence, fingerprint: bytes, rules: Rules) -> bool:
 
 
 def kind_of(flow: FundFlow) -> int | None:
-    """The kind of source that an inflow belongs to, or None where it can never be income."""
-    if flow.amount_minor == 0:
+    """The kind of source that a flow belongs to, or None where it can never be income."""
+    if flow.direction == "out" or flow.amount_minor == 0:
         return None
     if flow.category is not None:
         return _DECLARED_KINDS.get(flow.category)
@@ -243,9 +247,9 @@ def kind_of(flow: FundFlow) -> int | None:
     return EMPLOYER if flow.counterparty_kind == "employer" else CANDIDATE
 
 
-def is_life(flow: FundFlow) -> bool:
+def is_life(flow: FundFlow, kind: int | None) -> bool:
     """Whether a flow shows that its account is in use: neither income, nor the sweeping away of pay."""
-    return flow.category != "own_transfer" and not (flow.direction == "in" and kind_of(flow) is not None)
+    return kind is None and flow.category != "own_transfer"
 
 
 def take_back_life(evidence: IncomeEvidence, gone: RecentFlow, recent: RecentFlows, rules: Rules) -> None:
@@ -422,7 +426,7 @@ def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_mino
 def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int) -> Source | None:
     """The flow's source, new where need be; None where there is no room for it."""
     account = _account_index(evidence, flow.account_id)
-    named = "" if kind == BUSINESS else short_name(flow.counterparty_id or "")
+    named = "" if kind == BUSINESS else short_id(flow.counterparty_id or "")
     for source in evidence.sources:
         if (
             source.counterparty_id == named
@@ -475,7 +479,7 @@ def _make_room(evidence: IncomeEvidence) -> bool:
 
 
 def _account_index(evidence: IncomeEvidence, account_id: str) -> int:
-    account_id = short_name(account_id)
+    account_id = short_id(account_id)
     for index, account in enumerate(evidence.accounts):
         if account.account_id == account_id:
             return index
@@ -483,13 +487,6 @@ def _account_index(evidence: IncomeEvidence, account_id: str) -> int:
         return -1
     evidence.accounts.append(Account(account_id))
     return len(evidence.accounts) - 1
-
-
-def short_name(name: str) -> str:
-    """An id of an account or counterparty as it is kept."""
-    if len(name) <= _NAME_CHARACTERS_MAX:
-        return name
-    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
 # ---- forgetting ------------------------------------------------------------------------------------------------------

@@ -16,11 +16,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from models.balances import is_excused, short_id
+from models.balances import is_excused
 from models.calendars import DAY_MS
 from models.events import FundFlow
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
+from models.short_ids import short_id
 
 LATE_DAYS: Final = 30
 """How far before the newest transfer judgements stay exact: half of the latest lateness that a policy can set."""

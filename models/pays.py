@@ -20,10 +20,10 @@ from models.income import (
     declared_payers,
     has_regular_run,
     monday_of,
-    short_name,
     week_of,
 )
 from models.limits import INT64_MAX
+from models.short_ids import short_id
 
 
 class Pays(NamedTuple):
@@ -171,7 +171,7 @@ def _merged(one: Pays, other: Pays) -> Pays:
 
 def pays_into(evidence: IncomeEvidence, account_id: str, before_day: int) -> list[Pays]:
     """Every source that paid into an account before a day, income or not, with what of it a judgement looks at."""
-    account_id = short_name(account_id)
+    account_id = short_id(account_id)
     pays: list[Pays] = []
     for source in evidence.sources:
         if source.account < 0 or evidence.accounts[source.account].account_id != account_id:

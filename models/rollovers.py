@@ -29,13 +29,13 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from models.balances import short_id
 from models.calendars import DAY_MS
 from models.events import FUND_FLOWS, FundFlow
 from models.ledger import Loan
 from models.money import within_int64
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
+from models.short_ids import short_id
 
 LATE_DAYS: Final = 60
 """How far before the newest entry answers stay exact: the latest lateness that a policy can set."""

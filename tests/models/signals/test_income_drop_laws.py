@@ -17,6 +17,7 @@ from models.income import (
     AS_OF_DAYS,
     IncomeEvidence,
     is_life,
+    kind_of,
     record_flow,
     record_link,
     record_unlink,
@@ -165,7 +166,7 @@ def matters(evidence: IncomeEvidence, entry: Entry, state: tuple[Severity | None
     """Record an entry in order of time; return whether the engine judges for it: not for life while no pay is awaited."""
     if not record(evidence, entry):
         return False
-    if not isinstance(entry, FundFlow) or not is_life(entry) or state != (None, None):
+    if not isinstance(entry, FundFlow) or not is_life(entry, kind_of(entry)) or state != (None, None):
         return True
     return awaits_pay(evidence, entry.account_id, entry.event_time_ms, RULES)
 

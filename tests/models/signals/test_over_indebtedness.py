@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from models import debts, evidence, income_outlook
 from models.alerts import Finding, Severity
-from models.balances import short_id
 from models.borrower import new_borrower
 from models.calendars import HOUR_MS
 from models.debts import (
@@ -32,6 +31,7 @@ from models.income_level import REMEMBERED_DAYS, income_from, monthly_income
 from models.ledger import Line, Loan
 from models.obligations import BILL_STANDS_DAYS, dues_of, enters_month_day, month_later
 from models.rules import Rules
+from models.short_ids import short_id
 from models.signal_table import OVER_INDEBTEDNESS
 from models.signals import income_drop
 from models.signals.over_indebtedness import judge, next_deadline_ms, next_finding_ms, resolution, stands
