@@ -14,7 +14,7 @@ from msgspec import Struct
 from models.events import TOPICS, Event
 from models.rejects import RejectReason
 from streams.clock import Clock
-from streams.codec import Decoder, Reject
+from streams.codec import Ignored, NotAnEvent, RecordDecoder, Reject
 from streams.dead_letters import dead_letter, name_of_retried
 from streams.linked import HomeOf, read_message, records_by_partition
 from streams.metrics import Metrics
@@ -26,7 +26,7 @@ from streams.topics import EXAMPLES_PARTITION, TopicNames
 
 FEEDS: Final = len(TOPICS)
 _GARBAGE_KEY_MS: Final = 0
-"""A refused record has no time of its own: it is taken right after the one before it."""
+"""What brings no event has no time of its own: it is taken right after the one before it."""
 
 
 class Identity(Struct, frozen=True):
@@ -61,7 +61,7 @@ class Task:
         offsets: Sequence[int],
         merge_keys_ms: Sequence[int],
         *,
-        decoders: Sequence[Decoder],
+        decoders: Sequence[RecordDecoder],
         home_of: HomeOf,
         names: TopicNames,
         identity: Identity,
@@ -72,7 +72,7 @@ class Task:
         self.number = number
         self.engine = engine
         self.sink = sink
-        self.queue: MergeQueue[Event | Reject, RawRecord] = MergeQueue(merge_keys_ms)
+        self.queue: MergeQueue[Event | Reject | Ignored, RawRecord] = MergeQueue(merge_keys_ms)
         self.offsets = list(offsets)
         """The next record to process, by feed; then the next message to hear."""
         self.polled = list(offsets)
@@ -102,12 +102,11 @@ class Task:
             self.told.extend(fetched.records)
             self.polled[LINKED] = fetched.records[-1].offset + 1
             return
-        decode = self._decoders[fetched.feed].decode
         records = fetched.records
-        events = [decode(record.value, record.key, record.timestamp) for record in records]
+        events = self._decoders[fetched.feed].decode_all(records)
         keys_ms = [
             _GARBAGE_KEY_MS
-            if isinstance(event, Reject)
+            if isinstance(event, NotAnEvent)
             else event.event_time_ms
             if event.ingested_at_ms is None
             else event.ingested_at_ms
@@ -141,7 +140,7 @@ class Task:
             feed = order % FEEDS
             if (
                 is_reviewing
-                and not isinstance(event, Reject)
+                and not isinstance(event, NotAnEvent)
                 and not self.engine.prepare(event, feed, record.offset)
             ):
                 self.queue.give_back(taken[place:])
@@ -149,8 +148,11 @@ class Task:
                 self.review_steps += 1
                 self._advanced = True
                 break
-            if isinstance(event, Reject):
-                self._refuse_undecoded(feed, event, record)
+            if isinstance(event, NotAnEvent):
+                if isinstance(event, Reject):
+                    self._refuse_undecoded(feed, event, record)
+                else:
+                    self._metrics.count("ignored", 1, TOPICS[feed])
                 continue
             reason = process(event, feed, record.offset)
             if reason is not None:
@@ -159,7 +161,7 @@ class Task:
         self.uncommitted_events += len(taken)
         return len(taken)
 
-    def _move_position(self, taken: Sequence[tuple[int, Event | Reject, RawRecord]]) -> None:
+    def _move_position(self, taken: Sequence[tuple[int, Event | Reject | Ignored, RawRecord]]) -> None:
         """The position is behind the last record of each feed: found from the end, after a few steps."""
         missing = set(range(FEEDS))
         for order, _, record in reversed(taken):

@@ -58,6 +58,8 @@ def worker(
     Start as many as there are partitions at most; they share the tasks out among themselves. The policy file is used
     while the topic `policies` names none.
     """
+    from streams.mapping.errors import MappingError
+    from streams.mapping.loading import mapping_from
     from streams.pseudonym import PseudonymError, pseudonyms_from
     from streams.worker import run
 
@@ -72,8 +74,9 @@ def worker(
         until_end=True if until_end else None,
         web_port=web_port,
     )
-    with expected(PseudonymError):
+    with expected(PseudonymError, MappingError):
         pseudonyms_from(settings.pseudonym_key_file)
+        mapping_from(settings)
     sys.exit(run(settings, log_level=log_level.upper()))
 
 

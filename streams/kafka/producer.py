@@ -14,7 +14,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from streams.kafka.errors import ended, limited, retrieve_error
 from streams.ports import OutputRecord, PortError
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class KafkaSink:
         """Connects only in `open`. `inputs`: whose offsets it commits, the events' topics unless given."""
         self._settings = settings
         self._task = task
-        self._inputs = inputs or TopicNames(settings.topic_prefix).consumed
+        self._inputs = inputs or names_of(settings).consumed
         self._producer: Any = None
         self._sent: list[asyncio.Future[Any]] = []
 
