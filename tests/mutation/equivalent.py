@@ -108,4 +108,19 @@ EQUIVALENT: Final[dict[str, str]] = {
     "missed_payment._next_step_ms: known_ms > after_ms -> known_ms >= after_ms": (
         "Of two equal instants either is the later."
     ),
+    "risk_score._look_ahead: -QUIET_DAYS <= due_day - day <= QUIET_DAYS -> -QUIET_DAYS < due_day - day <= QUIET_DAYS": (
+        "Where it says no `is_forgotten` is asked, which compares the same two days."
+    ),
+    "risk_score._look_ahead: -QUIET_DAYS <= due_day - day <= QUIET_DAYS -> -QUIET_DAYS <= due_day - day < QUIET_DAYS": (
+        "Where it says no `is_forgotten` is asked, which compares the same two days."
+    ),
+    "risk_score._look_ahead: opened_ms < first_opened_ms -> opened_ms <= first_opened_ms": (
+        "Of two equal instants either is the earlier."
+    ),
+    "risk_score._look_ahead: balances.worst_days_past_due > worst_days -> balances.worst_days_past_due >= worst_days": (
+        "Of two loans that were as late either says as many days."
+    ),
+    "risk_score._seen: ahead.days_past_due >= rules.policy.risk.target_days_late -> ahead.days_past_due > rules.policy.risk.target_days_late": (
+        "At the target `_reaches`, without which nothing is found either, says no by the same comparison."
+    ),
 }
