@@ -24,7 +24,8 @@ from models.events import LINKED_RISK, TOPICS
 from streams.clock import Clock
 from streams.commits import Commits
 from streams.feeds import LiveFeeds
-from streams.metrics import GaugeName, Metrics
+from streams.metrics import Metrics
+from streams.metrics_catalogue import GaugeName
 from streams.opening import TaskOpener
 from streams.policies import Follower
 from streams.ports import LINKED, Assignment, EngineMaker, Fetched, Logs, Ports
@@ -212,7 +213,6 @@ class Pipeline:
         if task is None:
             return  # of an older generation: it will be read again by whoever has the task now
         task.accept(fetched)
-        self._metrics.count("polled", len(fetched.records), _SOURCES[fetched.feed])
         if self._holds_enough(task, fetched.feed):
             self._paused.add((fetched.feed, fetched.task))
             self._source.pause(fetched.feed, fetched.task)
@@ -243,7 +243,7 @@ class Pipeline:
             self._resume_partitions(task)
         if processed:
             self._processed += processed
-            self._metrics.count("events", processed)
+            self._metrics.count("processed", processed)
 
     def _release(self, task: Task) -> None:
         queue = task.queue

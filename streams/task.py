@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from models.events import TOPICS, Event
+from models.events import LINKED_RISK, TOPICS, TYPES_BY_TOPIC, Event
 from models.rejects import RejectReason
 from streams.clock import Clock
-from streams.codec import Decoder, Reject
+from streams.codec import Decoder, Reject, tag_of
 from streams.dead_letters import dead_letter, name_of_retried
 from streams.linked import HomeOf, read_message, records_by_partition
 from streams.metrics import Metrics
@@ -25,6 +25,13 @@ from streams.progress import Progress, encode_progress, progress_key
 from streams.topics import EXAMPLES_PARTITION, TopicNames
 
 FEEDS: Final = len(TOPICS)
+_MESSAGE: Final = "message"
+"""What `linked-risk` holds, among the types of events."""
+_WORDS_BY_TYPE: Final[dict[type[Struct], str]] = {
+    Reject: "rejected",
+    **{kind: tag_of(kind) for topic in TOPICS for kind in TYPES_BY_TOPIC[topic]},
+}
+"""As the contract names the types that the decoders make."""
 _GARBAGE_KEY_MS: Final = 0
 """A refused record has no time of its own: it is taken right after the one before it."""
 
@@ -101,10 +108,12 @@ class Task:
         if fetched.feed == LINKED:
             self.told.extend(fetched.records)
             self.polled[LINKED] = fetched.records[-1].offset + 1
+            self._metrics.count("events", len(fetched.records), LINKED_RISK, _MESSAGE)
             return
-        decode = self._decoders[fetched.feed].decode
-        records = fetched.records
+        decoder, records = self._decoders[fetched.feed], fetched.records
+        decode = decoder.decode
         events = [decode(record.value, record.key, record.timestamp) for record in records]
+        self._count_read(fetched.feed, events, decoder)
         keys_ms = [
             _GARBAGE_KEY_MS
             if isinstance(event, Reject)
@@ -115,6 +124,15 @@ class Task:
         ]
         self.queue.push(fetched.feed, keys_ms, events, records, self._clock.monotonic_ms())
         self.polled[fetched.feed] = records[-1].offset + 1
+
+    def _count_read(self, feed: int, events: Sequence[Event | Reject], decoder: Decoder) -> None:
+        """Count a batch by type: one step of C over the batch, some 40 ns an event."""
+        for kind, count in Counter(map(type, events)).items():
+            self._metrics.count("events", count, TOPICS[feed], _WORDS_BY_TYPE[kind])
+        if decoder.unknown_words:
+            for field, count in decoder.unknown_words.items():
+                self._metrics.count("unknown_words", count, field)
+            decoder.unknown_words.clear()
 
     def hear(self, messages_max: int) -> None:
         """Let the engine hear at most so many messages.
