@@ -6,6 +6,7 @@ What there is to count is said in `streams/metrics_catalogue.py`.
 from __future__ import annotations
 
 from collections import Counter as CountingDict
+from collections.abc import Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -39,6 +40,24 @@ class Metrics(Protocol):
     def observe(self, name: HistogramName, value: float) -> None:
         """Add to a histogram."""
         ...
+
+
+class ChangingGauge:
+    """A gauge whose labels come and go: what is shown no more is forgotten, or it would stand as it was for ever."""
+
+    def __init__(self, metrics: Metrics, name: GaugeName) -> None:
+        """Nothing is shown yet."""
+        self._metrics = metrics
+        self._name: GaugeName = name
+        self._shown: set[tuple[str, ...]] = set()
+
+    def show(self, values: Mapping[tuple[str, ...], float]) -> None:
+        """Show these values, by labels, and no others."""
+        for labels in self._shown - values.keys():
+            self._metrics.forget(self._name, *labels)
+        for labels, value in values.items():
+            self._metrics.set(self._name, value, *labels)
+        self._shown = set(values)
 
 
 class PrometheusMetrics:

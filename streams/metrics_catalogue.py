@@ -19,6 +19,7 @@ from msgspec import Struct
 from models.alerts import SeverityName, SignalName, Status, Tier
 from models.events import TOPICS
 from models.limits import CARDS_REMEMBERED_MAX, POLICIES_REMEMBERED_MAX
+from models.portfolio import BUCKETS
 from models.rejects import PayloadReason, StateReason
 
 CounterName = Literal[
@@ -81,6 +82,7 @@ GaugeName = Literal[
     "portfolio_platform_outstanding_minor",
     "portfolio_platform_overdue_minor",
     "portfolio_currencies_left_out",
+    "portfolio_tasks",
     "portfolio_age_seconds",
 ]
 HistogramName = Literal["batch_seconds", "commit_seconds", "restore_seconds", "alert_latency_seconds"]
@@ -115,10 +117,6 @@ PORTFOLIO_PLATFORMS_MAX: Final = 20
 """Platforms shown by name: those with most outstanding; the others are added up."""
 PORTFOLIO_CURRENCIES_MAX: Final = 8
 """Currencies shown: those of most loans. A lender has one or two; what is beyond is counted, for it cannot be added up."""
-OTHER: Final = "other"
-"""The platforms not shown by name."""
-BUCKETS: Final = ("current", "1-30", "31-60", "61-90", "91-270", "271-360", ">360")
-"""Days past due, as `missed_payment` has them; `current`: nothing is past due."""
 PREFIX: Final = "forewarn_"
 
 _WATCHED: Final = ("residual", "log_loss")
@@ -433,6 +431,10 @@ GAUGES: Final[dict[GaugeName, Described]] = {
         "Currencies of open loans that are not shown, because there are too many",
         "因种类过多而未显示的币种数",
     ),
+    "portfolio_tasks": Described(
+        "Tasks that the figures of the portfolio rest on; fewer than are open until each was surveyed",
+        "组合指标所依据的任务数；在全部盘点之前少于已开放的任务",
+    ),
     "portfolio_age_seconds": Described(
         "Since the oldest survey that the figures of the portfolio rest on was begun",
         "组合指标所依据的最早一次盘点开始至今的时长",
@@ -446,7 +448,7 @@ HISTOGRAMS: Final[dict[HistogramName, Described]] = {
         "One turn of processing over all tasks, while the network waits",
         "一轮处理（所有任务）的耗时，期间网络等待",
         unit="seconds",
-        buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+        buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
     ),
     "commit_seconds": Described(
         "From the start of a transaction to its commit",
