@@ -456,8 +456,17 @@ class Pipeline:
             )
 
     @property
+    def still_ms(self) -> int:
+        """Since the loop last turned; 0 before it does for the first time."""
+        return 0 if self._turned_at_ms is None else self._clock.monotonic_ms() - self._turned_at_ms
+
+    @property
     def reasons_not_ready(self) -> list[str]:
         """Why this worker does not do its part at the moment; nothing where it does."""
+        if self._stopping.is_set():
+            return ["the worker is stopping"]
+        if self._held is None:
+            return [f"group {self._settings.group_id} has assigned nothing yet"]
         opening = [f"task {number} is being restored" for number in sorted(self._openings)]
         return [*opening, *self._watchdog.lasting(self._settings.unready_after_ms)]
 
