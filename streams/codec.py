@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple, Protocol, Union, get_args, get_origin, get_type_hints
 
@@ -23,7 +23,6 @@ from models.limits import (
     PAYLOAD_BYTES_MAX,
 )
 from models.rejects import PayloadReason, RejectReason
-
 
 CONTRACT_HEADER: Final = "forewarn.contract"
 """Marks a record of a mapped feed that is in the contract's own form: what a release writes beside the lender's records."""
@@ -83,6 +82,11 @@ class KeptRecord(NamedTuple):
 
 class RecordDecoder(Protocol):
     """Makes events of the records of one topic, in whatever form they come."""
+
+    @property
+    def unknown_words(self) -> Counter[str]:
+        """How often each field held a word the contract does not know; whoever reads it may clear it."""
+        ...
 
     def decode_all(self, records: Sequence[ReadRecord]) -> Sequence[Event | Reject | Ignored]:
         """Decode a batch: one result for each record, in their order."""
@@ -163,7 +167,12 @@ class Decoder:
         return event
 
     def _reject(self, reason: PayloadReason, detail: str, payload: bytes, key: bytes | None) -> Reject:
-        fields = _readable_fields(payload)
+        return self.refused(reason, detail, _readable_fields(payload), key)
+
+    def refused(
+        self, reason: PayloadReason, detail: str, fields: Mapping[str, Any], key: bytes | None
+    ) -> Reject:
+        """A refusal with what its fields, by the contract's names, tell of whose record it is and when it happened."""
         borrower_id = _text(key) if self._keyed else _string(fields.get("borrower_id"))
         event_time_ms = fields.get("event_time_ms")
         return Reject(

@@ -105,6 +105,7 @@ class TaskOpener:
             identity=self._identity,
             metrics=self._metrics,
             clock=self._clock,
+            state_bytes=sum(map(len, changelog.states.values())),
         )
 
     def _decoders_of(self, number: int) -> list[RecordDecoder]:

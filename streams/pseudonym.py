@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -102,7 +103,12 @@ class PseudonymousDecoder:
     """Decodes the records of one topic in one partition; what comes out knows no id. See `streams.codec.RecordDecoder`."""
 
     def __init__(
-        self, topic: Topic, decoder: RecordDecoder, pseudonyms: Pseudonyms, partition: int, partition_count: int
+        self,
+        topic: Topic,
+        decoder: RecordDecoder,
+        pseudonyms: Pseudonyms,
+        partition: int,
+        partition_count: int,
     ) -> None:
         """`decoder` reads the records; `partition` of so many: where ids must belong by the partitioner."""
         self.topic = topic
@@ -112,6 +118,11 @@ class PseudonymousDecoder:
         self._partition_count = partition_count
         self._at_home: dict[str, str] = {}
         """Ids that belong here, with their pseudonyms; bounded."""
+
+    @property
+    def unknown_words(self) -> Counter[str]:
+        """See `streams.codec.RecordDecoder`."""
+        return self._decoder.unknown_words
 
     def decode_all(self, records: Sequence[ReadRecord]) -> Sequence[Event | Reject | Ignored]:
         """As `Decoder.decode_all`; a stray is refused here, `wrong-partition`, and holds nobody."""

@@ -104,7 +104,10 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
 
     return [
         *(of_tasks(names.of(topic), input_size, {}) for topic in TOPICS if topic not in names.lenders),
-        *(TopicSpec(name, settings.partitions, {}, {}, counts_as_task=True, is_lenders=True) for name in names.lenders.values()),
+        *(
+            TopicSpec(name, settings.partitions, {}, {}, counts_as_task=True, is_lenders=True)
+            for name in names.lenders.values()
+        ),
         of_tasks(names.alerts, {**_DELETED, **output_size}, _FOR_EVER),
         of_tasks(names.borrower_risk, {**_COMPACTED, **output_size}, {}),
         of_tasks(names.dead_letters, {**_DELETED, **output_size}, _FOR_EVER),

@@ -9,8 +9,8 @@ from models.rules import Rules
 from streams.dead_letters import Letter, Settled, receipt_record
 from streams.kafka.inspection import InspectionError, Inspector
 from streams.kafka.writing import Written
-from streams.partitioner import partition_of
 from streams.mapping.loading import decoders_from
+from streams.partitioner import partition_of
 from streams.progress import decode_progress, progress_key
 from streams.releasing import (
     HOLDING_TOPICS,

@@ -19,6 +19,7 @@ from msgspec import Struct, defstruct
 from models.events import Count, EpochMs, Heartbeat, Identifier, Instalment, Minor, SignedMinor
 from models.limits import FUTURE_TOLERANCE_MS, IDENTIFIER_CHARACTERS_MAX, INSTALMENTS_MAX, INT64_MAX
 from streams.mapping import values
+from streams.mapping.errors import UnfitError
 from streams.mapping.paths import Path, path_text
 from streams.mapping.spec import ABSENT, Condition, FeedMapping, Field, Rule
 
@@ -107,12 +108,16 @@ class _Compiler:
 
     def _is_sure(self, path: Path) -> bool:
         """Whether the struct itself demands a value there."""
-        return self._leaves[path].needed >= self._needed_by_all > 0 and all(isinstance(step, str) for step in path)
+        return self._leaves[path].needed >= self._needed_by_all > 0 and all(
+            isinstance(step, str) for step in path
+        )
 
     def _struct(self, at: Path) -> type[Struct]:
         """The struct of what stands at a path, with everything below."""
         depth = len(at)
-        names = dict.fromkeys(path[depth] for path in self._leaves if path[:depth] == at and len(path) > depth)
+        names = dict.fromkeys(
+            path[depth] for path in self._leaves if path[:depth] == at and len(path) > depth
+        )
         fields: list[Any] = []
         for place, name in enumerate(names):
             below = (*at, name)
@@ -141,19 +146,25 @@ class _Compiler:
 
     def _access(self, path: Path) -> str:
         """The expression for what stands at a path; it raises where something on the way is not there."""
-        text, at = "s", ()
+        text = "s"
+        at: Path = ()
         for step in path:
             depth = len(at)
             if isinstance(step, int):
                 text += f"[{step}]"
             else:
-                names = list(dict.fromkeys(p[depth] for p in self._leaves if p[:depth] == at and len(p) > depth))
+                names = list(
+                    dict.fromkeys(p[depth] for p in self._leaves if p[:depth] == at and len(p) > depth)
+                )
                 text += f".f{names.index(step)}"
             at = (*at, step)
         return text
 
     def _kind_of(self, field: Field) -> Any:
-        return Annotated[list[self._line_struct(field)], msgspec.Meta(max_length=INSTALMENTS_MAX)] if field.each else _kind_of_value(field)  # type: ignore[misc] # see above
+        if not field.each:
+            return _kind_of_value(field)
+        line: Any = self._line_struct(field)
+        return Annotated[list[line], msgspec.Meta(max_length=INSTALMENTS_MAX)]
 
     def _line_struct(self, field: Field) -> type[Struct]:
         fields = []
@@ -225,7 +236,7 @@ class _Compiler:
         at = "event_time_ms" if "event_time_ms" in targets else "event.event_time_ms"
         ahead = "record.timestamp + AHEAD"
         if "ingested_at_ms" in targets:
-            yield f"if ingested_at_ms is None:"
+            yield "if ingested_at_ms is None:"
             yield f"    if {at} > {ahead}: raise ValueError"
             yield f"elif {at} > ingested_at_ms + AHEAD or ingested_at_ms > {ahead}: raise ValueError"
         elif any(field.target == "ingested_at_ms" for field in rule.fields):
@@ -325,7 +336,9 @@ class _Compiler:
                 sign = options["sign"]
                 return f"{self._name('SIGN', partial(_sign, sign['negative'], sign['other']))}({x})"
             case "word" if "words" in options or "other" in options:
-                words = {form: ours for theirs, ours in options.get("words", {}).items() for form in _forms(theirs)}
+                words = {
+                    form: ours for theirs, ours in options.get("words", {}).items() for form in _forms(theirs)
+                }
                 return f"{self._name('WORDS', words)}[{x}]"
         return x
 
@@ -390,7 +403,11 @@ def _kind_of_condition(condition: Condition) -> Any:
 
 def _is_plain_money(field: Field) -> bool:
     options = field.options
-    return values.UNITS[options.get("unit", "minor")] == 0 and not options.keys() & {"absolute", "rounding", "given_as"}
+    return values.UNITS[options.get("unit", "minor")] == 0 and not options.keys() & {
+        "absolute",
+        "rounding",
+        "given_as",
+    }
 
 
 def _kind_of_value(field: Field) -> Any:
@@ -513,7 +530,7 @@ class _WholeTimes(dict[str, int]):
     def __missing__(self, text: str) -> int:
         try:
             found: int = self._convert(text)
-        except values.UnfitError as error:
+        except UnfitError as error:
             raise ValueError from error
         if len(self) >= _MEMO_MAX:
             self.clear()
@@ -534,9 +551,7 @@ class _Split(NamedTuple):
 
 _WIDTHS: Final = {"%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2}
 _RESTS: Final = {"%S": r"([0-5]\d)", "%f": r"(\d{1,6})", "%z": r"(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)"}
-_ISO_REST: Final = re.compile(
-    r"([0-5]\d)(?:\.(\d{1,6}))?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)\Z", re.ASCII
-)
+_ISO_REST: Final = re.compile(r"([0-5]\d)(?:\.(\d{1,6}))?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)\Z", re.ASCII)
 _ISO_LOCAL_REST: Final = re.compile(r"([0-5]\d)(?:\.(\d{1,6}))?()\Z", re.ASCII)
 _ISO_MINUTES: Final = "%Y-%m-%dT%H:%M:"
 
@@ -547,14 +562,22 @@ def _split_of(form: str) -> _Split | None:
         is_local = form == "iso_local"
         return _Split(17, _ISO_MINUTES, _ISO_LOCAL_REST if is_local else _ISO_REST, is_local)
     head, minutes, tail = form.partition("%M")
-    if not minutes or re.sub("%[YmdH]", "", head).count("%") or sorted(re.findall("%.", head)) != ["%H", "%Y", "%d", "%m"]:
+    if (
+        not minutes
+        or re.sub("%[YmdH]", "", head).count("%")
+        or sorted(re.findall("%.", head)) != ["%H", "%Y", "%d", "%m"]
+    ):
         return None
     pieces = re.fullmatch(r"([^%]*)%S(?:(\.)%f)?(%z)?", tail)
     if pieces is None:
         return None
     form_of_minutes = head + minutes + pieces.group(1)
     width = len(form_of_minutes) + sum(_WIDTHS[one] - 2 for one in re.findall("%.", form_of_minutes))
-    rest = _RESTS["%S"] + (rf"\.{_RESTS['%f']}" if pieces.group(2) else "()") + (_RESTS["%z"] if pieces.group(3) else "()")
+    rest = (
+        _RESTS["%S"]
+        + (rf"\.{_RESTS['%f']}" if pieces.group(2) else "()")
+        + (_RESTS["%z"] if pieces.group(3) else "()")
+    )
     return _Split(width, form_of_minutes, re.compile(rest + r"\Z", re.ASCII), pieces.group(3) is None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
@@ -9,7 +10,6 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from models.events import Event
-from models.rejects import PayloadReason
 from streams.codec import CONTRACT_HEADER, Decoder, Ignored, KeptRecord, ReadRecord, Reject, unfit_text
 from streams.mapping.compiled import NotCompiledError, compile_mapping
 from streams.mapping.errors import UnfitError
@@ -56,19 +56,26 @@ class MappedDecoder:
         self.mapping = mapping
         self.slow_because: str | None = None
         """Why there is no fast way; None where there is one."""
-        self._documents = documents
+        self.document = documents
         self._decoder = Decoder(mapping.topic, keyed=keyed)
         self._keyed = keyed
         self._fast = None
         if mapping.format == "json":
             try:
-                self._fast = compile_mapping(mapping, keyed=keyed, fits=lambda payload: unfit_text(payload) is None)
+                self._fast = compile_mapping(
+                    mapping, keyed=keyed, fits=lambda payload: unfit_text(payload) is None
+                )
             except NotCompiledError as error:
                 self.slow_because = str(error)
             if self._fast is not None and self._takes_ours():
                 self._fast, self.slow_because = None, "it takes records of Forewarn's own for the lender's"
         else:
             self.slow_because = f"{mapping.format} is read one by one"
+
+    @property
+    def unknown_words(self) -> Counter[str]:
+        """See `streams.codec.RecordDecoder`."""
+        return self._decoder.unknown_words
 
     def decode_all(self, records: Sequence[ReadRecord]) -> Sequence[Event | Reject | Ignored]:
         """Decode a batch: one result for each record, in their order."""
@@ -84,13 +91,13 @@ class MappedDecoder:
         if isinstance(found, IgnoreRule):
             return _IGNORED
         if isinstance(found, Unread):
-            return self._reject(found, key)
+            return self._decoder.refused(found.error.reason, found.error.detail, found.fields, key)
         return self._decoder.decode(_encode(found.fields), key, known_by_ms)
 
     def read(self, payload: bytes) -> Read | IgnoreRule | Unread:
         """What the mapping makes of a payload, before the contract has judged it."""
         try:
-            return read_document(self.mapping, self._documents(payload))
+            return read_document(self.mapping, self.document(payload))
         except UnfitError as error:
             return Unread(error, {})
 
@@ -102,13 +109,12 @@ class MappedDecoder:
     def _takes_ours(self) -> bool:
         """Whether the fast way, which looks at no headers, would read a record of the contract itself as the lender's."""
         assert self._fast is not None
-        sample = {"type": "event_voided", "event_id": "1", "borrower_id": "1", "event_time_ms": 1, "target_event_id": "1"}
+        sample = {
+            "type": "event_voided",
+            "event_id": "1",
+            "borrower_id": "1",
+            "event_time_ms": 1,
+            "target_event_id": "1",
+        }
         found = self._fast([KeptRecord(_encode(sample), b"1", 1)], lambda _: _IGNORED)
         return found != [_IGNORED]
-
-    def _reject(self, unread: Unread, key: bytes | None) -> Reject:
-        """The refusal, with whatever could be read of whose record it is and when it happened."""
-        judged = self._decoder.decode(_encode({"type": "", **unread.fields}), key, 0)
-        assert isinstance(judged, Reject), "the fields are not whole"
-        reason: PayloadReason = unread.error.reason
-        return msgspec.structs.replace(judged, reason=reason, detail=unread.error.detail)

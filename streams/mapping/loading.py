@@ -72,7 +72,9 @@ def _check_example(topic: Topic, example: Example, found: Any) -> None:
             )
     elif example.rejected is not None:
         if not isinstance(found, Reject) or found.reason != example.rejected:
-            raise MappingError(f"{example.where}: expected rejected, {example.rejected}, but it becomes {became}")
+            raise MappingError(
+                f"{example.where}: expected rejected, {example.rejected}, but it becomes {became}"
+            )
     elif not isinstance(found, Ignored):
         raise MappingError(f"{example.where}: expected ignored, but it becomes {became}")
 

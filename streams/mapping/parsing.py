@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping as Table, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Table
 from datetime import datetime
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, available_timezones
@@ -123,18 +124,23 @@ def _one_of(word: Any, known: Sequence[str], where: str, what: str) -> Any:
 def _feed(topic: Topic, table: dict[str, Any], zone: ZoneInfo, where: str) -> FeedMapping:
     _check_keys(table, _FEED_KEYS, where)
     form: Format = _one_of(table.get("format", "json"), get_args(Format), f"{where}.format", "format")
-    rules = tuple(_rule(topic, one, zone, at) for one, at in _tables(table.get("events", []), f"{where}.events"))
+    rules = tuple(
+        _rule(topic, one, zone, at) for one, at in _tables(table.get("events", []), f"{where}.events")
+    )
     if not rules:
         raise MappingError(f"{where}: no rule; expected [[{topic}.events]]")
     ignored = tuple(
-        IgnoreRule(at, _when(one, at, ("when",))) for one, at in _tables(table.get("ignored", []), f"{where}.ignored")
+        IgnoreRule(at, _when(one, at, ("when",)))
+        for one, at in _tables(table.get("ignored", []), f"{where}.ignored")
     )
     for one in ignored:
         if not one.when:
             raise MappingError(f"{one.where}: without `when` every record would be ignored")
     for rule in rules[:-1]:
         if not rule.when:
-            raise MappingError(f"{rule.where}: without `when` it takes every record; nothing comes to the rules behind it")
+            raise MappingError(
+                f"{rule.where}: without `when` it takes every record; nothing comes to the rules behind it"
+            )
     examples = tuple(_example(one, at) for one, at in _tables(table.get("examples", []), f"{where}.examples"))
     if examples and form != "json":
         raise MappingError(f"{where}.examples: examples are JSON; there are none for {form}")
@@ -151,7 +157,9 @@ def _example(table: dict[str, Any], where: str) -> Example:
     rejected = table.get("rejected")
     if rejected is not None:
         _one_of(rejected, get_args(PayloadReason), f"{where}.rejected", "reason")
-    return Example(where, payload.encode(), None if event is None else _table(event, f"{where}.event"), rejected)
+    return Example(
+        where, payload.encode(), None if event is None else _table(event, f"{where}.event"), rejected
+    )
 
 
 # ---- rules -------------------------------------------------------------------------------------------------------
@@ -183,7 +191,7 @@ def _condition(path: str, said: Any, where: str) -> Condition:
         if set(said) == {"not"}:
             return Condition(parse_path(path, where), _words(said["not"], where), negated=True)
         raise MappingError(
-            f'{where}: expected a word, a list of words, {{ not = ... }} or {{ present = true }}; a path with dots is put '
+            f"{where}: expected a word, a list of words, {{ not = ... }} or {{ present = true }}; a path with dots is put "
             f'in quotes: "header.kind"'
         )
     return Condition(parse_path(path, where), _words(said, where))
@@ -249,7 +257,11 @@ def _field(name: str, hint: Any, said: Any, zone: ZoneInfo, where: str, *, requi
         raise MappingError(f"{where}: must have one of from and constant")
     if "constant" in options and len(options) > 1:
         raise MappingError(f"{where}: a constant takes no other option")
-    given = {key: _checked(options[key], hint, f"{where}.{key}") for key in ("constant", "default") if key in options}
+    given = {
+        key: _checked(options[key], hint, f"{where}.{key}")
+        for key in ("constant", "default")
+        if key in options
+    }
     return Field(
         target=name,
         category=category,
@@ -283,7 +295,9 @@ def _paths(options: dict[str, Any], category: Category, where: str) -> tuple[Pat
     if isinstance(said, list) and category == "identifier" and len(said) > 1:
         return tuple(parse_path(_text(one, where), where) for one in said)
     if not isinstance(said, str):
-        raise MappingError(f"{where}.from: expected a path" + (", or several for an id" if category == "identifier" else ""))
+        raise MappingError(
+            f"{where}.from: expected a path" + (", or several for an id" if category == "identifier" else "")
+        )
     return (parse_path(said, where),)
 
 
@@ -346,13 +360,19 @@ def _instant(options: dict[str, Any], hint: Any, zone: ZoneInfo, where: str) -> 
 
 
 def _date(options: dict[str, Any], hint: Any, zone: ZoneInfo, where: str) -> values.Convert:
-    return values.local_date(_pattern(options.get("date", "iso"), values.DATES, f"{where}.date", "form of a date"))
+    return values.local_date(
+        _pattern(options.get("date", "iso"), values.DATES, f"{where}.date", "form of a date")
+    )
 
 
 def _word(options: dict[str, Any], hint: Any, zone: ZoneInfo, where: str) -> values.Convert:
     if "sign" in options:
         signs = options["sign"]
-        if set(options) != {"from", "sign"} or not isinstance(signs, dict) or set(signs) != {"negative", "other"}:
+        if (
+            set(options) != {"from", "sign"}
+            or not isinstance(signs, dict)
+            or set(signs) != {"negative", "other"}
+        ):
             raise MappingError(f'{where}.sign: stands alone, as {{ negative = "out", other = "in" }}')
         for word in signs.values():
             _checked(word, hint, f"{where}.sign")

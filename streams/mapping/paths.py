@@ -23,7 +23,9 @@ def parse_path(text: str, where: str) -> Path:
     """
     whole = _WHOLE.match(text)
     if whole is None:
-        raise MappingError(f"{where}: {text!r} is no path; expected names with dots, like header.ts or items[0].no")
+        raise MappingError(
+            f"{where}: {text!r} is no path; expected names with dots, like header.ts or items[0].no"
+        )
     return tuple(int(index) if index else name for index, name in _STEP.findall(whole.group(1)))
 
 
@@ -43,7 +45,11 @@ def value_at(document: Any, path: Path) -> Any:
                 return None
             document = document.get(step)
         else:
-            if not isinstance(document, Sequence) or isinstance(document, str | bytes) or step >= len(document):
+            if (
+                not isinstance(document, Sequence)
+                or isinstance(document, str | bytes)
+                or step >= len(document)
+            ):
                 return None
             document = document[step]
     return document

@@ -114,7 +114,11 @@ def money(unit: str, *, absolute: bool = False, rounded: bool = False) -> Conver
         if not -INT64_MAX <= amount <= INT64_MAX:
             raise UnfitError("integer-overflow", "out of range")
         nearest = round(float(amount) * 10**exponent) if abs(amount) < EXACT_MINOR_MAX else 0
-        if abs(nearest) <= EXACT_MINOR_MAX and nearest / 10**exponent == float(amount) and not isinstance(value, str):
+        if (
+            abs(nearest) <= EXACT_MINOR_MAX
+            and nearest / 10**exponent == float(amount)
+            and not isinstance(value, str)
+        ):
             return abs(nearest) if absolute else nearest
         try:
             minor = (_ROUNDED if rounded else _EXACT).scaleb(amount, exponent)

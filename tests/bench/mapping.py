@@ -70,7 +70,8 @@ def flows(count: int, seed: int = 1) -> list[FundFlow]:
 
 def _records(payload: Callable[[FundFlow], Any], events: Sequence[FundFlow]) -> list[Record]:
     return [
-        Record(msgspec.json.encode(payload(event)), event.borrower_id.encode(), _BEGIN_MS + 10**9) for event in events
+        Record(msgspec.json.encode(payload(event)), event.borrower_id.encode(), _BEGIN_MS + 10**9)
+        for event in events
     ]
 
 
@@ -167,7 +168,11 @@ def _converted(event: FundFlow) -> dict[str, Any]:
 
 
 def _everything(event: FundFlow) -> dict[str, Any]:
-    at = datetime.fromtimestamp(event.event_time_ms // 1000, UTC).replace(microsecond=123_000).astimezone(_CHINA)
+    at = (
+        datetime.fromtimestamp(event.event_time_ms // 1000, UTC)
+        .replace(microsecond=123_000)
+        .astimezone(_CHINA)
+    )
     return {
         "header": {
             "kind": "TXN",

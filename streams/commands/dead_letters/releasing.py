@@ -65,7 +65,10 @@ def release(
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     rules = Rules(policy_from(policy_file))
     clock = SystemClock()
-    with expected(MappingError, InspectionError, WritingError, CorruptProgressError), Inspector(settings) as inspector:
+    with (
+        expected(MappingError, InspectionError, WritingError, CorruptProgressError),
+        Inspector(settings) as inspector,
+    ):
         releases = Releases(inspector, settings, rules, clock.now_ms(), settled_in(inspector, settings))
         chosen = [
             letter
