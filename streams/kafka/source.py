@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 
 from streams.kafka.assignor import TaskAssignor
 from streams.kafka.errors import ended, limited
+from streams.kafka.security import aiokafka_options
 from streams.ports import Assignment, Fetched, PortError, PositionLostError
 from streams.settings import Settings
 from streams.topics import TopicNames
@@ -70,6 +71,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,
             max_poll_interval_ms=settings.poll_interval_max_ms,
+            **aiokafka_options(settings),
         )
         async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
             await self._consumer.start()
