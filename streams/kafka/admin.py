@@ -16,6 +16,7 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
+from streams.kafka.denials import denial
 from streams.kafka.reaching import require_reachable
 from streams.kafka.security import kafka_python_options
 from streams.ports import BrokerUnavailableError, PortError
@@ -124,7 +125,7 @@ def _admin(bootstrap: str, settings: Settings) -> Iterator[Any]:
     try:
         yield admin
     except KafkaError as error:
-        raise PortError(f"asking {bootstrap} about topics failed: {error!r}") from error
+        raise PortError(f"asking {bootstrap} about topics failed: {denial(error) or repr(error)}") from error
     finally:
         admin.close()
 

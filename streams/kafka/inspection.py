@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, RetriableError
 
+from streams.kafka.denials import denial
 from streams.kafka.reaching import require_reachable
 from streams.kafka.security import kafka_python_options
 from streams.ports import BrokerRefusedError, BrokerUnavailableError
@@ -258,6 +259,10 @@ class Inspector:
             try:
                 return question(*arguments, **options)
             except (KafkaError, OSError) as error:
+                if (denied := denial(error)) is not None:
+                    raise InspectionError(
+                        f"asking Kafka at {self._settings.broker} failed: {denied}"
+                    ) from error
                 if not isinstance(error, RetriableError) or time.monotonic() > give_up_at:
                     raise _no_answer(self._settings, str(error)) from error
                 time.sleep(_RETRY_SECONDS)

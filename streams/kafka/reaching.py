@@ -77,13 +77,9 @@ def require_reachable(settings: Settings) -> None:
 
 def refusal_now(settings: Settings, seconds: float) -> str | None:
     """Why a broker does not let us in at the moment; None where one does, or nobody says. Asked when something has failed."""
-    limited = (
-        settings.start_timeout_ms if settings.start_timeout_ms < seconds * 1000 else round(seconds * 1000)
-    )
-    import msgspec
-
+    limit_ms = min(settings.start_timeout_ms, round(seconds * 1000))
     try:
-        require_reachable(msgspec.structs.replace(settings, start_timeout_ms=limited))
+        require_reachable(msgspec.structs.replace(settings, start_timeout_ms=limit_ms))
     except BrokerRefusedError as error:
         return str(error)
     except BrokerUnavailableError:
