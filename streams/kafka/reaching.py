@@ -24,6 +24,8 @@ from streams.settings import Settings
 
 _RETRY_SECONDS: Final = 0.2
 """Between two tries while nobody answers yet."""
+_LEAVE_SECONDS: Final = 1.0
+"""A broker that is there closes in milliseconds."""
 _OAUTH_ERROR_SEEN: Final = b"\x01"
 """What the client answers to the reasons of a refusal (RFC 7628, section 3.2.3), so that the broker ends it."""
 
@@ -133,12 +135,18 @@ async def _metadata(host: str, port: int, seconds: float, options: Mapping[str, 
     connection = _Connection(
         host, port, client_id="forewarn-probe", request_timeout_ms=round(seconds * 1000), **options
     )
-    await connection.connect()
     try:
+        await connection.connect()
         answer: Any = await connection.send(MetadataRequest([]))
     finally:
-        connection.close()
+        await _closed(connection)
     return frozenset(f"{broker[1]}:{broker[2]}" for broker in answer.brokers)
+
+
+async def _closed(connection: Any) -> None:
+    """Let TLS take its leave before the loop ends, for a moment."""
+    if connection._protocol is not None:  # noqa: SLF001 - only then there was a connection, and the end of it to wait for
+        await asyncio.wait([connection.close()], timeout=_LEAVE_SECONDS)
 
 
 # ---- what was heard ----------------------------------------------------------------------------------------------
