@@ -65,7 +65,9 @@ def repartition(
         require_broker(old)
         running = admin.members(old.broker, old)
         if running:
-            raise RepartitionError(f"{running} worker(s) of group {old.group_id} are running: stop them first")
+            raise RepartitionError(
+                f"{running} worker(s) of group {old.group_id} are running: stop them first"
+            )
         done = admin.apply(new.broker, new)
         moved = asyncio.run(_move(old, new))
     if as_json:
