@@ -969,6 +969,7 @@ def test_the_part_lost_is_a_feature_too() -> None:
 def test_the_part_lost_is_told_as_of_its_instant_whatever_was_asked_before() -> None:
     """Of an instant before the one asked about last, while both pays stood, nothing is lost."""
     evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 85 // 100))
+    assert is_plain(evidence, at(MONTHS[-1]), RULES)
     for day, fraction in (
         ("2025-08-12", 0.0),
         ("2025-08-20", 0.15),
