@@ -665,6 +665,20 @@ def test_within_the_cooldown_only_a_higher_severity_opens_again() -> None:
     assert len(_told(again, "2025-05-09", "[signals.risk_score]\ncooldown_days = 0")) > 3
 
 
+def test_a_cooldown_ends_with_a_look() -> None:
+    """A second crowd found by the last look before the cooldown ends, and gone by that day, opens nothing; one still there does."""
+    calm: list[Event] = [loan(OPENED, [("2025-09-10", 100_000)]), *crowd()]
+    cooldown = "[signals.risk_score]\ncooldown_days = {}\n" + "rise = 1.0"
+    gone = [*calm, *crowd("2025-04-04", name="j")]
+    there = [*calm, *crowd("2025-04-06", name="j")]
+
+    assert len(_told(gone, "2025-05-31", cooldown.format(32))) == 2
+    assert story(_told(there, "2025-05-31", cooldown.format(32)))[2:] == [
+        "2025-05-06 00:00 risk_score opened watch",
+        "2025-05-07 00:00 risk_score resolved watch",
+    ]
+
+
 def test_alert_and_borrower_risk_agree_with_the_card() -> None:
     """Tier and probability of reason, alert and `borrower-risk` are one; so are the model's version, and the stage."""
     risk_engine = engine()
