@@ -135,7 +135,7 @@ def _told(scene: Scene, guarantee: str = "") -> dict[str, str]:
         "BENCH_COMMIT_MS": str(COMMIT_MS),
         "BENCH_RECORDS": str(scene.records),
         "BENCH_GUARANTEE": guarantee,
-        "PYTHONPATH": os.pathsep.join((str(PEERS), str(ROOT))),
+        "PYTHONPATH": str(ROOT),
         "PYTHONHASHSEED": "0",
     }
 

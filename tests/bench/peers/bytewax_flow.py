@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
-import job
 import msgspec
 from bytewax.connectors.kafka import KafkaSinkMessage
 from bytewax.connectors.kafka import operators as kafka_op
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
+
+from tests.bench.peers import job
 
 
 class Event(msgspec.Struct):

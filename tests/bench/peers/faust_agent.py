@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 import faust
-import job
 import msgspec
+
+from tests.bench.peers import job
 
 
 class Event(msgspec.Struct):
@@ -84,5 +85,5 @@ async def keeper(stream: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv = [sys.argv[0], "worker", "--loglevel", "warning", "--without-web"]
+    sys.argv = [sys.argv[0], "--loop", "uvloop", "worker", "--loglevel", "warn", "--without-web"]
     app.main()

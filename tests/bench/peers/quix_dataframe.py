@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import job
 from quixstreams import Application, State
 from quixstreams.dataframe import StreamingDataFrame
+
+from tests.bench.peers import job
 
 Event = dict[str, Any]
 
@@ -45,7 +46,7 @@ def main() -> None:
         consumer_group=os.environ["BENCH_GROUP"],
         auto_offset_reset="earliest",
         state_dir=os.environ["BENCH_FOLDER"],
-        processing_guarantee=os.environ["BENCH_GUARANTEE"],  # type: ignore[arg-type] # one of its two words
+        processing_guarantee=os.environ["BENCH_GUARANTEE"],
         commit_interval=int(os.environ["BENCH_COMMIT_MS"]) / 1000,
         consumer_extra_config={"queued.min.messages": 200_000, "fetch.message.max.bytes": 1024 * 1024},
         producer_extra_config={"linger.ms": 20, "batch.size": 256 * 1024},
