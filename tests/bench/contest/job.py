@@ -107,7 +107,7 @@ def _output(event: _Read, count: int, total_minor: int) -> Output:
 
 def complaints(due: Mapping[Output, Due], told: Iterable[Output], guarantee: Guarantee) -> Sequence[str]:
     """What is wrong with the outputs of a system; nothing where they are right."""
-    counts = Counter(told)
+    counts = Counter(iter(told))  # a mapping would be taken for counts
     missing = [output for output in due if not counts[output]]
     foreign = [output for output in counts if output not in due]
     repeated = [output for output, times in counts.items() if times > 1 and output in due]
