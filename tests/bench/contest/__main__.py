@@ -27,9 +27,10 @@ from msgspec import Struct
 
 from streams.kafka import admin
 from streams.kafka.local import BrokerUnavailableError, find_broker
+from streams.kafka.removal import remove_topics
 from streams.settings import Settings, load_settings
 from tests.bench.contest import log
-from tests.bench.contest.figures import Figures, Summary, UnmeasurableError, summary, table
+from tests.bench.contest.figures import Figures, Summary, UnmeasurableError, compared, summary, table
 from tests.bench.contest.race import Race, WrongError
 from tests.bench.contest.systems import ROOT, AbsentError, System, all_systems, ours
 from tests.support.kafka import unique
@@ -51,6 +52,8 @@ class Report(Struct, frozen=True):
     systems: Sequence[Summary]
     not_measured: Mapping[str, str]
     runs: Mapping[str, Mapping[int, Figures]]
+    alerts: Mapping[str, int]
+    """So many alert records a worker of ours put out, in each round."""
 
 
 def contest(
@@ -145,13 +148,16 @@ def run(options: argparse.Namespace, systems: Mapping[str, System], first: str) 
                 "session_timeout_ms": 30_000,
             },
         )
-        admin.apply(settings.broker, settings)
-        print(f"writing {options.events:,} simulated events", file=sys.stderr, flush=True)
-        reference = log.write(settings, options.events, options.seed)
-        records = sum(reference.records.values())
-        print(f"{records:,} records with heartbeats; {len(reference.due):,} outputs due", file=sys.stderr)
-        race = Race(settings, reference, warm_share=options.warm_share, cpus=options.system_cpus)
-        summaries, absent, runs = contest(race, systems, options.rounds, first)
+        try:
+            admin.apply(settings.broker, settings)
+            print(f"writing {options.events:,} simulated events", file=sys.stderr, flush=True)
+            reference = log.write(settings, options.events, options.seed)
+            records = sum(reference.records.values())
+            print(f"{records:,} records with heartbeats; {len(reference.due):,} outputs due", file=sys.stderr)
+            race = Race(settings, reference, warm_share=options.warm_share, cpus=options.system_cpus)
+            summaries, absent, runs = contest(race, systems, options.rounds, first)
+        finally:
+            remove_topics(settings.broker, settings.topic_prefix)  # the broker may be one that stays
     return Report(
         events=options.events,
         records=records,
@@ -163,6 +169,7 @@ def run(options: argparse.Namespace, systems: Mapping[str, System], first: str) 
         systems=summaries,
         not_measured=absent,
         runs=runs,
+        alerts=race.alerts,
     )
 
 
@@ -177,22 +184,19 @@ def told(report: Report) -> None:
         print(f"\nfewer than {ROUNDS_FOR_A_CLAIM} rounds: a look, no measurement")
 
 
-def compared(report: Report, revision: str) -> None:
+def tell_comparison(report: Report, revision: str) -> None:
     """Print how fast the tree is beside the revision."""
-    both = [
-        (report.runs["tree"][number], figures)
-        for number, figures in report.runs.get("revision", {}).items()
-        if number in report.runs.get("tree", {})
-    ]
-    if not both:
-        raise SystemExit(f"no round in which both ran: {dict(report.not_measured)}")
-    speeds = sorted(tree.events_per_second / other.events_per_second for tree, other in both)
-    cpu = sorted(tree.cpu_seconds_per_million / other.cpu_seconds_per_million for tree, other in both)
-    middle = len(both) // 2
+    found = compared(report.runs.get("tree", {}), report.runs.get("revision", {}))
+    if found is None:
+        print("\nno round in which both ran")
+        return
+    (least, middle, most), (cheapest, cost, dearest) = found.events_per_second, found.cpu
     print(
-        f"\nthis tree does {speeds[middle]:.3f} × the events/s of {revision} ({speeds[0]:.3f}–{speeds[-1]:.3f} over {len(both)} "
-        f"rounds), with {cpu[middle]:.3f} × its CPU ({cpu[0]:.3f}–{cpu[-1]:.3f})"
+        f"\nthis tree does {middle:.3f} × the events/s of {revision} ({least:.3f}–{most:.3f} over {found.rounds} rounds), "
+        f"with {cost:.3f} × its CPU time ({cheapest:.3f}–{dearest:.3f})"
     )
+    if len(set(report.alerts.values())) > 1:
+        print(f"they do not put out as many alerts: {dict(report.alerts)}")
 
 
 def cpus(text: str) -> frozenset[int]:
@@ -269,7 +273,7 @@ def main() -> None:
     if options.out is not None:
         options.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if options.compare is not None:
-        compared(report, options.compare)
+        tell_comparison(report, options.compare)
     if report.not_measured:
         sys.exit(1)
 

@@ -14,6 +14,10 @@ Curve = Sequence[tuple[float, float]]
 """(second, how much by then), neither ever falling."""
 
 
+_CPU_LEAST = 1e-9
+"""A run shorter than the kernel's clock ticks seems to cost nothing."""
+
+
 class Figures(Struct, frozen=True):
     """One run of one system."""
 
@@ -97,7 +101,7 @@ def measured(
         raise UnmeasurableError("everything behind the warm-up came at one instant: take more --events")
     return Figures(
         events_per_second=events / seconds,
-        cpu_seconds_per_million=(at(cpu, ended) - at(cpu, began)) / events * 1e6,
+        cpu_seconds_per_million=max(0.0, at(cpu, ended) - at(cpu, began)) / events * 1e6,
         memory_peak_mib=memory_peak_mib,
         events=events,
         seconds=seconds,
@@ -110,11 +114,7 @@ def summary(
     """Of all rounds of a system; a ratio is that of two runs of the same round."""
     runs = list(by_round.values())
     speeds = [run.events_per_second for run in runs]
-    ratios = [
-        ours_by_round[number].events_per_second / run.events_per_second
-        for number, run in by_round.items()
-        if number in ours_by_round
-    ]
+    ratio = compared(ours_by_round, by_round)
     return Summary(
         system=system,
         guarantee=guarantee,
@@ -122,10 +122,38 @@ def summary(
         events_per_second=median(speeds),
         events_per_second_least=min(speeds),
         events_per_second_most=max(speeds),
-        ours_is_times_as_fast=median(ratios) if ratios else None,
+        ours_is_times_as_fast=None if ratio is None else ratio.events_per_second[1],
         cpu_seconds_per_million=median(run.cpu_seconds_per_million for run in runs),
         memory_peak_mib=median(run.memory_peak_mib for run in runs),
     )
+
+
+class Comparison(Struct, frozen=True):
+    """One system beside another, over the rounds in which both ran: (least, median, most) of the ratios."""
+
+    rounds: int
+    events_per_second: tuple[float, float, float]
+    cpu: tuple[float, float, float]
+
+
+def compared(one: Mapping[int, Figures], other: Mapping[int, Figures]) -> Comparison | None:
+    """How many times as fast `one` is, and as expensive; None where they have no round in common."""
+    both = [(one[number], other[number]) for number in one if number in other]
+    if not both:
+        return None
+    return Comparison(
+        len(both),
+        _spread(left.events_per_second / right.events_per_second for left, right in both),
+        _spread(
+            left.cpu_seconds_per_million / max(right.cpu_seconds_per_million, _CPU_LEAST)
+            for left, right in both
+        ),
+    )
+
+
+def _spread(ratios: Iterable[float]) -> tuple[float, float, float]:
+    ordered = sorted(ratios)
+    return ordered[0], median(ordered), ordered[-1]
 
 
 def table(summaries: Iterable[Summary], absent: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.kafka import admin
 from streams.kafka.inspection import Inspector
@@ -33,6 +34,8 @@ STALLED_AFTER_SECONDS: Final = 60.0
 DRAINED_SECONDS: Final = 1.0
 """After the last output that is due: whatever comes too much, comes then."""
 REMOVED_WITHIN_SECONDS: Final = 30.0
+
+_STAMPED_BY_BROKER: Final = {"message.timestamp.type": "LogAppendTime"}
 
 
 class WrongError(Exception):
@@ -67,7 +70,7 @@ class Race:
             scene = Scene(
                 settings=msgspec.structs.replace(self._settings, group_id=own, transactional_id_prefix=own),
                 inputs=tuple(names.inputs[feed] for feed in JOB_FEEDS),
-                output=f"{own}-output",
+                output=names.alerts if system.told_by == "alerts" else f"{own}-output",
                 folder=folder,
                 records=sum(self._reference.records.values()),
             )
@@ -87,7 +90,7 @@ class Race:
 
     def _progress(self, system: System, scene: Scene, seen: Running) -> Curve:
         match system.told_by:
-            case "outputs":
+            case "outputs" | "alerts":
                 return self._by_outputs(system, scene, seen)
             case "positions":
                 return self._by_positions(scene, seen)
@@ -171,14 +174,19 @@ class Race:
         output = {
             "num_partitions": self._settings.partitions,
             "replication_factor": 1,
-            "configs": {"message.timestamp.type": "LogAppendTime"},
+            "configs": _STAMPED_BY_BROKER,
         }
+        if system.told_by in {"positions", "alerts"}:
+            admin.apply(self._settings.broker, self._settings)
         with _admin(self._settings) as client:
             if system.told_by == "outputs":
                 client.create_topics({f"{own}-output": output})
                 client.wait_for_topics([f"{own}-output"])
-        if system.told_by == "positions":
-            admin.apply(self._settings.broker, self._settings)
+            if system.told_by == "alerts":
+                alerts = TopicNames(self._settings.topic_prefix).alerts
+                client.alter_configs(
+                    [ConfigResource(ConfigResourceType.TOPIC, alerts, configs=_STAMPED_BY_BROKER)]
+                )
         try:
             yield
         finally:

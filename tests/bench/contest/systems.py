@@ -58,8 +58,9 @@ class System(Struct, frozen=True):
 
     name: str
     guarantee: Literal["exactly-once", "at-least-once", "none"]
-    told_by: Literal["outputs", "positions", "itself"]
-    """How it is known how far it is."""
+    told_by: Literal["outputs", "alerts", "positions", "itself"]
+    """How it is known how far it is: by what it puts out (into a topic of its own, or into ours for alerts), by the positions that
+    its group commits, or by its own word."""
     prepare: Callable[[], object]
     """Installs what is missing. Raises `AbsentError`."""
     command: Callable[[Scene], Command]
@@ -74,21 +75,34 @@ class System(Struct, frozen=True):
 # ---- ours --------------------------------------------------------------------------------------------------------------
 
 
-def ours(name: str = "forewarn", root: Path = ROOT) -> System:
+def ours(name: str = "forewarn (everything)", root: Path = ROOT) -> System:
     """Our worker as it is: all signals, score, audit chain, in transactions. `root` holds the sources."""
 
     def command(scene: Scene) -> Command:
-        settings = scene.settings
-        told = {
-            f"FOREWARN_{field.upper()}": str(getattr(settings, field))
-            for field in ("broker", "topic_prefix", "group_id", "transactional_id_prefix", "clock")
-        }
         return Command(
             (sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"),
-            {**told, "PYTHONPATH": str(root)},
+            {**_settings_of(scene), "PYTHONPATH": str(root)},
         )
 
     return System(name, "exactly-once", "positions", lambda: None, command)
+
+
+def _ours_with_the_job() -> System:
+    def command(scene: Scene) -> Command:
+        return Command(
+            (sys.executable, str(PEERS / "ours_job.py")), {**_settings_of(scene), "PYTHONPATH": str(ROOT)}
+        )
+
+    return System("forewarn's pipeline, common job", "exactly-once", "alerts", lambda: None, command)
+
+
+def _settings_of(scene: Scene) -> dict[str, str]:
+    return {
+        f"FOREWARN_{field.upper()}": str(getattr(scene.settings, field))
+        for field in (
+            "broker", "topic_prefix", "group_id", "transactional_id_prefix", "clock", "session_timeout_ms",
+        )
+    }  # fmt: skip
 
 
 # ---- peers in Python -----------------------------------------------------------------------------------------------------
@@ -211,6 +225,7 @@ def all_systems() -> dict[str, System]:
     """Everybody, by the short name of `--systems`."""
     return {
         "ours": ours(),
+        "ours-job": _ours_with_the_job(),
         "floor": _floor(),
         "kstreams-alo-1": _streams_peer("at-least-once", 1),
         "kstreams-alo-2": _streams_peer("at-least-once", 2),

@@ -10,6 +10,7 @@ from tests.bench.contest.figures import (
     Figures,
     UnmeasurableError,
     at,
+    compared,
     curves_by_place,
     measured,
     summary,
@@ -94,6 +95,20 @@ def test_a_ratio_is_that_of_runs_of_one_round() -> None:
         50,
     )
     assert summary("other", "none", other, {}).ours_is_times_as_fast is None
+
+
+def test_two_revisions_are_compared_round_by_round() -> None:
+    """Least, median and most of the ratios; rounds in which only one ran do not count."""
+    tree = {1: figures(100.0), 2: figures(50.0), 3: figures(30.0), 4: figures(1.0)}
+    revision = {1: figures(50.0), 2: figures(50.0), 3: figures(10.0)}
+
+    found = compared(tree, revision)
+
+    assert found is not None
+    assert found.rounds == 3
+    assert found.events_per_second == (1.0, 2.0, 3.0)
+    assert found.cpu == pytest.approx((1 / 3, 0.5, 1.0))
+    assert compared(tree, {}) is None
 
 
 def test_the_table_tells_who_is_absent_and_why() -> None:
