@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
@@ -54,19 +54,22 @@ def curves_by_place(seen: Iterable[tuple[float, Due]]) -> dict[Place, list[tuple
     for second, due in sorted(seen):
         curve = curves.setdefault(due.place, [])
         done = float(due.offset + 1)
-        if not curve or done > curve[-1][1]:
+        if curve and curve[-1][0] == second:  # a batch has one time for all its records
+            curve[-1] = (second, max(done, curve[-1][1]))
+        elif not curve or done > curve[-1][1]:
             curve.append((second, done))
     return curves
 
 
 def at(curve: Curve, second: float) -> float:
     """How much by then: on the line between the points before and after; before the first nothing, after the last all."""
-    index = bisect_left(curve, (second, float("-inf")))
-    if index == len(curve):
-        return curve[-1][1] if curve else 0.0
+    index = bisect_right(curve, (second, float("inf")))
     if index == 0:
-        return curve[0][1] if curve[0][0] == second else 0.0
-    (left, low), (right, high) = curve[index - 1], curve[index]
+        return 0.0
+    left, low = curve[index - 1]
+    if index == len(curve) or left == second:
+        return low
+    right, high = curve[index]
     return low + (high - low) * (second - left) / (right - left)
 
 
