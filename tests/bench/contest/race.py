@@ -187,6 +187,8 @@ class Race:
                 client.alter_configs(
                     [ConfigResource(ConfigResourceType.TOPIC, alerts, configs=_STAMPED_BY_BROKER)]
                 )
+        if system.told_by in {"positions", "alerts"}:
+            _wait_until_led(self._settings)
         try:
             yield
         finally:
@@ -197,6 +199,17 @@ class Race:
 def _outputs_of_ours(settings: Settings) -> list[str]:
     inputs = TopicNames(settings.topic_prefix).inputs
     return [spec.name for spec in topic_specs(settings) if spec.counts_as_task and spec.name not in inputs]
+
+
+def _wait_until_led(settings: Settings) -> None:
+    """Return when every partition of our outputs answers: topics of the same names were removed a moment ago."""
+    places = [
+        TopicPartition(name, number)
+        for name in _outputs_of_ours(settings)
+        for number in range(settings.partitions)
+    ]
+    with _consumer(settings) as consumer:
+        consumer.end_offsets(places)
 
 
 def _remove(client: Any, parts: Sequence[str]) -> None:
