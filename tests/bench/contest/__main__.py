@@ -157,7 +157,7 @@ def run(options: argparse.Namespace, systems: Mapping[str, System], first: str) 
             race = Race(settings, reference, warm_share=options.warm_share, cpus=options.system_cpus)
             summaries, absent, runs = contest(race, systems, options.rounds, first)
         finally:
-            remove_topics(settings.broker, settings.topic_prefix)  # the broker may be one that stays
+            remove_topics(settings)  # the broker may be one that stays
     return Report(
         events=options.events,
         records=records,
