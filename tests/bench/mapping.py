@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from models.events import FundFlow, Topic
+from models.events import FlowCategory, FundFlow, Topic
 from streams.codec import Decoder, NotAnEvent
 from streams.mapping.decoder import MappedDecoder
 from streams.mapping.parsing import parse_mapping
@@ -26,7 +26,7 @@ ROUNDS = 60
 _TOPIC: Topic = "fund-flows"
 _BEGIN_MS = 1_735_689_600_123
 _CHINA = timezone(timedelta(hours=8))
-_CATEGORIES = {"SAL": "salary", "RNT": "rent", "SHP": "shopping", "LIV": "living"}
+_CATEGORIES: dict[str, FlowCategory] = {"SAL": "salary", "RNT": "rent", "SHP": "shopping", "LIV": "living"}
 
 
 class Record(NamedTuple):
