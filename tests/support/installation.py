@@ -17,7 +17,7 @@ from streams.kafka import admin
 from streams.kafka.inspection import Inspector
 from streams.kafka.local import Broker
 from streams.settings import Settings, load_settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 from tests.support.kafka import unique
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,9 +28,9 @@ _CONSUMED_WITHIN_SECONDS = 900
 class Installation:
     """Topics under a prefix of its own, with `clock = "event"`."""
 
-    def __init__(self, broker: Broker, partitions: int) -> None:
-        """Make the topics."""
-        self.name = unique("equal")
+    def __init__(self, broker: Broker, partitions: int, name: str | None = None, **more: str) -> None:
+        """Make the topics. `more` are settings of this installation alone."""
+        self.name = name or unique("equal")
         self.settings: Settings = load_settings(
             {},
             {
@@ -41,6 +41,7 @@ class Installation:
                 "partitions": partitions,
                 "clock": "event",
                 "learning": False,  # a backtest with the prior is what is compared with
+                **more,
             },
         )
         self._environment = os.environ | {
@@ -53,6 +54,7 @@ class Installation:
                 "partitions",
                 "clock",
                 "learning",
+                *more,
             )
         }
         admin.apply(self.settings.broker, self.settings)
@@ -83,7 +85,7 @@ class Installation:
     def consumed(self) -> int:
         """Records whose offsets are committed."""
         with Inspector(self.settings) as inspector:
-            lags = inspector.lags(TopicNames(self.settings.topic_prefix).inputs, self.settings.group_id)
+            lags = inspector.lags(names_of(self.settings).inputs, self.settings.group_id)
         return sum(lag.committed or 0 for lag in lags)
 
     def wait_until_consumed(self, share: float, workers: list[subprocess.Popen[str]]) -> None:
@@ -92,7 +94,7 @@ class Installation:
         The whole is all but the closing heartbeat of each partition, behind which the merge waits for more.
         """
         with Inspector(self.settings) as inspector:
-            names = TopicNames(self.settings.topic_prefix).inputs
+            names = names_of(self.settings).inputs
             give_up_at = time.monotonic() + _CONSUMED_WITHIN_SECONDS
             while True:
                 lags = inspector.lags(names, self.settings.group_id)
@@ -106,7 +108,7 @@ class Installation:
     def alerts(self) -> list[Alert]:
         """What a `read_committed` reader finds on `alerts`."""
         decode = msgspec.json.Decoder(Alert).decode
-        topic = TopicNames(self.settings.topic_prefix).alerts
+        topic = names_of(self.settings).alerts
         with Inspector(self.settings) as inspector:
             return [
                 decode(read.value)

@@ -262,8 +262,8 @@ def proto_record(schema_id: int, indexes: bytes = b"\x04\x00\x00", **changed: An
     pool = descriptor_pool.DescriptorPool()
     stamp = descriptor_pb2.FileDescriptorProto()
     timestamp_pb2.DESCRIPTOR.CopyToProto(stamp)
-    pool.Add(stamp)  # type: ignore[no-untyped-call] # as the library has it
-    pool.Add(proto_file())  # type: ignore[no-untyped-call] # likewise
+    pool.Add(stamp)
+    pool.Add(proto_file())
     kind = message_factory.GetMessageClass(pool.FindMessageTypeByName("lender.Envelope.Repayment"))
     values: dict[str, Any] = {
         "txn_no": "p-1",
@@ -275,7 +275,8 @@ def proto_record(schema_id: int, indexes: bytes = b"\x04\x00\x00", **changed: An
     }
     message: Any = kind(customer={"no": "b-1"}, **values)
     message.paid_at.FromMilliseconds(PAID_AT_MS)
-    return b"\0" + schema_id.to_bytes(4, "big") + indexes + message.SerializeToString()
+    body: bytes = message.SerializeToString()
+    return b"\0" + schema_id.to_bytes(4, "big") + indexes + body
 
 
 def proto_decoder(schemas: Any) -> MappedDecoder:
