@@ -10,7 +10,7 @@ code and `deploy/METRICS.md` together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Final, Literal, get_args
 
@@ -474,3 +474,13 @@ HISTOGRAMS: Final[dict[HistogramName, Described]] = {
 def shown_name(name: MetricName) -> str:
     """As Prometheus shows it; a histogram's series have `_bucket`, `_sum` and `_count` behind."""
     return f"{PREFIX}{name}{'_total' if name in COUNTERS else ''}"
+
+
+def whole() -> Iterator[tuple[MetricName, Kind, Described]]:
+    """Every metric with its kind, in order."""
+    for counter, described in COUNTERS.items():
+        yield counter, "counter", described
+    for gauge, described in GAUGES.items():
+        yield gauge, "gauge", described
+    for histogram, described in HISTOGRAMS.items():
+        yield histogram, "histogram", described
