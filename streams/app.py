@@ -21,9 +21,11 @@ import faust
 from mode import Service
 from mode.types import ServiceT
 
+from streams.acls import faust_id
 from streams.bootstrap import build_pipeline
 from streams.delivery import DeliveryService
 from streams.kafka.admin import check
+from streams.kafka.security import faust_credentials
 from streams.metrics import PrometheusMetrics
 from streams.pages import add_pages
 from streams.pipeline import Pipeline, PipelineError
@@ -146,8 +148,9 @@ class ForewarnApp(faust.App):
         self.training = TrainingService(settings, self.metrics)
         self.delivery = DeliveryService(settings, self.metrics)
         super().__init__(
-            f"{settings.topic_prefix}{settings.group_id}-faust",
+            faust_id(settings),
             broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
+            broker_credentials=faust_credentials(settings),
             # Faust has a group of its own. With its default of a minute every killed worker holds up for as long whoever
             # joins that group or leaves it, so that a stop would always last until `exit_timeout_ms`.
             broker_session_timeout=min(settings.session_timeout_ms / 1000, _FAUST_SESSION_SECONDS_MAX),

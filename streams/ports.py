@@ -95,6 +95,10 @@ class BrokerUnavailableError(PortError):
     """No broker answers at the given address."""
 
 
+class BrokerRefusedError(BrokerUnavailableError):
+    """A broker answers and does not let us in: who we say we are, or who it says it is, is not believed."""
+
+
 class PositionLostError(PortError):
     """A position to read from is no longer in the log: records that were never processed are gone."""
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from streams.credentials import SECRETS, CredentialsError, check_credentials
+
 Milliseconds = Annotated[int, Meta(ge=0, le=7 * 24 * 3600 * 1000)]
 Positive = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]*$", max_length=100)]
@@ -30,6 +32,35 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     broker: str = "localhost:9092"
     """Kafka's bootstrap servers, `host:port`, several with commas."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """What is spoken with the brokers, by every client of the process, in Kafka's own words. `SSL` is TLS."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    """How the process tells who it is; needed with `SASL_...`. Only SCRAM goes without TLS: the others show their secret."""
+    sasl_username: str | None = None
+    """Who it is, with PLAIN and SCRAM."""
+    sasl_password_file: str | None = None
+    """File with the password, with PLAIN and SCRAM. Secrets come from files alone: a variable is inherited by every child
+    process and shown by its tools. One line break at the end does not count."""
+    tls_ca_file: str | None = None
+    """Certificates (PEM) of the authorities who may vouch for the brokers; the system's by default. Host names are checked."""
+    tls_certificate_file: str | None = None
+    """Our own certificate (PEM, with its chain), where the brokers ask for one."""
+    tls_key_file: str | None = None
+    """Its private key (PEM); by default it is in the certificate's file."""
+    tls_key_password_file: str | None = None
+    """File with the password of that key, where it has one."""
+    oauth_token_file: str | None = None
+    """OAUTHBEARER: file with the token, which somebody else renews (a projected service account, say); read anew for each
+    connection."""
+    oauth_token_url: str | None = None
+    """OAUTHBEARER: where the token is asked for instead, as `oauth_client_id` (RFC 6749, client credentials); asked anew when
+    four fifths of its life have passed."""
+    oauth_client_id: str | None = None
+    """Who asks there."""
+    oauth_client_secret_file: str | None = None
+    """File with that client's secret."""
+    oauth_scope: str | None = None
+    """What is asked for there, where the provider wants to be told."""
     topic_prefix: Name = ""
     """Stands before every topic name, so that several installations share one Kafka."""
     group_id: Name = "forewarn"
@@ -181,7 +212,21 @@ def load_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
         what, _, where = str(error).partition(" - at `$.")
         raise SettingsError(f"setting {where.rstrip('`') or '?'}: {what[0].lower()}{what[1:]}") from error
     _check_limits(settings)
+    _check_credentials(settings, environment)
     return settings
+
+
+def _check_credentials(settings: Settings, environment: Mapping[str, str]) -> None:
+    for secret, file in SECRETS.items():
+        if ENVIRONMENT_PREFIX + secret.upper() in environment:
+            raise SettingsError(
+                f"variable {ENVIRONMENT_PREFIX}{secret.upper()}: a secret comes from a file, never from a variable; unset it and "
+                f"set {file}"
+            )
+    try:
+        check_credentials(settings)
+    except CredentialsError as error:
+        raise SettingsError(f"setting {error}") from error
 
 
 def _check_limits(settings: Settings) -> None:

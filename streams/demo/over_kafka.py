@@ -65,7 +65,7 @@ def run_over_kafka(options: DemoOptions, broker: Broker, clock: Clock, stack: Ex
     settings = _settings(options, broker.bootstrap_servers, named=named)
     admin.apply(settings.broker, settings)
     if named and not options.keep:
-        stack.callback(remove_topics, settings.broker, settings.topic_prefix)
+        stack.callback(remove_topics, settings)
     click.echo(f"Kafka at {settings.broker}: {options.partitions} partitions, {options.workers} worker(s)")
     children = stack.enter_context(_Children(settings))
     workers = [f"worker-{number}" for number in range(options.workers)]

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from streams.clock import Clock
+from streams.kafka.denials import denial
 from streams.kafka.errors import retrieve_error
 from streams.kafka.idempotent import idempotent_producer
 from streams.replay import PlannedRecord
@@ -177,4 +178,4 @@ def _words_of(error: Exception) -> str:
         case TimeoutError():
             return "no answer in time"
         case _:
-            return str(error) or type(error).__name__
+            return denial(error) or str(error) or type(error).__name__
