@@ -139,7 +139,10 @@ class Bound(Struct, frozen=True):
 
 LABELS: Final[dict[LabelName, Bound]] = {
     "topic": Bound(len(TOPICS) + 1, "what a task reads: the input topics and `linked-risk`, without prefix"),
-    "type": Bound(32, "the event types of the contract; `rejected` where a record could not be read"),
+    "type": Bound(
+        32,
+        "the event types of the contract; `rejected` where a record could not be read, `ignored` by a mapping",
+    ),
     "reason": Bound(len(_REASONS), "the closed list in `models/rejects.py`"),
     "field": Bound(32, "`type.field` of the contract's fields with enumerated words"),
     "signal": Bound(len(get_args(SignalName)), "the signals"),
@@ -191,8 +194,8 @@ def _each(*words: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 COUNTERS: Final[dict[CounterName, Described]] = {
     "events": Described(
-        "Records read, as decoded: by type, `rejected` where they cannot be read, `message` of linked borrowers",
-        "已读取并解码的记录，按类型；无法读取的为 `rejected`，关联借款人的消息为 `message`",
+        "Records read, as decoded: by type, `rejected` where they cannot be read, `ignored` by a mapping, `message` of linked borrowers",
+        "已读取并解码的记录，按类型；无法读取的为 `rejected`，映射忽略的为 `ignored`，关联借款人的消息为 `message`",
         ("topic", "type"),
         "records",
     ),
