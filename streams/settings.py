@@ -97,6 +97,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pseudonym_key_file: str | None = None
     """Replace borrower ids by keyed pseudonyms on the way in (`streams/pseudonym.py`); off by default. It is chosen once:
     state of other ids is refused."""
+    webhooks_file: str | None = None
+    """Endpoints that alerts are delivered to over HTTP (`streams/webhooks/endpoints.py`); none by default. The topic
+    `webhook-dead-letters` is made and asked for only with it."""
     until_end: bool = False
     """Stop when everything that was in the input topics at the start is consumed and committed."""
     web_port: Port | None = None

@@ -18,6 +18,7 @@ STATE: Final = "forewarn-state"
 POLICIES: Final = "policies"
 SCORECARDS: Final = "scorecards"
 TRAINING_EXAMPLES: Final = "training-examples"
+WEBHOOK_DEAD_LETTERS: Final = "webhook-dead-letters"
 EXAMPLES_PARTITION: Final = 0
 """Of `training-examples`: all tasks write into the one that there is."""
 
@@ -25,6 +26,8 @@ INPUT_RECORD_BYTES_MAX: Final = PAYLOAD_BYTES_MAX + 12 * 1024
 """A payload at its limit, with key, headers and the batch around it; larger ones the broker refuses."""
 OUTPUT_RECORD_BYTES_MAX: Final = INPUT_RECORD_BYTES_MAX + OUTPUT_HEADROOM_BYTES
 """A rejected record at the input's limit plus its `__connect.errors.*` headers must still fit."""
+LETTER_RECORD_BYTES_MAX: Final = OUTPUT_RECORD_BYTES_MAX + OUTPUT_HEADROOM_BYTES
+"""An alert at the output's limit, and why it was not delivered."""
 
 MESSAGE_BYTES: Final = "max.message.bytes"
 _COMPACTED: Final = {"cleanup.policy": "compact"}
@@ -78,6 +81,7 @@ class TopicNames:
         self.policies: Final = prefix + POLICIES
         self.scorecards: Final = prefix + SCORECARDS
         self.training_examples: Final = prefix + TRAINING_EXAMPLES
+        self.webhook_dead_letters: Final = prefix + WEBHOOK_DEAD_LETTERS
 
     def of(self, topic: Topic) -> str:
         """The name of an input topic."""
@@ -95,6 +99,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     names = names_of(settings)
     input_size = {MESSAGE_BYTES: str(INPUT_RECORD_BYTES_MAX)}
     output_size = {MESSAGE_BYTES: str(OUTPUT_RECORD_BYTES_MAX)}
+    letters = {**_DELETED, MESSAGE_BYTES: str(LETTER_RECORD_BYTES_MAX)}
 
     def of_tasks(name: str, required: dict[str, str], advised: dict[str, str]) -> TopicSpec:
         return TopicSpec(name, settings.partitions, required, advised, counts_as_task=True)
@@ -117,4 +122,5 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         of_all(names.scorecards, {**_COMPACTED, **output_size}),
         # One partition, so that all learn in one order; kept, so that another model can learn from all of it.
         of_all(names.training_examples, _DELETED, _FOR_EVER),
+        *([of_tasks(names.webhook_dead_letters, letters, _FOR_EVER)] if settings.webhooks_file else []),
     ]

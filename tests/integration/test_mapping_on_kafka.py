@@ -105,10 +105,9 @@ def test_a_lenders_topics_give_the_alerts_of_the_contracts_form(
     installation = Installation(
         broker,
         PARTITIONS,
-        name,
         mapping_file=str(mapping),
         schema_registry_url=registry.url,
-        **{lender_setting(topic): name for topic, name in topics.items()},
+        **{lender_setting(topic): own for topic, own in topics.items()},
     )
     asyncio.run(feed(planned(tmp_path / "events"), installation.settings, clock=SystemClock()))
     with installation.command("worker") as worker:
