@@ -21,6 +21,7 @@ from models.policy import default_policy, parse_policy
 from models.rejects import RejectReason
 from streams.cli import main
 from streams.codec import Decoder, Reject, tag_of
+from streams.mapping.parsing import parse_mapping
 from streams.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -265,13 +266,42 @@ def test_every_signal_has_a_page_and_names_its_reasons(readme: str) -> None:
         assert [code for code in _REASON_CODE.findall(source) if f"`{code}`" not in line] == []
 
 
+def _is_mapping(block: Block) -> bool:
+    return block.language == "toml" and ".events]]" in block.text
+
+
+def _policies_in(blocks: list[Block]) -> list[str]:
+    return [block.text for block in blocks if block.language == "toml" and not _is_mapping(block)]
+
+
 def test_every_policy_that_is_shown_is_valid(readme: str) -> None:
-    """Each block of TOML is a policy file as it stands."""
-    shown = [block.text for block in blocks_of(readme) if block.language == "toml"]
+    """Each block of TOML that is no mapping is a policy file as it stands."""
+    shown = _policies_in(blocks_of(readme))
 
     assert shown
     for text in shown:
         parse_policy(text, "shown.toml")
+
+
+def test_every_mapping_that_is_shown_is_valid_and_does_what_is_shown(
+    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each as it stands; the first with the sample behind it, and with the slip of the pen that is told of."""
+    blocks = blocks_of(readme)
+    mappings = [block.text for block in blocks if _is_mapping(block)]
+    for text in mappings:
+        parse_mapping(text, "shown.toml")
+    monkeypatch.chdir(tmp_path)
+    Path("lender.toml").write_text(mappings[0], encoding="utf-8")
+    Path("typo.toml").write_text(mappings[0].replace('"yuan"', '"yaun"'), encoding="utf-8")
+    (sample,) = [block.text for block in blocks if block.text.startswith('{"header"')]
+    Path("sample.jsonl").write_text(sample, encoding="utf-8")
+    (shown,) = [block.text for block in blocks if block.text.startswith("$ forewarn mapping check")]
+    printed = ""
+    for command in re.findall(r"^\$ forewarn (.*)$", shown, re.MULTILINE):
+        printed += f"$ forewarn {command}\n{CliRunner().invoke(main, command.split()).output}"
+
+    assert printed == shown
 
 
 def test_what_policy_check_is_shown_to_print_is_what_it_prints(
@@ -280,9 +310,7 @@ def test_what_policy_check_is_shown_to_print_is_what_it_prints(
     """With the first policy that is shown, and with the slip of the pen that is told of."""
     blocks = blocks_of(readme)
     monkeypatch.chdir(tmp_path)
-    Path("house.toml").write_text(
-        next(block.text for block in blocks if block.language == "toml"), encoding="utf-8"
-    )
+    Path("house.toml").write_text(_policies_in(blocks)[0], encoding="utf-8")
     Path("typo.toml").write_text("[signals.missed_payment]\ngrace_dayz = 3\n", encoding="utf-8")
     shown = [block.text for block in blocks if block.text.startswith("$ forewarn policy check")]
 
