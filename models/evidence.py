@@ -215,14 +215,16 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
     is_late = at_ms < borrower.judged_ms[REPAYMENTS]
     day, account_id = rules.calendar.day_of(at_ms), short_id(event.account_id)
     excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
-    kind = income.kind_of(event)
+    kind = None if is_out else income.kind_of(event)
     is_life = income.is_life(event, kind)
     recent_flows.remember(
         borrower.recent_flows, event, account_id, excused_minor=excused_minor, is_life=is_life
     )
-    touches_income = income.enter_flow(borrower.income, event, kind, day, account_id, rules) and (
-        not is_life or _may_change_income(borrower, event, rules)
-    )
+    touches_income = False
+    if kind is not None:
+        touches_income = income.enter_pay(borrower.income, event, kind, day, account_id, rules)
+    elif is_life and income.enter_life(borrower.income, account_id, day):
+        touches_income = _may_change_income(borrower, event, rules)
     touched: Touched = _INCOME.touched if touches_income else ()
     first_ms = borrower.institutions.first_flow_ms
     if (first_ms is None or at_ms < first_ms or category == "loan_disbursement") and institutions.record_flow(
