@@ -80,9 +80,7 @@ class Schedule:
         if borrower.links is not None:
             rules = self._book.of(borrower, None, after_ms)
             due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
-        for signal in SIGNALS_BY_CLOCK[clock]:
-            if deadlines_ms[signal] < due_ms:
-                due_ms = deadlines_ms[signal]
+        due_ms = min([due_ms, *map(deadlines_ms.__getitem__, SIGNALS_BY_CLOCK[clock])])
         before_ms, borrower.deadlines_ms[clock] = borrower.deadlines_ms[clock], due_ms
         if due_ms < before_ms:
             self.push(clock, due_ms, borrower_id)
@@ -157,7 +155,7 @@ class Schedule:
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
         next_look_ms, only, of = NEXT_LOOK_MS[signal], self._book.only, self._book.of
-        own = [episode for episode in borrower.episodes if episode.signal == signal]
+        own = borrower.episodes and [one for one in borrower.episodes if one.signal == signal]
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
