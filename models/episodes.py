@@ -11,7 +11,6 @@ from typing import Final
 from msgspec import Struct
 
 from models.alerts import Finding, Resolution, Severity, Stage, Status
-from models.calendars import DAY_MS
 
 
 class Presentation(Struct, array_like=True, frozen=True, gc=False):
@@ -100,15 +99,10 @@ def earlier_episodes(episodes: list[Episode], signal: int, at_ms: int) -> tuple[
     )
 
 
-def cooldown_end_ms(
-    episodes: list[Episode],
-    signal: int,
-    loan_id: str | None,
-    cooldown_days: int,
-    severity: Severity,
-    at_ms: int,
+def cooldown_began_ms(
+    episodes: list[Episode], signal: int, loan_id: str | None, severity: Severity
 ) -> int | None:
-    """When the cooldown that holds back a finding of `severity` at `at_ms` ends; None where none does.
+    """When the latest cooldown that holds back a finding of `severity` began; None where there is none.
 
     A severity above the worst of the episode that began the cooldown breaks it. A retracted alert was
     wrong from the start and begins none.
@@ -125,8 +119,7 @@ def cooldown_end_ms(
             latest = episode
     if latest is None or latest.closed_ms is None or severity > latest.worst_severity:
         return None
-    end_ms = latest.closed_ms + cooldown_days * DAY_MS
-    return end_ms if at_ms < end_ms else None
+    return latest.closed_ms
 
 
 def forget_oldest_closed(episodes: list[Episode], closed_max: int, since_ms: int) -> None:

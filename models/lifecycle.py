@@ -16,7 +16,7 @@ from models.episodes import (
     Episode,
     Presentation,
     Step,
-    cooldown_end_ms,
+    cooldown_began_ms,
     earlier_episodes,
     forget_oldest_closed,
     next_step,
@@ -50,6 +50,9 @@ _STANDS: Final[dict[int, Callable[[Borrower, int, int, Severity, Rules], bool]]]
 }
 """By signal, where it can be told for less than a whole finding: whether it finds an open alert's severity again, actionable,
 and with nothing in its reasons that decides what the alert shows."""
+_LOOKS_FROM_MS: Final[dict[int, Callable[[int, Rules], int]]] = {RISK_SCORE: risk_score.look_from_ms}
+"""By signal, where it looks more often while an alert is open: the first look at or after an instant. Its cooldowns end with one: an
+alert that opened between two would rest on the older, and the next might take it back."""
 _UNTOLD: Final = (Reason("", Text("", ""), {}),)
 """Stands for reasons that nobody will read."""
 
@@ -172,9 +175,16 @@ class Lifecycle:
     def _cooldown_end_ms(
         self, borrower: Borrower, signal: int, subject: str | None, finding: Finding | None, at_ms: int
     ) -> int | None:
-        days = SIGNALS[signal].cooldown_days(self._book.of(borrower, subject, at_ms))
+        rules = self._book.of(borrower, subject, at_ms)
+        days = SIGNALS[signal].cooldown_days(rules)
         severity = Severity.WATCH if finding is None else finding.severity
-        return cooldown_end_ms(borrower.episodes, signal, subject, days, severity, at_ms) if days else None
+        began_ms = cooldown_began_ms(borrower.episodes, signal, subject, severity) if days else None
+        if began_ms is None:
+            return None
+        end_ms = began_ms + days * DAY_MS
+        if signal in _LOOKS_FROM_MS:
+            end_ms = _LOOKS_FROM_MS[signal](end_ms, rules)
+        return end_ms if at_ms < end_ms else None
 
     def _open(
         self,

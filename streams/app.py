@@ -21,8 +21,11 @@ import faust
 from mode import Service
 from mode.types import ServiceT
 
+from streams.acls import faust_id
 from streams.bootstrap import build_pipeline
+from streams.delivery import DeliveryService
 from streams.kafka.admin import check
+from streams.kafka.security import faust_credentials
 from streams.metrics import PrometheusMetrics
 from streams.pages import add_pages
 from streams.pipeline import Pipeline, PipelineError
@@ -71,6 +74,18 @@ class PipelineService(Service):
             self._pipeline.stop()
             await asyncio.wait([self._run])
             faulthandler.cancel_dump_traceback_later()
+
+    @property
+    def reasons_not_alive(self) -> list[str]:
+        """Why only a new process helps; nothing while the loop turns, or has not begun to."""
+        if self._pipeline is None or self._run is None:
+            return []
+        if self._run.done():
+            return ["the pipeline has ended"]
+        still_ms = self._pipeline.still_ms
+        if still_ms < self._settings.progress_timeout_ms:
+            return []
+        return [f"the loop has not turned for {still_ms / 1000:.0f} s (progress_timeout_ms)"]
 
     @property
     def reasons_not_ready(self) -> list[str]:
@@ -131,9 +146,11 @@ class ForewarnApp(faust.App):
         self.metrics = PrometheusMetrics()
         self.pipeline = PipelineService(settings, self.metrics)
         self.training = TrainingService(settings, self.metrics)
+        self.delivery = DeliveryService(settings, self.metrics)
         super().__init__(
-            f"{settings.topic_prefix}{settings.group_id}-faust",
+            faust_id(settings),
             broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
+            broker_credentials=faust_credentials(settings),
             # Faust has a group of its own. With its default of a minute every killed worker holds up for as long whoever
             # joins that group or leaves it, so that a stop would always last until `exit_timeout_ms`.
             broker_session_timeout=min(settings.session_timeout_ms / 1000, _FAUST_SESSION_SECONDS_MAX),
@@ -145,15 +162,23 @@ class ForewarnApp(faust.App):
             topic_partitions=1,
             web_enabled=settings.web_port is not None,
             web_port=settings.web_port or 6066,
+            web_bind=settings.web_host,
+            web_host=settings.web_host,
             worker_redirect_stdouts=False,
             **options,
         )
-        add_pages(self, self.metrics, lambda: self.pipeline.reasons_not_ready)
+        add_pages(
+            self,
+            self.metrics,
+            reasons_not_alive=lambda: self.pipeline.reasons_not_alive,
+            reasons_not_ready=lambda: self.pipeline.reasons_not_ready,
+        )
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
-        """Start learning and the pipeline with the app; of its services the pipeline stops first."""
+        """Start learning, webhooks and the pipeline with the app; of its services the pipeline stops first."""
         learning = [self.training] if self.settings.learning else []
-        return [*super().on_init_dependencies(), *learning, self.pipeline]
+        webhooks = [self.delivery] if self.settings.webhooks_file else []
+        return [*super().on_init_dependencies(), *learning, *webhooks, self.pipeline]
 
     async def on_first_start(self) -> None:
         """Look before starting: a missing broker or topic is told at once and clearly."""

@@ -22,6 +22,7 @@ from streams.reference import (
     CURRENT_KEY,
     Pointer,
     ReferenceError,  # noqa: A004 - ours
+    latest_values,
 )
 from streams.scorecards import HISTORY_PREFIX, card_of, is_version
 
@@ -70,10 +71,7 @@ async def read_published_cards(logs: Logs, topic: str) -> PublishedCards:
     Raises:
         PortError: no answer within the time limit.
     """
-    values: dict[bytes, bytes | None] = {}
-    async for records in logs.read(topic, 0):
-        values.update((record.key, record.value) for record in records if record.key is not None)
-    return published_cards_of(values)
+    return published_cards_of(await latest_values(logs, topic))
 
 
 def published_cards_of(values: Mapping[bytes, bytes | None]) -> PublishedCards:

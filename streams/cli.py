@@ -12,9 +12,11 @@ from streams.commands.convert import convert
 from streams.commands.dead_letters import dead_letters
 from streams.commands.demo import demo
 from streams.commands.lag import lag
+from streams.commands.mapping import mapping
 from streams.commands.model import model
 from streams.commands.policy import policy
 from streams.commands.replay import replay
+from streams.commands.schema import schema
 from streams.commands.simulate import simulate
 from streams.commands.topics import topics
 from streams.commands.worker import worker
@@ -40,6 +42,7 @@ for _command in (
     backtest,
     convert,
     topics,
+    mapping,
     policy,
     model,
     alerts,
@@ -47,6 +50,7 @@ for _command in (
     borrower,
     audit,
     lag,
+    schema,
 ):
     main.add_command(_command)
 

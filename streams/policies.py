@@ -18,13 +18,15 @@ from models.limits import POLICIES_REMEMBERED_MAX
 from models.policy import Policy, PolicyError, check_policy
 from models.rulebook import SINCE_EVER_MS, Adopted, Rulebook
 from models.rules import Rules
-from streams.metrics import GaugeName, Metrics
+from streams.metrics import Metrics
+from streams.metrics_catalogue import GaugeName
 from streams.ports import Logs, PortError
 from streams.reference import (
     CURRENT_KEY,
     Pointer,
     ReferenceError,  # noqa: A004 - ours
     content_records,
+    latest_values,
 )
 
 logger = logging.getLogger(__name__)
@@ -86,10 +88,7 @@ async def read_published(logs: Logs, topic: str) -> Published:
         ReferenceError: the pointer is not readable.
         PortError: no answer within the time limit.
     """
-    values: dict[bytes, bytes | None] = {}
-    async for records in logs.read(topic, 0):
-        values.update((record.key, record.value) for record in records if record.key is not None)
-    return published_of(values, topic)
+    return published_of(await latest_values(logs, topic), topic)
 
 
 def published_of(values: Mapping[bytes, bytes | None], topic: str = "policies") -> Published:

@@ -7,7 +7,7 @@ Both topics have the same form. Key `<version>` holds a content as JSON, key `cu
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -37,14 +37,6 @@ class Pointer(Struct, frozen=True, omit_defaults=True):
     published_at_ms: int = 0
 
 
-class _Versioned(Protocol):
-    @property
-    def version(self) -> str: ...
-
-
-V = TypeVar("V", bound=_Versioned)
-
-
 def content_records(content: Policy | Scorecard) -> list[tuple[bytes, bytes]]:
     """The records, key and value, that put a policy or scorecard in force: its content, then the pointer."""
     return [
@@ -61,7 +53,7 @@ async def policy_in_force(logs: Logs, settings: Settings) -> Policy:
         PolicyError: the file is not valid.
         OSError: the file cannot be read.
     """
-    published = await _current(logs, TopicNames(settings.topic_prefix).policies, Policy)
+    published = await _current_policy(logs, TopicNames(settings.topic_prefix).policies)
     if published is not None:
         return published
     return fallback_policy(settings)
@@ -83,10 +75,20 @@ def _policy_of_file(path: Path) -> Policy:
     return parse_policy(path.read_text(encoding="utf-8"), path.name)
 
 
-async def _current(logs: Logs, topic: str, kind: type[V]) -> V | None:
+async def latest_values(logs: Logs, topic: str) -> dict[bytes, bytes | None]:
+    """The last value of every key of a compacted topic, read to its end; None where it was taken back.
+
+    Raises:
+        PortError: no answer within the time limit.
+    """
     values: dict[bytes, bytes | None] = {}
     async for records in logs.read(topic, 0):
         values.update((record.key, record.value) for record in records if record.key is not None)
+    return values
+
+
+async def _current_policy(logs: Logs, topic: str) -> Policy | None:
+    values = await latest_values(logs, topic)
     pointer = values.get(CURRENT_KEY)
     if pointer is None:
         return None
@@ -97,7 +99,7 @@ async def _current(logs: Logs, topic: str, kind: type[V]) -> V | None:
             raise ReferenceError(
                 f"{topic}: current is {version}, but no such version is there; publish it again"
             )
-        current = msgspec.json.decode(content, type=kind)
+        current = msgspec.json.decode(content, type=Policy)
     except (msgspec.DecodeError, ValueError) as error:
         raise ReferenceError(
             f"{topic}: what is current is not readable: {error}; publish it again"

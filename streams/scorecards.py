@@ -105,7 +105,7 @@ class Cards(Struct, frozen=True):
 
     @property
     def publications(self) -> tuple[Pointer, ...]:
-        """Every card that was put in force, in order: what workers take up as they do policies; no refusals."""
+        """Every card that was put in force, in order; no refusals. A rollback chooses among them."""
         steps = [
             Pointer(
                 entry.told.version, entry.told.effective_from_ms, entry.told.number, entry.published_at_ms

@@ -12,9 +12,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from streams.credentials import SECRETS, CredentialsError, check_credentials
+
 Milliseconds = Annotated[int, Meta(ge=0, le=7 * 24 * 3600 * 1000)]
 Positive = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]*$", max_length=100)]
+Host = Annotated[str, Meta(min_length=1, max_length=255)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 ENVIRONMENT_PREFIX: Final = "FOREWARN_"
@@ -29,6 +32,35 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     broker: str = "localhost:9092"
     """Kafka's bootstrap servers, `host:port`, several with commas."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """What is spoken with the brokers, by every client of the process, in Kafka's own words. `SSL` is TLS."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    """How the process tells who it is; needed with `SASL_...`. Only SCRAM goes without TLS: the others show their secret."""
+    sasl_username: str | None = None
+    """Who it is, with PLAIN and SCRAM."""
+    sasl_password_file: str | None = None
+    """File with the password, with PLAIN and SCRAM. Secrets come from files alone: a variable is inherited by every child
+    process and shown by its tools. One line break at the end does not count."""
+    tls_ca_file: str | None = None
+    """Certificates (PEM) of the authorities who may vouch for the brokers; the system's by default. Host names are checked."""
+    tls_certificate_file: str | None = None
+    """Our own certificate (PEM, with its chain), where the brokers ask for one."""
+    tls_key_file: str | None = None
+    """Its private key (PEM); by default it is in the certificate's file."""
+    tls_key_password_file: str | None = None
+    """File with the password of that key, where it has one."""
+    oauth_token_file: str | None = None
+    """OAUTHBEARER: file with the token, which somebody else renews (a projected service account, say); read anew for each
+    connection."""
+    oauth_token_url: str | None = None
+    """OAUTHBEARER: where the token is asked for instead, as `oauth_client_id` (RFC 6749, client credentials); asked anew when
+    four fifths of its life have passed."""
+    oauth_client_id: str | None = None
+    """Who asks there."""
+    oauth_client_secret_file: str | None = None
+    """File with that client's secret."""
+    oauth_scope: str | None = None
+    """What is asked for there, where the provider wants to be told."""
     topic_prefix: Name = ""
     """Stands before every topic name, so that several installations share one Kafka."""
     group_id: Name = "forewarn"
@@ -48,13 +80,31 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether this worker learns when it is its turn to; of all workers one does at a time. Without any, borrowers are observed
     and cards published by others are taken up all the same. A replay that is to tell the same however fast it goes does
     without: in event time a card counts from when it is there, and that depends on how far others came meanwhile."""
+    mapping_file: str | None = None
+    """How the lender's own payloads become events (`streams/mapping`). Feeds it does not name come as the contract has them."""
+    credit_queries_topic: Name = ""
+    """Name of the lender's own topic for this feed, whole and without prefix; by default it is ours: prefix and `credit-queries`."""
+    fund_flows_topic: Name = ""
+    """The same for `fund-flows`."""
+    repayments_topic: Name = ""
+    """The same for `repayments`."""
+    servicing_topic: Name = ""
+    """The same for `servicing`."""
     pseudonym_key_file: str | None = None
     """Replace borrower ids by keyed pseudonyms on the way in (`streams/pseudonym.py`); off by default. It is chosen once:
     state of other ids is refused."""
+    webhooks_file: str | None = None
+    """Endpoints that alerts are delivered to over HTTP (`streams/webhooks/endpoints.py`); none by default. The topic
+    `webhook-dead-letters` is made and asked for only with it."""
     until_end: bool = False
     """Stop when everything that was in the input topics at the start is consumed and committed."""
     web_port: Port | None = None
     """Port of the worker's pages; none by default, so that several workers run on one machine."""
+    web_host: Host = "127.0.0.1"
+    """Address that the pages are bound to. They have no password: another one than this machine's own is a choice."""
+    portfolio_interval_ms: Milliseconds = 60_000
+    """A task's borrowers are surveyed anew so often at most, for the figures of the portfolio; 0 is never. A survey costs a
+    hundredth of the speed while it lasts, however many borrowers there are (`decisions/0009-figures-of-the-portfolio.md`)."""
 
     clock: Literal["event", "wall"] = "wall"
     """`event` waits until every topic shows what it has next (replays); `wall` waits so long at most (live)."""
@@ -147,6 +197,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"{self.transactional_id_prefix or self.topic_prefix + self.group_id}-{task}"
 
 
+def lender_setting(topic: str) -> str:
+    """The setting that names the lender's own topic for a feed."""
+    return topic.replace("-", "_") + "_topic"
+
+
 def load_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings: `overrides` (the command line) over the environment over the defaults.
 
@@ -172,7 +227,21 @@ def load_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] |
         what, _, where = str(error).partition(" - at `$.")
         raise SettingsError(f"setting {where.rstrip('`') or '?'}: {what[0].lower()}{what[1:]}") from error
     _check_limits(settings)
+    _check_credentials(settings, environment)
     return settings
+
+
+def _check_credentials(settings: Settings, environment: Mapping[str, str]) -> None:
+    for secret, file in SECRETS.items():
+        if ENVIRONMENT_PREFIX + secret.upper() in environment:
+            raise SettingsError(
+                f"variable {ENVIRONMENT_PREFIX}{secret.upper()}: a secret comes from a file, never from a variable; unset it and "
+                f"set {file}"
+            )
+    try:
+        check_credentials(settings)
+    except CredentialsError as error:
+        raise SettingsError(f"setting {error}") from error
 
 
 def _check_limits(settings: Settings) -> None:
@@ -184,3 +253,11 @@ def _check_limits(settings: Settings) -> None:
         if getattr(settings, lower) >= getattr(settings, higher):
             message = f"setting {lower}: must be below {higher} ({getattr(settings, higher)})"
             raise SettingsError(message)
+    named: dict[str, str] = {}
+    for field in settings.__struct_fields__:
+        if field.endswith("_topic") and (name := getattr(settings, field)):
+            if name in named:
+                raise SettingsError(
+                    f"setting {field}: {name} is {named[name]} already; each feed has a topic of its own, with its own order"
+                )
+            named[name] = field

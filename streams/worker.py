@@ -7,10 +7,14 @@ import os
 import sys
 from typing import Final
 
+from streams.credentials import uses_sasl
 from streams.log_repeats import tell_repeats_once
 from streams.settings import Settings, SettingsError, load_settings
 
 EXIT_USAGE: Final = 2
+
+_ASKED_WHY_SECONDS: Final = 3.0
+"""A broker that is there refuses in some tenths of a second; the process ends anyway."""
 
 _TALKATIVE: Final = ("aiokafka", "faust", "mode", "kafka")
 """Libraries that say on level INFO what nobody needs every day."""
@@ -33,15 +37,19 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
     """
     # Faust and its drivers take a second to import: not for those who only ask for `--help`.
     from streams.app import EXIT_FAILURE, create_app, preflight
+    from streams.kafka.reaching import refusal_now
     from streams.pipeline import PipelineError
     from streams.ports import PortError
+    from streams.webhooks.endpoints import WebhooksError, load_endpoints
 
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     tell_repeats_once(_REPEATING)
     try:
+        if settings.webhooks_file:
+            load_endpoints(settings.webhooks_file)
         preflight(settings)
-    except (PortError, PipelineError) as error:
+    except (PortError, PipelineError, WebhooksError) as error:
         print(f"forewarn worker: {error}", file=sys.stderr)
         return EXIT_FAILURE
     app = create_app(settings)
@@ -50,9 +58,12 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
         worker.execute_from_commandline()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else EXIT_FAILURE
-    failure = app.pipeline.failure
+    failure = app.pipeline.failure or app.delivery.failure
     if failure is not None:
         print(f"forewarn worker: {failure}", file=sys.stderr)
+        # The clients say of a password that was changed meanwhile only that a broker is away.
+        if uses_sasl(settings) and (refusal := refusal_now(settings, _ASKED_WHY_SECONDS)) is not None:
+            print(f"forewarn worker: {refusal}", file=sys.stderr)
         return EXIT_FAILURE
     return status
 

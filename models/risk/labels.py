@@ -106,11 +106,6 @@ def _phase(borrower_id: str, every_days: int) -> int:
     return int.from_bytes(hashlib.sha256(borrower_id.encode()).digest()[:8], "big") % every_days
 
 
-def can_be_observed(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int, rules: Rules) -> bool:
-    """Whether there is something to foretell at the midnight `at_ms`: an open loan, none at its target, no dispute."""
-    return has_something_to_foretell(loans, servicing, at_ms) and not is_any_at_target(loans, at_ms, rules)
-
-
 def has_something_to_foretell(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int) -> bool:
     """Whether a loan is open at a midnight, and no dispute."""
     is_any_open = any(not loan.is_voided and is_open(loan, at_ms - 1) for loan in loans.values())

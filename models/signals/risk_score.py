@@ -182,6 +182,11 @@ def next_look_ms(after_ms: int, rules: Rules) -> int:
     return rules.calendar.midnight_ms(_next_look_day(rules.calendar.day_of(after_ms)))
 
 
+def look_from_ms(from_ms: int, rules: Rules) -> int:
+    """The first midnight at or after `from_ms` at which all are looked at."""
+    return next_look_ms(from_ms - 1, rules)
+
+
 def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     """Whether the next look may find something, on what is known up to `known_ms`; cheap, and rather too often than not.
 

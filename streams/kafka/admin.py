@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import msgspec
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
@@ -16,6 +16,9 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
+from streams.kafka.denials import denial
+from streams.kafka.reaching import require_reachable
+from streams.kafka.security import kafka_python_options
 from streams.ports import BrokerUnavailableError, PortError
 from streams.settings import Settings
 from streams.topics import MESSAGE_BYTES, TopicSpec, topic_specs
@@ -42,6 +45,7 @@ def apply(bootstrap: str, settings: Settings) -> list[str]:
     done: list[str] = []
     with _admin(bootstrap, settings) as admin:
         found = _describe(admin, settings)
+        _refuse_unlike_lenders(found, settings)
         missing = [spec for spec in topic_specs(settings) if spec.name not in found]
         if missing:
             _create(admin, missing, settings)
@@ -66,8 +70,13 @@ def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> l
         PortError: the broker refused.
     """
     with _admin(bootstrap, settings) as admin:
-        found = _describe(admin, settings)
-    problems = [f"topic {spec.name} is missing" for spec in topic_specs(settings) if spec.name not in found]
+        # A worker asks without: it need not be allowed to see them.
+        found = _describe(admin, settings, with_configs=with_configs)
+    problems = [
+        f"topic {spec.name} is missing" + (" (your own: it is not made here)" if spec.is_lenders else "")
+        for spec in topic_specs(settings)
+        if spec.name not in found
+    ]
     counts = {
         spec.name: found[spec.name].partitions
         for spec in topic_specs(settings)
@@ -90,6 +99,37 @@ def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> l
     return problems
 
 
+def _refuse_unlike_lenders(found: Mapping[str, _Found], settings: Settings) -> None:
+    """The lender's topics are as they are: the others are made to fit them, or not at all.
+
+    Raises:
+        PortError: one is missing, or has another number of partitions than asked for.
+    """
+    for spec in topic_specs(settings):
+        if not spec.is_lenders:
+            continue
+        topic = found.get(spec.name)
+        if topic is None:
+            raise PortError(f"topic {spec.name} is missing; it is your own, so it is not made here")
+        if topic.partitions != settings.partitions:
+            raise PortError(
+                f"topic {spec.name} has {topic.partitions} partitions, and all must have the same number: use --partitions "
+                f"{topic.partitions}, or read a copy of it with {settings.partitions} partitions, keyed by borrower"
+            )
+
+
+def members(bootstrap: str, settings: Settings) -> int:
+    """How many workers the group has now.
+
+    Raises:
+        BrokerUnavailableError: no broker answers within `start_timeout_ms`.
+        PortError: the broker refused.
+    """
+    with _admin(bootstrap, settings) as admin:
+        group = _retried(lambda: admin.describe_groups([settings.group_id]))[settings.group_id]
+    return len(group.get("members") or ())
+
+
 class _Found:
     """A topic as it is."""
 
@@ -101,15 +141,16 @@ class _Found:
 @contextmanager
 def _admin(bootstrap: str, settings: Settings) -> Iterator[Any]:
     began = time.monotonic()
+    # Asked before the admin client is, which leaks a socket for each connection refused.
+    require_reachable(msgspec.structs.replace(settings, broker=bootstrap))
     try:
-        servers = bootstrap.split(",")
-        _wait_for_listener(servers, began + settings.start_timeout_ms / 1000)
         left_ms = settings.start_timeout_ms - round((time.monotonic() - began) * 1000)
         admin = KafkaAdminClient(
-            bootstrap_servers=servers,
+            bootstrap_servers=bootstrap.split(","),
             client_id=f"{settings.group_id}-admin",
             bootstrap_timeout_ms=max(left_ms, 1),
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            **kafka_python_options(settings),
         )
     except (KafkaError, OSError, ValueError) as error:
         message = (
@@ -120,44 +161,26 @@ def _admin(bootstrap: str, settings: Settings) -> Iterator[Any]:
     try:
         yield admin
     except KafkaError as error:
-        raise PortError(f"asking {bootstrap} about topics failed: {error!r}") from error
+        raise PortError(f"asking {bootstrap} about topics failed: {denial(error) or repr(error)}") from error
     finally:
         admin.close()
 
 
-def _wait_for_listener(servers: list[str], deadline: float) -> None:
-    """Wait until one of the servers accepts a connection: the admin client leaks a socket for each one refused.
-
-    Raises:
-        OSError: none does until the deadline.
-        ValueError: an address is not `host:port`.
-    """
-    while True:
-        for server in servers:
-            host, _, port = server.strip().rpartition(":")
-            try:
-                socket.create_connection((host, int(port)), timeout=_RETRY_SECONDS).close()
-            except OSError:
-                if time.monotonic() >= deadline:
-                    raise
-            else:
-                return
-        time.sleep(_RETRY_SECONDS)
-
-
-def _describe(admin: Any, settings: Settings) -> dict[str, _Found]:
+def _describe(admin: Any, settings: Settings, *, with_configs: bool = True) -> dict[str, _Found]:
     specs = topic_specs(settings)
     existing = set(_retried(admin.list_topics)) & {spec.name for spec in specs}
     if not existing:
         return {}
     names = sorted(existing)
     topics = _retried(lambda: admin.describe_topics(names))
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    configs = _retried(lambda: admin.describe_configs(resources, config_filter="all"))["topic"]
+    configs: dict[str, dict[str, Any]] = {}
+    if with_configs:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        configs = _retried(lambda: admin.describe_configs(resources, config_filter="all"))["topic"]
     return {
         topic["name"]: _Found(
             len(topic["partitions"]),
-            {name: str(config["value"]) for name, config in configs[topic["name"]].items()},
+            {name: str(config["value"]) for name, config in configs.get(topic["name"], {}).items()},
         )
         for topic in topics
     }

@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka import errors as kafka_errors
 
 from streams import time_limits
+from streams.kafka.denials import denial
 from streams.ports import BrokerUnavailableError, FencedError, PortError
 
 _FENCED_CODES: Final = frozenset({90})
@@ -40,7 +41,7 @@ async def limited(timeout_ms: int, limit_name: str, what: str) -> AsyncIterator[
             error.__cause__, kafka_errors.ProducerFenced | kafka_errors.InvalidProducerEpoch
         ):
             raise _fenced(what) from error
-        raise PortError(f"{what} failed: {error!r}") from error
+        raise PortError(f"{what} failed: {denial(error) or repr(error)}") from error
 
 
 async def ended(stopping: Coroutine[Any, Any, object], seconds: float) -> BaseException | None:

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.kafka.errors import ended
+from streams.kafka.security import aiokafka_options
 from streams.settings import Settings
 
 _BATCH_BYTES_MAX: Final = 256 * 1024
@@ -53,6 +54,7 @@ async def idempotent_producer(
         acks="all",
         max_batch_size=_BATCH_BYTES_MAX,
         request_timeout_ms=request_timeout_ms,
+        **aiokafka_options(settings),
     )
     try:
         async with asyncio.timeout(settings.start_timeout_ms / 1000):

@@ -13,7 +13,10 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, RetriableError
 
-from streams.kafka.local.answers import answering_brokers
+from streams.kafka.denials import denial
+from streams.kafka.reaching import require_reachable
+from streams.kafka.security import kafka_python_options
+from streams.ports import BrokerRefusedError, BrokerUnavailableError
 from streams.settings import Settings
 
 REQUEST_TIMEOUT_MS: Final = 12_000
@@ -92,6 +95,7 @@ class Inspector:
                 max_poll_records=_POLL_RECORDS_MAX,
                 # In this client's pure Python a checksum takes twenty times as long as reading; the broker made sure of it.
                 check_crcs=False,
+                **kafka_python_options(self._settings),
             )
         except (KafkaError, OSError, ValueError) as error:
             raise _no_answer(self._settings, str(error)) from error
@@ -243,6 +247,7 @@ class Inspector:
                 bootstrap_timeout_ms=self._settings.start_timeout_ms,
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
                 client_id="forewarn-inspection",
+                **kafka_python_options(self._settings),
             )
         offsets = self._ask(self._admin.list_group_offsets, {group_id: None})[group_id]
         return {partition: found.offset for partition, found in offsets.items() if found.offset >= 0}
@@ -254,6 +259,10 @@ class Inspector:
             try:
                 return question(*arguments, **options)
             except (KafkaError, OSError) as error:
+                if (denied := denial(error)) is not None:
+                    raise InspectionError(
+                        f"asking Kafka at {self._settings.broker} failed: {denied}"
+                    ) from error
                 if not isinstance(error, RetriableError) or time.monotonic() > give_up_at:
                     raise _no_answer(self._settings, str(error)) from error
                 time.sleep(_RETRY_SECONDS)
@@ -265,11 +274,14 @@ def require_broker(settings: Settings) -> None:
     It is asked before kafka-python is, which leaves sockets open where nobody answers.
 
     Raises:
-        InspectionError: nobody answers within `start_timeout_ms`.
+        InspectionError: nobody answers within `start_timeout_ms`, or we are refused.
     """
-    seconds = settings.start_timeout_ms / 1000
-    if not answering_brokers(settings.broker, timeout_seconds=seconds):
-        raise _no_answer(settings, f"no broker within {seconds:g} s")
+    try:
+        require_reachable(settings)
+    except BrokerRefusedError as error:
+        raise InspectionError(str(error)) from error
+    except BrokerUnavailableError as error:
+        raise InspectionError(f"{error}. Name a running one with --bootstrap or FOREWARN_BROKER") from error
 
 
 def _no_answer(settings: Settings, why: str) -> InspectionError:

@@ -12,6 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.errors import ended, limited
+from streams.kafka.security import aiokafka_options
 from streams.ports import LogRange, PortError, RawRecord
 from streams.settings import Settings
 
@@ -42,6 +43,7 @@ class KafkaLogs:
             bootstrap_servers=settings.broker,
             client_id=f"{settings.group_id}-logs",
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            **aiokafka_options(settings),
         )
         # Not read_committed: an end must be the log's, not where an open transaction begins.
         self._probe = self._asker("probe", "read_uncommitted")
@@ -63,6 +65,7 @@ class KafkaLogs:
             client_id=f"{settings.group_id}-{name}",
             isolation_level=isolation_level,
             request_timeout_ms=settings.offsets_query_timeout_ms + _REQUEST_TIMEOUT_MS,
+            **aiokafka_options(settings),
         )
         consumer._client._request_timeout_ms = _REQUEST_TIMEOUT_MS  # noqa: SLF001 - see above
         return consumer
@@ -126,6 +129,7 @@ class KafkaLogs:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=_POLL_MS,
+            **aiokafka_options(settings),
         )
         try:
             async with limited(settings.start_timeout_ms, "start_timeout_ms", what):

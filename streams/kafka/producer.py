@@ -12,9 +12,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from streams.kafka.errors import ended, limited, retrieve_error
+from streams.kafka.security import aiokafka_options
 from streams.ports import OutputRecord, PortError
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class KafkaSink:
         """Connects only in `open`. `inputs`: whose offsets it commits, the events' topics unless given."""
         self._settings = settings
         self._task = task
-        self._inputs = inputs or TopicNames(settings.topic_prefix).consumed
+        self._inputs = inputs or names_of(settings).consumed
         self._producer: Any = None
         self._sent: list[asyncio.Future[Any]] = []
 
@@ -49,6 +50,7 @@ class KafkaSink:
             transaction_timeout_ms=settings.transaction_timeout_ms,
             max_batch_size=settings.producer_batch_bytes_max,
             request_timeout_ms=max(_REQUEST_MS_MIN, shortest_ms // _TRIES_IN_LIMIT),
+            **aiokafka_options(settings),
         )
         self._producer.client.coordinator_lookup = _asked_again(self._producer.client.coordinator_lookup)
         start = asyncio.ensure_future(self._start())

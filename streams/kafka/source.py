@@ -16,10 +16,12 @@ from aiokafka import errors as kafka_errors
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.assignor import TaskAssignor
+from streams.kafka.denials import denial
 from streams.kafka.errors import ended, limited
+from streams.kafka.security import aiokafka_options
 from streams.ports import Assignment, Fetched, PortError, PositionLostError
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
     def __init__(self, settings: Settings, inputs: Sequence[str] | None = None) -> None:
         """Connects only in `start`. `inputs`: what is read, the events' topics unless given."""
         self._settings = settings
-        self._inputs = inputs or TopicNames(settings.topic_prefix).consumed
+        self._inputs = inputs or names_of(settings).consumed
         self._feeds = {name: feed for feed, name in enumerate(self._inputs)}
         self._consumer: Any = None
         self._on_handover: Callable[[], Awaitable[None]] | None = None
@@ -70,6 +72,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,
             max_poll_interval_ms=settings.poll_interval_max_ms,
+            **aiokafka_options(settings),
         )
         async with limited(settings.start_timeout_ms, "start_timeout_ms", f"connecting to {settings.broker}"):
             await self._consumer.start()
@@ -145,7 +148,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         except kafka_errors.OffsetOutOfRangeError as error:
             raise PositionLostError(self._lost(error)) from error
         except kafka_errors.KafkaError as error:
-            raise PortError(f"reading the input topics failed: {error!r}") from error
+            raise PortError(f"reading the input topics failed: {denial(error) or repr(error)}") from error
         return [
             Fetched(self._feeds[partition.topic], partition.partition, records)
             for partition, records in batches.items()
@@ -155,7 +158,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         """The client does not look at its own task that fetches: when that has died, polls are empty for ever."""
         fetching = self._consumer._fetcher.error_future  # noqa: SLF001 - nothing public tells it
         if fetching.done():
-            why = "cancelled" if fetching.cancelled() else repr(fetching.exception())
+            died = None if fetching.cancelled() else fetching.exception()
+            why = "cancelled" if died is None else denial(died) or repr(died)
             raise PortError(f"reading the input topics has ended by itself: {why}")
 
     def _take_records_as_parsed(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 from aiokafka.errors import KafkaError
 
 from streams.clock import Clock
+from streams.kafka.denials import denial
 from streams.kafka.errors import retrieve_error
 from streams.kafka.idempotent import idempotent_producer
 from streams.ports import OutputRecord
@@ -104,4 +105,5 @@ class RecordWriter:
 
     def _failure(self, error: Exception) -> WritingError:
         why = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        why = denial(error) or why
         return WritingError(f"Kafka at {self._settings.broker} did not take all records: {why}")

@@ -140,7 +140,7 @@ class Scene:
         """End the feeding and the workers, and remove the topics."""
         self.feeder.close()
         self.crew.close()
-        remove_topics(self.settings.broker, self.settings.topic_prefix)
+        remove_topics(self.settings)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

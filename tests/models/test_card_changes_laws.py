@@ -18,9 +18,10 @@ from models.risk.scorecard import Scorecard, broad_prior, expert_prior
 from models.rulebook import Rulebook
 from models.rules import Rules
 from tests.support.equality import by_borrower, comparable
-from tests.support.events import end_of, feed_of, rules
+from tests.support.events import feed, feed_of, finish, rules
 from tests.support.lives import lives
 from tests.support.logs import DAYS, START, logs, logs_in_order
+from tests.support.restarting import go_on
 
 UNTIL = "2025-09-30"
 START_MS = day_of_date(START) * DAY_MS
@@ -81,24 +82,12 @@ def adopt(risk_engine: RiskEngine, changes: Sequence[Change]) -> None:
             risk_engine.adopt_card(number, CARDS[change.name], change.from_ms)
 
 
-def feed(risk_engine: RiskEngine, events: Sequence[BorrowerEvent], first_offset: int = 0) -> None:
-    """Process events in this order."""
-    for offset, event in enumerate(events, start=first_offset):
-        risk_engine.process(event, feed_of(event), offset)
-
-
-def finish(risk_engine: RiskEngine) -> list[Alert]:
-    """Pass the end of the world on every feed, and take the alerts."""
-    risk_engine.advance_together(end_of(UNTIL))
-    return risk_engine.take_alerts(detected_at_ms=0)
-
-
 def alerts_of(events: Sequence[BorrowerEvent], changes: Sequence[Change]) -> list[Alert]:
     """The alerts of a log in one go, all changes known from the beginning."""
     risk_engine = new_engine()
     adopt(risk_engine, changes)
     feed(risk_engine, events)
-    return finish(risk_engine)
+    return finish(risk_engine, UNTIL)
 
 
 def restarted(risk_engine: RiskEngine) -> RiskEngine:
@@ -127,7 +116,7 @@ def test_switching_to_an_equal_card_changes_nothing(
     feed(risk_engine, events[at:], at)
     feed(undisturbed, events)
 
-    assert finish(risk_engine) == finish(undisturbed)
+    assert finish(risk_engine, UNTIL) == finish(undisturbed, UNTIL)
     assert risk_engine.take_output(0).changed == undisturbed.take_output(0).changed
 
 
@@ -146,7 +135,7 @@ def test_it_does_not_matter_how_long_before_a_change_is_known(
     adopt(risk_engine, changes)
     feed(risk_engine, events[at:], at)
 
-    assert finish(risk_engine) == alerts_of(events, changes)
+    assert finish(risk_engine, UNTIL) == alerts_of(events, changes)
 
 
 @settings(max_examples=60, deadline=None)
@@ -169,17 +158,13 @@ def test_snapshot_restore_and_continue_equals_continue(
         output = risk_engine.take_output(detected_at_ms=0)
         alerts.extend(output.alerts)
         changelog.update(output.changed)
-        former, progress = risk_engine, risk_engine.progress()
-        risk_engine = restarted(former)
+        former, risk_engine = risk_engine, restarted(risk_engine)
         assert (risk_engine.adopted, risk_engine.adopted_cards) == (former.adopted, former.adopted_cards)
-        for borrower_id, record in changelog.items():
-            if record is not None:
-                risk_engine.restore(borrower_id, record)
-        risk_engine.resume(progress)
+        go_on(former, changelog, risk_engine)
         assert risk_engine.card_version == former.card_version
-    alerts.extend(finish(risk_engine))
+    alerts.extend(finish(risk_engine, UNTIL))
 
-    assert alerts == finish(whole)
+    assert alerts == finish(whole, UNTIL)
 
 
 @settings(max_examples=40, deadline=None)
@@ -222,7 +207,7 @@ def test_a_change_learnt_late_judges_nothing_again(
     feed(risk_engine, events[at:], at)
     feed(replayed, events)
 
-    assert list(map(comparable, finish(replayed))) == list(map(comparable, finish(risk_engine)))
+    assert list(map(comparable, finish(replayed, UNTIL))) == list(map(comparable, finish(risk_engine, UNTIL)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -240,4 +225,4 @@ def test_reviewing_in_steps_equals_reviewing_at_once(
                 pass
             risk_engine.process(event, feed_of(event), offset)
 
-    assert finish(risk_engine) == alerts_of(events, changes)
+    assert finish(risk_engine, UNTIL) == alerts_of(events, changes)

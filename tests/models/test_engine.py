@@ -47,6 +47,7 @@ from tests.support.events import (
     run,
     story,
 )
+from tests.support.restarting import go_on
 
 MONTHLY = [("2025-02-10", 100_000), ("2025-03-10", 100_000), ("2025-04-10", 100_000)]
 
@@ -608,11 +609,7 @@ def test_a_state_that_only_a_deadline_changed_is_handed_out_too() -> None:
     output = risk_engine.take_output(0)
     changelog |= output.changed
 
-    restarted = engine()
-    restarted.resume(risk_engine.progress())
-    for borrower_id, record in changelog.items():
-        assert record is not None
-        restarted.restore(borrower_id, record)
+    restarted = go_on(risk_engine, changelog, engine())
     feed(restarted, [Heartbeat(event_time_ms=at("2025-02-13", "00:00"))])
 
     assert [alert.status for alert in output.alerts] == ["opened"]
@@ -708,17 +705,14 @@ def test_absurd_amounts_and_dates_never_stop_the_engine(order: list[int], data: 
         *[flow(f"2025-0{month}-10", amount(), balance_after_minor=-amount()) for month in range(1, 6)],
         *[query(f"2025-03-0{day}", "\U0001f600\x00" * day) for day in range(1, 4)],
     ]
-    risk_engine, restored = engine(), engine()
+    risk_engine = engine()
 
     feed(risk_engine, [events[place] for place in order])
     risk_engine.advance_together(end_of("2025-09-30"))
     output = risk_engine.take_output(0)
     msgspec.json.encode(output.alerts)
     msgspec.json.encode(output.risks)
-    restored.resume(risk_engine.progress())
-    for borrower_id, record in output.changed.items():
-        assert record is not None
-        restored.restore(borrower_id, record)
+    restored = go_on(risk_engine, output.changed, engine())
     restored.advance_together(end_of("9990-01-01"))
 
     assert restored.borrower_count == 1

@@ -12,6 +12,7 @@ from models.engine import RiskEngine
 from models.events import SERVICING, BorrowerErased, Event
 from models.risk.scorecard import expert_prior
 from tests.support.events import at, end_of, engine, feed_of, loan, paid, rules
+from tests.support.restarting import go_on
 
 MONTHLY = [("2025-02-01", 77_701), ("2025-03-01", 77_702)]
 
@@ -106,12 +107,7 @@ def test_erasure_is_the_same_after_a_restart_and_in_any_batch(between: str) -> N
         output = risk_engine.take_output(0)
         alerts += output.alerts
         if between == "a restart":
-            progress = risk_engine.progress()
-            risk_engine = RiskEngine(rules(), expert_prior())
-            for borrower_id, record in output.changed.items():
-                assert record is not None
-                risk_engine.restore(borrower_id, record)
-            risk_engine.resume(progress)
+            risk_engine = go_on(risk_engine, output.changed, RiskEngine(rules(), expert_prior()))
     risk_engine.process(erased("2025-02-20"), SERVICING, 9)
     alerts += risk_engine.take_output(0).alerts
 

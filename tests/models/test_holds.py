@@ -27,6 +27,7 @@ from tests.support.events import (
     rules,
     run,
 )
+from tests.support.restarting import go_on
 from tests.support.servicing import (
     acknowledged,
     contact,
@@ -514,11 +515,7 @@ def test_absurd_instants_and_dates_never_stop_the_engine(until: int, day: str) -
     ]
     for offset, event in enumerate(events):
         risk_engine.process(event, SERVICING, offset)
-    restored = engine()
-    restored.resume(risk_engine.progress())
-    for borrower_id, record in risk_engine.take_output(0).changed.items():
-        assert record is not None
-        restored.restore(borrower_id, record)
+    restored = go_on(risk_engine, risk_engine.take_output(0).changed, engine())
     restored.advance_together(end_of("9990-01-01"))
 
     assert restored.borrower_count == 1

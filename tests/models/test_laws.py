@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +12,9 @@ from models.alerts import Alert, ChainHead, link
 from models.engine import RiskEngine
 from models.events import BorrowerEvent
 from tests.support.equality import by_borrower, comparable
-from tests.support.events import end_of, engine, feed_of
+from tests.support.events import engine, feed_of, finish
 from tests.support.logs import logs, logs_in_order
+from tests.support.restarting import go_on
 
 UNTIL = "2025-09-30"
 
@@ -28,17 +28,11 @@ def process(
     return {}
 
 
-def finish(risk_engine: RiskEngine) -> list[Alert]:
-    """Pass the end of the world on every feed, and take the alerts."""
-    risk_engine.advance_together(end_of(UNTIL))
-    return risk_engine.take_alerts(detected_at_ms=0)
-
-
 def alerts_of(events: Sequence[BorrowerEvent]) -> list[Alert]:
     """The alerts of a log in one go."""
     risk_engine = engine()
     process(risk_engine, events)
-    return finish(risk_engine)
+    return finish(risk_engine, UNTIL)
 
 
 @settings(deadline=None, max_examples=60)
@@ -53,7 +47,7 @@ def test_cutting_the_log_into_other_batches_changes_no_alert(
     for begin, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
         process(risk_engine, events[begin:end], begin)
         alerts.extend(risk_engine.take_output(detected_at_ms=0).alerts)
-    alerts.extend(finish(risk_engine))
+    alerts.extend(finish(risk_engine, UNTIL))
 
     assert alerts_of(events) == alerts
 
@@ -73,15 +67,8 @@ def test_snapshot_restore_and_continue_equals_continue(
         output = risk_engine.take_output(detected_at_ms=0)
         alerts.extend(output.alerts)
         changelog.update(output.changed)
-        progress = msgspec.msgpack.decode(
-            msgspec.msgpack.encode(risk_engine.progress()), type=type(risk_engine.progress())
-        )
-        risk_engine = engine()
-        risk_engine.resume(progress)
-        for borrower_id, record in changelog.items():
-            if record is not None:
-                risk_engine.restore(borrower_id, record)
-    alerts.extend(finish(risk_engine))
+        risk_engine = go_on(risk_engine, changelog, engine())
+    alerts.extend(finish(risk_engine, UNTIL))
 
     assert alerts_of(events) == alerts
 

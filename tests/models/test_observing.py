@@ -52,6 +52,7 @@ from tests.support.events import (
 )
 from tests.support.lives import lives
 from tests.support.logs import logs, logs_in_order
+from tests.support.restarting import go_on
 from tests.support.servicing import contact, hold, release
 
 RULES = rules()
@@ -397,12 +398,7 @@ def test_batches_and_restarts_change_no_example(events: list[BorrowerEvent], dat
         found += output.examples
         if data.draw(st.booleans()):
             changelog.update(output.changed)
-            progress = risk_engine.progress()
-            risk_engine = engine()
-            risk_engine.resume(progress)
-            for borrower_id, record in changelog.items():
-                if record is not None:
-                    risk_engine.restore(borrower_id, record)
+            risk_engine = go_on(risk_engine, changelog, engine())
         else:
             changelog.update(output.changed)
     found += finish(risk_engine)

@@ -15,8 +15,9 @@ from models.events import BorrowerEvent
 from models.risk.scorecard import expert_prior
 from models.rulebook import Rulebook
 from tests.support.equality import by_borrower, comparable
-from tests.support.events import end_of, engine, feed_of, rules
+from tests.support.events import engine, feed, feed_of, finish, rules
 from tests.support.logs import DAYS, START, logs, logs_in_order
+from tests.support.restarting import go_on
 
 UNTIL = "2025-09-30"
 START_MS = day_of_date(START) * DAY_MS
@@ -61,23 +62,11 @@ def switching(changes: Sequence[tuple[str, int]]) -> RiskEngine:
     return risk_engine
 
 
-def feed(risk_engine: RiskEngine, events: Sequence[BorrowerEvent], first_offset: int = 0) -> None:
-    """Process events in this order."""
-    for offset, event in enumerate(events, start=first_offset):
-        risk_engine.process(event, feed_of(event), offset)
-
-
-def finish(risk_engine: RiskEngine) -> list[Alert]:
-    """Pass the end of the world on every feed, and take the alerts."""
-    risk_engine.advance_together(end_of(UNTIL))
-    return risk_engine.take_alerts(detected_at_ms=0)
-
-
 def alerts_of(events: Sequence[BorrowerEvent], changes: Sequence[tuple[str, int]]) -> list[Alert]:
     """The alerts of a log in one go."""
     risk_engine = switching(changes)
     feed(risk_engine, events)
-    return finish(risk_engine)
+    return finish(risk_engine, UNTIL)
 
 
 @settings(max_examples=60)
@@ -93,7 +82,7 @@ def test_switching_to_an_equal_policy_changes_nothing(
     feed(risk_engine, events[at:], at)
     feed(undisturbed, events)
 
-    assert finish(risk_engine) == finish(undisturbed)
+    assert finish(risk_engine, UNTIL) == finish(undisturbed, UNTIL)
     assert risk_engine.take_output(0).changed == undisturbed.take_output(0).changed
 
 
@@ -113,7 +102,7 @@ def test_it_does_not_matter_how_long_before_a_change_is_known(
         risk_engine.adopt(number, POLICIES[name], from_ms)
     feed(risk_engine, events[at:], at)
 
-    assert finish(risk_engine) == alerts_of(events, changes)
+    assert finish(risk_engine, UNTIL) == alerts_of(events, changes)
 
 
 @settings(max_examples=60)
@@ -132,14 +121,11 @@ def test_snapshot_restore_and_continue_equals_continue(
         output = risk_engine.take_output(detected_at_ms=0)
         alerts.extend(output.alerts)
         changelog.update(output.changed)
-        adopted, progress = risk_engine.adopted, risk_engine.progress()
+        adopted = risk_engine.adopted
         spans = [(span.from_ms, by_version[span.version]) for span in adopted.spans]
-        risk_engine = RiskEngine(Rulebook.resumed(spans, adopted.publication), expert_prior())
-        for borrower_id, record in changelog.items():
-            if record is not None:
-                risk_engine.restore(borrower_id, record)
-        risk_engine.resume(progress)
-    alerts.extend(finish(risk_engine))
+        book = Rulebook.resumed(spans, adopted.publication)
+        risk_engine = go_on(risk_engine, changelog, RiskEngine(book, expert_prior()))
+    alerts.extend(finish(risk_engine, UNTIL))
 
     assert alerts == alerts_of(events, changes)
 
@@ -193,7 +179,7 @@ def test_a_change_learnt_late_judges_nothing_again(
     for span in adopted.spans[1:]:
         replayed.adopt(1, by_version[span.version], span.from_ms)
     feed(replayed, events)
-    assert list(map(comparable, finish(replayed))) == list(map(comparable, finish(risk_engine)))
+    assert list(map(comparable, finish(replayed, UNTIL))) == list(map(comparable, finish(risk_engine, UNTIL)))
 
 
 @settings(max_examples=40)
@@ -210,4 +196,4 @@ def test_reviewing_in_steps_equals_reviewing_at_once(
                 pass
             risk_engine.process(event, feed_of(event), offset)
 
-    assert finish(risk_engine) == alerts_of(events, changes)
+    assert finish(risk_engine, UNTIL) == alerts_of(events, changes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,8 @@ from models.alerts import Alert
 from models.engine import RiskEngine
 from models.events import BorrowerEvent, Event
 from tests.support.equality import by_borrower, comparable
-from tests.support.events import end_of, engine, feed_of
+from tests.support.events import engine, feed_of, finish
+from tests.support.restarting import go_on
 from tests.support.servicing_logs import Beat, beaten, beats, served_logs, served_logs_in_order
 
 UNTIL = "2025-09-30"
@@ -41,7 +41,7 @@ def alerts_fed(fed: Sequence[tuple[Event, int]], override: str) -> list[Alert]:
     """The alerts of events and heartbeats in one go."""
     risk_engine = engine(override)
     feed_in(risk_engine, fed)
-    return finish(risk_engine)
+    return finish(risk_engine, UNTIL)
 
 
 def process(risk_engine: RiskEngine, events: Sequence[BorrowerEvent], first_offset: int = 0) -> None:
@@ -50,17 +50,11 @@ def process(risk_engine: RiskEngine, events: Sequence[BorrowerEvent], first_offs
         risk_engine.process(event, feed_of(event), offset)
 
 
-def finish(risk_engine: RiskEngine) -> list[Alert]:
-    """Pass the end of the world on every feed, and take the alerts."""
-    risk_engine.advance_together(end_of(UNTIL))
-    return risk_engine.take_alerts(detected_at_ms=0)
-
-
 def alerts_of(events: Sequence[BorrowerEvent], override: str) -> list[Alert]:
     """The alerts of a log in one go."""
     risk_engine = engine(override)
     process(risk_engine, events)
-    return finish(risk_engine)
+    return finish(risk_engine, UNTIL)
 
 
 @POLICIES
@@ -79,15 +73,8 @@ def test_snapshot_restore_and_continue_equals_continue(
         output = risk_engine.take_output(detected_at_ms=0)
         alerts.extend(output.alerts)
         changelog.update(output.changed)
-        progress = msgspec.msgpack.decode(
-            msgspec.msgpack.encode(risk_engine.progress()), type=type(risk_engine.progress())
-        )
-        risk_engine = engine(override)
-        risk_engine.resume(progress)
-        for borrower_id, record in changelog.items():
-            if record is not None:
-                risk_engine.restore(borrower_id, record)
-    alerts.extend(finish(risk_engine))
+        risk_engine = go_on(risk_engine, changelog, engine(override))
+    alerts.extend(finish(risk_engine, UNTIL))
 
     assert alerts_of(events, override) == alerts
 
@@ -157,16 +144,13 @@ def test_among_late_events_and_heartbeats_a_restart_changes_no_alert(
     """Wherever the watermarks of the feeds stand to each other, an engine rebuilt at any cut goes on as the old one."""
     fed = beaten(events, beats)
     cut = data.draw(st.integers(min_value=0, max_value=len(fed)))
-    risk_engine, restored = engine(override), engine(override)
+    risk_engine = engine(override)
     feed_in(risk_engine, fed[:cut])
     output = risk_engine.take_output(detected_at_ms=0)
-    restored.resume(risk_engine.progress())
-    for borrower_id, record in output.changed.items():
-        assert record is not None
-        restored.restore(borrower_id, record)
+    restored = go_on(risk_engine, output.changed, engine(override))
     feed_in(restored, fed[cut:], cut)
 
-    assert [*output.alerts, *finish(restored)] == alerts_fed(fed, override)
+    assert [*output.alerts, *finish(restored, UNTIL)] == alerts_fed(fed, override)
 
 
 @POLICIES

@@ -30,6 +30,7 @@ from tests.support.equality import by_borrower, comparable
 from tests.support.events import at, end_of, engine, feed_of, rules, run_on, voided
 from tests.support.every_kind import DRAWN, MONTH_MS, months_with
 from tests.support.logs import logs_in_order
+from tests.support.restarting import go_on
 
 Delivered = tuple[BorrowerEvent, int]
 RULES = rules()
@@ -104,12 +105,7 @@ def test_snapshot_restore_and_continue_equals_continue(
         output = risk_engine.take_output(detected_at_ms=0)
         alerts.extend(output.alerts)
         records.update(output.changed)
-        progress = risk_engine.progress()
-        risk_engine = engine()
-        risk_engine.resume(msgspec.msgpack.decode(msgspec.msgpack.encode(progress), type=type(progress)))
-        for borrower_id, record in records.items():
-            if record is not None:
-                risk_engine.restore(borrower_id, record)
+        risk_engine = go_on(risk_engine, records, engine())
     risk_engine.advance_together(end_of(UNTIL))
     alerts.extend(risk_engine.take_alerts(detected_at_ms=0))
 

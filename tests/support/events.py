@@ -315,10 +315,19 @@ def in_order(events: Iterable[Event]) -> list[Event]:
 def run(events: Iterable[Event], override: str = "", until: str | None = None) -> list[Alert]:
     """The alerts of events in the order given; `until` passes that date's end on every feed."""
     risk_engine = engine(override)
-    for offset, event in enumerate(events):
+    feed(risk_engine, events)
+    return risk_engine.take_alerts(detected_at_ms=0) if until is None else finish(risk_engine, until)
+
+
+def feed(risk_engine: RiskEngine, events: Iterable[Event], first_offset: int = 0) -> None:
+    """Process events in this order."""
+    for offset, event in enumerate(events, start=first_offset):
         risk_engine.process(event, feed_of(event), offset)
-    if until is not None:
-        risk_engine.advance_together(end_of(until))
+
+
+def finish(risk_engine: RiskEngine, until: str) -> list[Alert]:
+    """Pass that date's end on every feed, and take the alerts."""
+    risk_engine.advance_together(end_of(until))
     return risk_engine.take_alerts(detected_at_ms=0)
 
 

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from streams.kafka.local.answers import answering_brokers
 from streams.kafka.local.cluster import LocalKafka
 from streams.kafka.local.errors import BrokerUnreachableError
+from streams.kafka.reaching import require_reachable
+from streams.ports import PortError
+from streams.settings import SettingsError, load_settings
 
 ANSWER_TIMEOUT_SECONDS: Final = 15.0
 """A broker that lives answers in milliseconds; the rest is for name servers and slow lines."""
@@ -43,12 +45,12 @@ def find_broker(
     """
     named = os.environ.get("FOREWARN_BROKER", "").strip()
     if named:
-        if not answering_brokers(named, timeout_seconds=answer_timeout_seconds):
-            message = (
-                f"FOREWARN_BROKER={named} does not answer within {answer_timeout_seconds:g} s. Is it host:port of a "
-                "running Kafka, reachable from here and without TLS? Unset it to start a local one"
-            )
-            raise BrokerUnreachableError(message)
+        try:
+            limit_ms = round(answer_timeout_seconds * 1000)
+            require_reachable(load_settings(os.environ, {"broker": named, "start_timeout_ms": limit_ms}))
+        except (PortError, SettingsError) as error:
+            message = f"FOREWARN_BROKER={named}: {error}. Unset it to start a local one"
+            raise BrokerUnreachableError(message) from error
         yield NamedBroker(named)
         return
     with LocalKafka(brokers) as local:

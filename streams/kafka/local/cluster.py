@@ -21,6 +21,7 @@ from streams.kafka.local.properties import (
     HOST,
     Node,
     ProxiedListener,
+    SecuredListener,
     meta_properties,
     server_properties,
     written,
@@ -70,11 +71,16 @@ class LocalKafka:
         *,
         settings: Mapping[str, str] | None = None,
         proxies: Sequence[str] = (),
+        secured: Mapping[str, str] | None = None,
+        jvm_options: Sequence[str] = (),
     ) -> None:
         """Describe a cluster of `brokers` (1 or 3); `settings` go on top of `server_properties`, for each.
 
         With `proxies`, one `host:port` a broker, each broker has a second listener (`proxied_listeners`) whose clients
         are told to come back by way of that address. Brokers talk to each other on the direct one.
+
+        With `secured`, names of listeners and what is spoken on each (`SSL`, `SASL_SSL`), each broker has these as well
+        (`secured_listener`); certificates and users are up to `settings`. `jvm_options` go on top of our own.
         """
         if brokers not in {1, 3}:
             raise ValueError(f"a quorum wants 1 or 3 brokers, not {brokers}")
@@ -83,6 +89,8 @@ class LocalKafka:
         self._count = brokers
         self._settings = dict(settings or {})
         self._proxies = tuple(proxies)
+        self._secured = dict(secured or {})
+        self._jvm_options = tuple(jvm_options)
         self._nodes: tuple[Node, ...] = ()
         self._running: _Running | None = None
 
@@ -100,6 +108,12 @@ class LocalKafka:
     def proxied_listeners(self) -> tuple[str, ...]:
         """`host:port` where each broker listens for its proxy; empty without `proxies`."""
         return tuple(f"{HOST}:{node.proxied.port}" for node in self._nodes if node.proxied is not None)
+
+    def secured_listener(self, name: str) -> str:
+        """`host:port` of every broker where it listens under this name, separated by commas."""
+        return ",".join(
+            f"{HOST}:{one.port}" for node in self._nodes for one in node.secured if one.name == name
+        )
 
     @property
     def folder(self) -> Path:
@@ -200,12 +214,19 @@ class LocalKafka:
         return self._running
 
     def _start_all(self) -> None:
-        ports = iter(free_ports(HOST, 2 * self._count + len(self._proxies)))
+        ports = iter(free_ports(HOST, (2 + len(self._secured)) * self._count + len(self._proxies)))
         proxied: list[ProxiedListener | None] = [None] * self._count
         for index, address in enumerate(self._proxies):
             proxied[index] = ProxiedListener(next(ports), address)
         self._nodes = tuple(
-            Node(index + 1, next(ports), next(ports), self.folder / f"broker-{index}", proxied[index])
+            Node(
+                index + 1,
+                next(ports),
+                next(ports),
+                self.folder / f"broker-{index}",
+                proxied[index],
+                tuple(SecuredListener(name, spoken, next(ports)) for name, spoken in self._secured.items()),
+            )
             for index in range(self._count)
         )
         for index, node in enumerate(self._nodes):
@@ -230,6 +251,7 @@ class LocalKafka:
             sharing = f"-XX:ArchiveClassesAtExit={node.folder / 'classes.jsa'}"
         heap_mb = HEAP_MB_ALONE if self._count == 1 else HEAP_MB_OF_SEVERAL
         options = [*JVM_OPTIONS, sharing, f"-Xmx{heap_mb}m", f"-Dlog4j2.configurationFile={LOGGING}"]
+        options += self._jvm_options
         main = ["kafka.Kafka", str(node.properties)]
         self._live.processes.start(
             str(index), [str(java.executable), *options, "-cp", server.classpath, *main], node.log

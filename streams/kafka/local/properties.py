@@ -26,6 +26,15 @@ class ProxiedListener:
 
 
 @dataclass(frozen=True, slots=True)
+class SecuredListener:
+    """A further listener: its name, what is spoken on it (`SSL`, `SASL_SSL`), its port."""
+
+    name: str
+    protocol: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One broker, at the same time a controller: its number (from 1), its two ports, its folder."""
 
@@ -34,6 +43,7 @@ class Node:
     controller_port: int
     folder: Path
     proxied: "ProxiedListener | None" = None
+    secured: tuple[SecuredListener, ...] = ()
 
     @property
     def address(self) -> str:
@@ -66,6 +76,10 @@ def server_properties(node: Node, nodes: Sequence[Node]) -> dict[str, str]:
         listeners += f",PROXIED://{HOST}:{node.proxied.port}"
         advertised += f",PROXIED://{node.proxied.advertised}"
         protocols = ",PROXIED:PLAINTEXT"
+    for one in node.secured:
+        listeners += f",{one.name}://{HOST}:{one.port}"
+        advertised += f",{one.name}://{HOST}:{one.port}"
+        protocols += f",{one.name}:{one.protocol}"
     return {
         "process.roles": "broker,controller",
         "node.id": str(node.id),

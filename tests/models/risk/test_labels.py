@@ -12,7 +12,15 @@ from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.events import REPAYMENTS, ClosingReason, Event, EventVoided, LoanOpened
 from models.risk.examples import Example, make_observation, mature
-from models.risk.labels import Label, can_be_observed, label, matures_ms, next_observation_ms, target_of
+from models.risk.labels import (
+    Label,
+    has_something_to_foretell,
+    is_any_at_target,
+    label,
+    matures_ms,
+    next_observation_ms,
+    target_of,
+)
 from models.risk.scorecard import expert_prior
 from tests.support.events import (
     at,
@@ -51,15 +59,21 @@ def became(*events: Event, observed: str = OBSERVED) -> Label:
     """What became of who was observed that midnight."""
     borrower = borrower_after(events)
     observed_ms = at(observed, "00:00")
-    assert can_be_observed(borrower.loans, borrower.servicing, observed_ms, RULES)
+    assert is_to_foretell(borrower, observed_ms)
     matured_ms = matures_ms(borrower.loans, observed_ms, RULES)
     return label(borrower.loans, borrower.servicing, observed_ms, matured_ms, RULES)
 
 
 def can(*events: Event, when: str = OBSERVED) -> bool:
     """Whether b-1 is observed that midnight."""
-    borrower = borrower_after(events)
-    return can_be_observed(borrower.loans, borrower.servicing, at(when, "00:00"), RULES)
+    return is_to_foretell(borrower_after(events), at(when, "00:00"))
+
+
+def is_to_foretell(borrower: Borrower, at_ms: int) -> bool:
+    """Whether there is something to foretell: an open loan, no dispute, and none at its target."""
+    return has_something_to_foretell(borrower.loans, borrower.servicing, at_ms) and not is_any_at_target(
+        borrower.loans, at_ms, RULES
+    )
 
 
 def owing(due: str, **fields: Any) -> LoanOpened:
