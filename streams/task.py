@@ -137,7 +137,7 @@ class Task:
         self.polled[fetched.feed] = records[-1].offset + 1
 
     def _count_read(self, feed: int, events: Sequence[Event | Reject], decoder: Decoder) -> None:
-        """Count a batch by type: one step of C over the batch, some 40 ns an event."""
+        """Count a batch by type: one step of C over the batch, some 50 ns an event."""
         for kind, count in Counter(map(type, events)).items():
             self._metrics.count("events", count, TOPICS[feed], _WORDS_BY_TYPE[kind])
         if decoder.unknown_words:
