@@ -10,7 +10,7 @@ code and `deploy/METRICS.md` together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import Final, Literal, get_args
 
@@ -139,7 +139,10 @@ class Bound(Struct, frozen=True):
 
 LABELS: Final[dict[LabelName, Bound]] = {
     "topic": Bound(len(TOPICS) + 1, "what a task reads: the input topics and `linked-risk`, without prefix"),
-    "type": Bound(32, "the event types of the contract; `rejected` where a record could not be read"),
+    "type": Bound(
+        32,
+        "the event types of the contract; `rejected` where a record could not be read, `ignored` by a mapping",
+    ),
     "reason": Bound(len(_REASONS), "the closed list in `models/rejects.py`"),
     "field": Bound(32, "`type.field` of the contract's fields with enumerated words"),
     "signal": Bound(len(get_args(SignalName)), "the signals"),
@@ -191,8 +194,8 @@ def _each(*words: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 COUNTERS: Final[dict[CounterName, Described]] = {
     "events": Described(
-        "Records read, as decoded: by type, `rejected` where they cannot be read, `message` of linked borrowers",
-        "已读取并解码的记录，按类型；无法读取的为 `rejected`，关联借款人的消息为 `message`",
+        "Records read, as decoded: by type, `rejected` where they cannot be read, `ignored` by a mapping, `message` of linked borrowers",
+        "已读取并解码的记录，按类型；无法读取的为 `rejected`，映射忽略的为 `ignored`，关联借款人的消息为 `message`",
         ("topic", "type"),
         "records",
     ),
@@ -502,3 +505,13 @@ HISTOGRAMS: Final[dict[HistogramName, Described]] = {
 def shown_name(name: MetricName) -> str:
     """As Prometheus shows it; a histogram's series have `_bucket`, `_sum` and `_count` behind."""
     return f"{PREFIX}{name}{'_total' if name in COUNTERS else ''}"
+
+
+def whole() -> Iterator[tuple[MetricName, Kind, Described]]:
+    """Every metric with its kind, in order."""
+    for counter, described in COUNTERS.items():
+        yield counter, "counter", described
+    for gauge, described in GAUGES.items():
+        yield gauge, "gauge", described
+    for histogram, described in HISTOGRAMS.items():
+        yield histogram, "histogram", described
