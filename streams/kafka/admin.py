@@ -71,7 +71,15 @@ def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> l
     with _admin(bootstrap, settings) as admin:
         # A worker asks without: it need not be allowed to see them.
         found = _describe(admin, settings, with_configs=with_configs)
-    problems = [f"topic {spec.name} is missing" for spec in topic_specs(settings) if spec.name not in found]
+    # To those who may not see a topic Kafka does not tell that it is there.
+    hidden = (
+        ""
+        if settings.security_protocol == "PLAINTEXT"
+        else ", or hidden from this user (`forewarn topics acls`)"
+    )
+    problems = [
+        f"topic {spec.name} is missing{hidden}" for spec in topic_specs(settings) if spec.name not in found
+    ]
     counts = {
         spec.name: found[spec.name].partitions
         for spec in topic_specs(settings)
