@@ -8,13 +8,13 @@ judged as of an instant, on evidence up to that instant, so that it does not mat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from models import combinations, erasure, evidence, links
+from models import combinations, erasure, evidence, links, portfolio
 from models.alerts import Alert, ChainHead, link
 from models.borrower import (
     CLOCKS,
@@ -56,12 +56,13 @@ from models.limits import (
 )
 from models.links import LinkedState, LinkMessage, Outgoing, Watch
 from models.observing import SURELY_NEXT_MS, Observer
+from models.portfolio import Portfolio
 from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import NEW, Acquaintance, fingerprint_of, recognise, remember
 from models.rejects import StateReason
 from models.reviews import Reviews
 from models.risk.examples import Example
-from models.risk.scorecard import Scorecard
+from models.risk.scorecard import Scorecard, tier_of
 from models.rulebook import Adopted, Rulebook
 from models.rules import Rules
 from models.schedule import REVIEW, Schedule, moved_by
@@ -334,6 +335,11 @@ class RiskEngine:
         return bool(self._alerts or self._messages)
 
     @property
+    def pending_alerts(self) -> Sequence[Alert]:
+        """The alerts not taken yet, neither stamped nor chained."""
+        return self._alerts
+
+    @property
     def earliest_deadline_ms(self) -> int:
         """No deadline of any clock is earlier."""
         return self._deadlines.earliest_ms
@@ -357,6 +363,30 @@ class RiskEngine:
         borrower = self._known(borrower_id)
         assert borrower is not None, borrower_id
         return self._publisher.probability(borrower, at_ms)
+
+    def borrower_ids(self) -> list[str]:
+        """All borrowers, those kept as bytes among them."""
+        return list(self._borrowers)
+
+    def survey(self, borrower_ids: Iterable[str], book: Portfolio) -> None:
+        """Add how borrowers stand as of the watermark of `repayments`. Nothing changes, and who is kept as bytes stays so."""
+        at_ms = self._watermarks_ms[REPAYMENTS]
+        rules = self._book.at(at_ms)
+        for borrower_id in borrower_ids:
+            known = self._borrowers.get(borrower_id)
+            if known is None:
+                continue
+            if isinstance(known, Borrower):
+                borrower, record = known, encode_borrower(known)
+            else:
+                borrower, record = decode_borrower(borrower_id, known), known
+            book.surveyed += 1
+            book.state_bytes += len(record)
+            portfolio.add_alerts(book, borrower)
+            loans = portfolio.open_loans(borrower, at_ms)
+            if loans:
+                tier = tier_of(self._publisher.probability(borrower, at_ms), rules)
+                portfolio.add_loans(book, borrower, loans, tier, at_ms, rules)
 
     # ---- restart -------------------------------------------------------------------------------------------------
 

@@ -75,6 +75,18 @@ class PipelineService(Service):
             faulthandler.cancel_dump_traceback_later()
 
     @property
+    def reasons_not_alive(self) -> list[str]:
+        """Why only a new process helps; nothing while the loop turns, or has not begun to."""
+        if self._pipeline is None or self._run is None:
+            return []
+        if self._run.done():
+            return ["the pipeline has ended"]
+        still_ms = self._pipeline.still_ms
+        if still_ms < self._settings.progress_timeout_ms:
+            return []
+        return [f"the loop has not turned for {still_ms / 1000:.0f} s (progress_timeout_ms)"]
+
+    @property
     def reasons_not_ready(self) -> list[str]:
         """Why this worker does not do its part at the moment; nothing where it does."""
         if self._pipeline is None or self._run is None or self._run.done():
@@ -148,10 +160,17 @@ class ForewarnApp(faust.App):
             topic_partitions=1,
             web_enabled=settings.web_port is not None,
             web_port=settings.web_port or 6066,
+            web_bind=settings.web_host,
+            web_host=settings.web_host,
             worker_redirect_stdouts=False,
             **options,
         )
-        add_pages(self, self.metrics, lambda: self.pipeline.reasons_not_ready)
+        add_pages(
+            self,
+            self.metrics,
+            reasons_not_alive=lambda: self.pipeline.reasons_not_alive,
+            reasons_not_ready=lambda: self.pipeline.reasons_not_ready,
+        )
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
         """Start learning and the pipeline with the app; of its services the pipeline stops first."""

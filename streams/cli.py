@@ -15,6 +15,7 @@ from streams.commands.lag import lag
 from streams.commands.model import model
 from streams.commands.policy import policy
 from streams.commands.replay import replay
+from streams.commands.schema import schema
 from streams.commands.simulate import simulate
 from streams.commands.topics import topics
 from streams.commands.worker import worker
@@ -47,6 +48,7 @@ for _command in (
     borrower,
     audit,
     lag,
+    schema,
 ):
     main.add_command(_command)
 

@@ -71,7 +71,9 @@ class Commits:
         def done(finished: asyncio.Task[None]) -> None:
             if not finished.cancelled() and finished.exception() is None:
                 self._running.pop(task.number, None)
+                task.committed = transaction.offsets
                 self._metrics.count("commits")
+                transaction.tally.tell(self._metrics, self._clock.now_ms())
                 self._metrics.observe("commit_seconds", (self._clock.monotonic_ms() - began_ms) / 1000)
 
         commit.add_done_callback(done)

@@ -29,16 +29,24 @@ class FeedHealth:
         self._ends: list[Sequence[int] | None] = [None] * feeds
         self._moved_at_ms: list[int | None] = [None] * feeds
         self._trusted_from_ms: list[int] = [0] * feeds
+        self._watched_from_ms: list[int] = [0] * feeds
 
     def observe(self, feed: int, ends: Sequence[int], now_ms: int) -> None:
         """Take in the end offsets of all partitions of a feed."""
         before = self._ends[feed]
         self._ends[feed] = tuple(ends)
+        if before is None:
+            self._watched_from_ms[feed] = now_ms
         if before is None or tuple(before) == tuple(ends):
             return
         if self.is_silent(feed, now_ms):
             self._trusted_from_ms[feed] = now_ms + self._grace_ms
         self._moved_at_ms[feed] = now_ms
+
+    def idle_ms(self, feed: int, now_ms: int) -> int:
+        """Since the feed was last seen to move; before that, since it is watched."""
+        moved_at_ms = self._moved_at_ms[feed]
+        return now_ms - (self._watched_from_ms[feed] if moved_at_ms is None else moved_at_ms)
 
     def is_silent(self, feed: int, now_ms: int) -> bool:
         """Whether no partition of the feed has moved for so long."""
@@ -73,6 +81,7 @@ class LiveFeeds:
         for feed, ends_of_feed in enumerate(ends):
             self._health.observe(feed, ends_of_feed, now_ms)
             self._tell(feed, silent=self._health.is_silent(feed, now_ms))
+            self._metrics.set("feed_idle_seconds", self._health.idle_ms(feed, now_ms) / 1000, TOPICS[feed])
         today_ms = self._steady.now_ms()
         return {
             feed: today_ms - lateness_ms[feed]

@@ -104,6 +104,7 @@ class TaskOpener:
             identity=self._identity,
             metrics=self._metrics,
             clock=self._clock,
+            state_bytes=sum(map(len, changelog.states.values())),
         )
 
     def _decoders_of(self, number: int) -> list[Decoder]:

@@ -16,20 +16,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final
 
-from models.events import LINKED_RISK, TOPICS
 from streams.clock import Clock
 from streams.commits import Commits
 from streams.feeds import LiveFeeds
-from streams.metrics import GaugeName, Metrics
+from streams.gauges import SOURCES, WorkerGauges
+from streams.metrics import Metrics
 from streams.opening import TaskOpener
 from streams.policies import Follower
 from streams.ports import LINKED, Assignment, EngineMaker, Fetched, Logs, Ports
 from streams.probe import Ends, EndsProbe
 from streams.settings import Settings
+from streams.surveys import Surveys
 from streams.task import FEEDS, Task
 from streams.topics import TopicNames
 from streams.watchdog import Concern, Watchdog
@@ -42,10 +42,6 @@ _YIELDS_COMMITTING: Final = 4
 """Turns left to the network while a commit runs: an answer passes through as many callbacks before the next request."""
 _WATCH_EVERY_MS: Final = 1_000
 """How often is looked whether the worker gets on."""
-_SOURCES: Final = (*TOPICS, LINKED_RISK)
-"""What a task reads, as operators know it."""
-_FIGURES_EVERY_MS: Final = 1_000
-"""How often gauges are set: more than anybody reads them."""
 
 
 class PipelineError(Exception):
@@ -89,7 +85,8 @@ class Pipeline:
             Follower("policies", self._refresh, interval_ms, metrics),
             Follower("scorecards", self._refresh_cards, interval_ms, metrics),
         )
-        self._versions_shown: dict[GaugeName, set[str]] = {"policy_tasks": set(), "scorecard_tasks": set()}
+        self._gauges = WorkerGauges(clock, metrics)
+        self._surveys = Surveys(settings.portfolio_interval_ms, clock, metrics)
         self._watchdog = Watchdog()
         self._next_watch_ms = 0
         self._partition_count = 0
@@ -104,7 +101,6 @@ class Pipeline:
         self._closings: set[asyncio.Task[None]] = set()
         self._paused: set[tuple[int, int]] = set()
         self._processed = 0
-        self._next_figures_ms = 0
         self._ends: Ends | None = None
         """With `until_end`: by feed, where each partition ended at the start."""
         self._last_look: asyncio.Task[dict[int, int]] | None = None
@@ -175,10 +171,12 @@ class Pipeline:
         # The awaits above are where tasks may have been taken away; from here on nothing can come between.
         if not self._handing_over:
             self._follow_policies()
-            self._process()
+            processed = self._process()
+            self._surveys.step(self.tasks, is_idle=not processed)
             self._commits.begin_due(self.tasks.values())
             self._stop_at_end()
-            self._show_figures()
+            if self._gauges.show(self.tasks, self._probe, self._source.position):
+                self._surveys.show_age(self.tasks)
         # Commits, fetches and heartbeats move on only here.
         for _ in range(_YIELDS_COMMITTING if self._commits else 1):
             await asyncio.sleep(0)
@@ -212,7 +210,6 @@ class Pipeline:
         if task is None:
             return  # of an older generation: it will be read again by whoever has the task now
         task.accept(fetched)
-        self._metrics.count("polled", len(fetched.records), _SOURCES[fetched.feed])
         if self._holds_enough(task, fetched.feed):
             self._paused.add((fetched.feed, fetched.task))
             self._source.pause(fetched.feed, fetched.task)
@@ -229,8 +226,9 @@ class Pipeline:
             or queue.ready >= settings.merge_buffer_records_max
         )
 
-    def _process(self) -> None:
-        """Let every task process its share of this turn, and hear what was told before."""
+    def _process(self) -> int:
+        """Let every task process its share of this turn, and hear what was told before; return how many records."""
+        began_ms = self._clock.monotonic_ms()
         for task in self.tasks.values():
             self._release(task)
             if task.told and not self._commits.is_full(task):
@@ -243,7 +241,9 @@ class Pipeline:
             self._resume_partitions(task)
         if processed:
             self._processed += processed
-            self._metrics.count("events", processed)
+            self._metrics.count("processed", processed)
+            self._metrics.observe("batch_seconds", (self._clock.monotonic_ms() - began_ms) / 1000)
+        return processed
 
     def _release(self, task: Task) -> None:
         queue = task.queue
@@ -357,26 +357,6 @@ class Pipeline:
         self._metrics.set("tasks", len(self.tasks), "open")
         self._metrics.set("tasks", len(self._openings), "opening")
 
-    def _show_figures(self) -> None:
-        now_ms = self._clock.monotonic_ms()
-        if now_ms < self._next_figures_ms:
-            return
-        self._next_figures_ms = now_ms + _FIGURES_EVERY_MS
-        self._metrics.set("borrowers", sum(task.engine.borrower_count for task in self.tasks.values()))
-        engines = [task.engine for task in self.tasks.values()]
-        self._show_versions("policy_tasks", Counter(engine.policy_version for engine in engines))
-        self._show_versions("scorecard_tasks", Counter(engine.card_version for engine in engines))
-        for feed, topic in enumerate(TOPICS):
-            waiting = sum(task.queue.buffered(feed) for task in self.tasks.values())
-            self._metrics.set("buffered_records", waiting, topic)
-
-    def _show_versions(self, gauge: GaugeName, versions: Counter[str]) -> None:
-        for version in self._versions_shown[gauge] - versions.keys():
-            self._metrics.forget(gauge, version)  # there is a new card a day: those of years would pile up
-        for version, tasks in versions.items():
-            self._metrics.set(gauge, tasks, version)
-        self._versions_shown[gauge] = set(versions)
-
     def _raise_failures(self) -> None:
         """End the pipeline when a commit or an opening of a task that is ours has failed."""
         if self._handing_over:
@@ -399,6 +379,8 @@ class Pipeline:
         if now_ms >= self._next_watch_ms:
             self._next_watch_ms = now_ms + _WATCH_EVERY_MS
             self._watchdog.look(self._concerns(), now_ms)
+            self._metrics.set("stalled_seconds", self._watchdog.longest_ms / 1000)
+            self._metrics.set("ready", not self.reasons_not_ready)
             self._end_if_stuck()
 
     async def _refresh(self) -> bool:
@@ -462,7 +444,7 @@ class Pipeline:
         for feed, ends in enumerate(self._probe.ends or ()):
             position = self._source.position(feed, task.number)
             if position < ends[task.number] and (feed, task.number) not in self._paused:
-                said = f"task {task.number}: {_SOURCES[feed]} is read up to {position} of {ends[task.number]}"
+                said = f"task {task.number}: {SOURCES[feed]} is read up to {position} of {ends[task.number]}"
                 yield Concern((task.number, feed), position, said)
 
     def _end_if_stuck(self) -> None:
@@ -474,8 +456,17 @@ class Pipeline:
             )
 
     @property
+    def still_ms(self) -> int:
+        """Since the loop last turned; 0 before it does for the first time."""
+        return 0 if self._turned_at_ms is None else self._clock.monotonic_ms() - self._turned_at_ms
+
+    @property
     def reasons_not_ready(self) -> list[str]:
         """Why this worker does not do its part at the moment; nothing where it does."""
+        if self._stopping.is_set():
+            return ["the worker is stopping"]
+        if self._held is None:
+            return [f"group {self._settings.group_id} has assigned nothing yet"]
         opening = [f"task {number} is being restored" for number in sorted(self._openings)]
         return [*opening, *self._watchdog.lasting(self._settings.unready_after_ms)]
 

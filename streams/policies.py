@@ -18,7 +18,8 @@ from models.limits import POLICIES_REMEMBERED_MAX
 from models.policy import Policy, PolicyError, check_policy
 from models.rulebook import SINCE_EVER_MS, Adopted, Rulebook
 from models.rules import Rules
-from streams.metrics import GaugeName, Metrics
+from streams.metrics import Metrics
+from streams.metrics_catalogue import GaugeName
 from streams.ports import Logs, PortError
 from streams.reference import (
     CURRENT_KEY,

@@ -6,12 +6,14 @@ tuple by feed index, in the order of `models.events.TOPICS`; after the feeds com
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from models.alerts import Alert
 from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event
 from models.links import LinkMessage
+from models.portfolio import Portfolio
 from models.rejects import StateReason
 from models.risk.scorecard import Scorecard
 from models.rulebook import Adopted
@@ -275,6 +277,24 @@ class Engine(Protocol):
     @property
     def borrower_count(self) -> int:
         """Borrowers known."""
+        ...
+
+    @property
+    def pending_alerts(self) -> Sequence[Alert]:
+        """What `take_output` will hand over so far, not stamped or chained yet."""
+        ...
+
+    @property
+    def watermarks_ms(self) -> Sequence[int]:
+        """By feed; -1 where nothing came yet."""
+        ...
+
+    def borrower_ids(self) -> list[str]:
+        """All borrowers."""
+        ...
+
+    def survey(self, borrower_ids: Iterable[str], book: Portfolio) -> None:
+        """Add how borrowers stand; nothing changes."""
         ...
 
     def process(self, event: Event, feed: int, offset: int) -> StateReason | None:

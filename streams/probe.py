@@ -25,6 +25,8 @@ class EndsProbe:
         """`ask` reads the ends; it is given up with a `PortError`."""
         self.ends: Ends | None = None
         """As last seen."""
+        self.ends_ms = 0
+        """When they were asked for."""
         self.failure: PortError | None = None
         """Why the last question had no answer; None where it had one."""
         self._ask = ask
@@ -54,6 +56,7 @@ class EndsProbe:
         asked, self._asked = self._asked, None
         try:
             self.ends = asked.result()
+            self.ends_ms = self._asked_ms
         except PortError as failure:
             self.failure = failure
             return None

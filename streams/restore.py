@@ -16,7 +16,8 @@ from models.borrower import CorruptStateError
 from models.engine import EngineProgress
 from models.events import TOPICS
 from streams.clock import Clock
-from streams.metrics import GaugeName, Metrics
+from streams.metrics import Metrics
+from streams.metrics_catalogue import GaugeName
 from streams.ports import Engine, LogRange, Logs, PositionLostError, RawRecord, Source
 from streams.progress import CorruptProgressError, Progress, decode_progress, is_progress_key, progress_key
 from streams.restore_progress import RestoreProgress
@@ -31,7 +32,7 @@ _RESTORED_AT_ONCE: Final = 5_000
 _GAUGES: Final[tuple[GaugeName, ...]] = (
     "restored_records",
     "restore_remaining_records",
-    "restore_seconds_left",
+    "restore_remaining_seconds",
 )
 _WAYS_OUT: Final = "Nothing was opened or written. Restore the topic from a sound copy, or replay the inputs under another prefix and group"
 
@@ -95,7 +96,7 @@ def _show(reading: RestoreProgress, now_ms: int, task: int, metrics: Metrics) ->
     metrics.set("restore_remaining_records", reading.remaining, str(task))
     seconds_left = reading.seconds_left(now_ms)
     if seconds_left is not None:
-        metrics.set("restore_seconds_left", seconds_left, str(task))
+        metrics.set("restore_remaining_seconds", seconds_left, str(task))
 
 
 class _ChangelogReader:

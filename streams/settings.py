@@ -17,6 +17,7 @@ from streams.credentials import SECRETS, CredentialsError, check_credentials
 Milliseconds = Annotated[int, Meta(ge=0, le=7 * 24 * 3600 * 1000)]
 Positive = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]*$", max_length=100)]
+Host = Annotated[str, Meta(min_length=1, max_length=255)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 ENVIRONMENT_PREFIX: Final = "FOREWARN_"
@@ -86,6 +87,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Stop when everything that was in the input topics at the start is consumed and committed."""
     web_port: Port | None = None
     """Port of the worker's pages; none by default, so that several workers run on one machine."""
+    web_host: Host = "127.0.0.1"
+    """Address that the pages are bound to. They have no password: another one than this machine's own is a choice."""
+    portfolio_interval_ms: Milliseconds = 60_000
+    """A task's borrowers are surveyed anew so often at most, for the figures of the portfolio; 0 is never. A survey costs a
+    hundredth of the speed while it lasts, however many borrowers there are (`decisions/0009-figures-of-the-portfolio.md`)."""
 
     clock: Literal["event", "wall"] = "wall"
     """`event` waits until every topic shows what it has next (replays); `wall` waits so long at most (live)."""

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from models.events import TOPICS, Event
+from models.events import LINKED_RISK, TOPICS, TYPES_BY_TOPIC, Event
 from models.rejects import RejectReason
 from streams.clock import Clock
-from streams.codec import Decoder, Reject
+from streams.codec import Decoder, Reject, tag_of
 from streams.dead_letters import dead_letter, name_of_retried
 from streams.linked import HomeOf, read_message, records_by_partition
 from streams.metrics import Metrics
@@ -22,9 +22,17 @@ from streams.ordering import MergeQueue
 from streams.outputs import alert_record, example_records, risk_records, state_records
 from streams.ports import LINKED, Engine, Fetched, OutputRecord, RawRecord, Sink
 from streams.progress import Progress, encode_progress, progress_key
+from streams.tally import Tally
 from streams.topics import EXAMPLES_PARTITION, TopicNames
 
 FEEDS: Final = len(TOPICS)
+_MESSAGE: Final = "message"
+"""What `linked-risk` holds, among the types of events."""
+_WORDS_BY_TYPE: Final[dict[type[Struct], str]] = {
+    Reject: "rejected",
+    **{kind: tag_of(kind) for topic in TOPICS for kind in TYPES_BY_TOPIC[topic]},
+}
+"""As the contract names the types that the decoders make."""
 _GARBAGE_KEY_MS: Final = 0
 """A refused record has no time of its own: it is taken right after the one before it."""
 
@@ -48,6 +56,7 @@ class Transaction(NamedTuple):
     offsets: tuple[int, ...]
     timestamp_ms: int
     events: int
+    tally: Tally
 
 
 class Task:
@@ -67,8 +76,12 @@ class Task:
         identity: Identity,
         metrics: Metrics,
         clock: Clock,
+        state_bytes: int,
     ) -> None:
-        """`offsets` (by feed, then `LINKED`) and `merge_keys_ms` (by feed): where the engine's state stands."""
+        """`offsets` (by feed, then `LINKED`) and `merge_keys_ms` (by feed): where the engine's state stands.
+
+        `state_bytes`: of the state records that the engine was given.
+        """
         self.number = number
         self.engine = engine
         self.sink = sink
@@ -77,6 +90,10 @@ class Task:
         """The next record to process, by feed; then the next message to hear."""
         self.polled = list(offsets)
         """The next record to poll, as `offsets`."""
+        self.committed = tuple(offsets)
+        """The position of the last transaction, as `offsets`."""
+        self.state_bytes = state_bytes
+        """Of the state records of all borrowers, as last known."""
         self.told: deque[RawRecord] = deque()
         """Messages for borrowers of this task, not heard yet. No event waits for them, nor they for any."""
         self.uncommitted_events = 0
@@ -94,6 +111,7 @@ class Task:
         self._clock = clock
         self._dead_letters: list[OutputRecord] = []
         self._dead_letter_bytes = 0
+        self._tally = Tally()
         self._advanced = False
 
     def accept(self, fetched: Fetched) -> None:
@@ -101,10 +119,12 @@ class Task:
         if fetched.feed == LINKED:
             self.told.extend(fetched.records)
             self.polled[LINKED] = fetched.records[-1].offset + 1
+            self._metrics.count("events", len(fetched.records), LINKED_RISK, _MESSAGE)
             return
-        decode = self._decoders[fetched.feed].decode
-        records = fetched.records
+        decoder, records = self._decoders[fetched.feed], fetched.records
+        decode = decoder.decode
         events = [decode(record.value, record.key, record.timestamp) for record in records]
+        self._count_read(fetched.feed, events, decoder)
         keys_ms = [
             _GARBAGE_KEY_MS
             if isinstance(event, Reject)
@@ -115,6 +135,15 @@ class Task:
         ]
         self.queue.push(fetched.feed, keys_ms, events, records, self._clock.monotonic_ms())
         self.polled[fetched.feed] = records[-1].offset + 1
+
+    def _count_read(self, feed: int, events: Sequence[Event | Reject], decoder: Decoder) -> None:
+        """Count a batch by type: one step of C over the batch, some 40 ns an event."""
+        for kind, count in Counter(map(type, events)).items():
+            self._metrics.count("events", count, TOPICS[feed], _WORDS_BY_TYPE[kind])
+        if decoder.unknown_words:
+            for field, count in decoder.unknown_words.items():
+                self._metrics.count("unknown_words", count, field)
+            decoder.unknown_words.clear()
 
     def hear(self, messages_max: int) -> None:
         """Let the engine hear at most so many messages.
@@ -137,6 +166,7 @@ class Task:
         taken = self.queue.take(events_max)
         process = self.engine.process
         is_reviewing = self.engine.is_reviewing
+        alerts_before = len(self.engine.pending_alerts)
         for place, (order, event, record) in enumerate(taken):
             feed = order % FEEDS
             if (
@@ -156,6 +186,7 @@ class Task:
             if reason is not None:
                 self._refuse(feed, record, reason, "")
         self._move_position(taken)
+        self._note_causes(taken, alerts_before)
         self.uncommitted_events += len(taken)
         return len(taken)
 
@@ -170,6 +201,26 @@ class Task:
                 self.offsets[feed] = record.offset + 1
                 if not missing:
                     return
+
+    def _note_causes(
+        self, taken: Sequence[tuple[int, Event | Reject, RawRecord]], alerts_before: int
+    ) -> None:
+        """When the records were written that caused the alerts of a turn; most turns have few alerts or none.
+
+        Left out is what no event caused (a deadline), and what was caused by an event of an earlier turn, for it had to wait
+        for a deadline: what it waited for is no delay.
+        """
+        causes = [alert.caused_by for alert in self.engine.pending_alerts[alerts_before:]]
+        if not any(cause.event_id for cause in causes):
+            return
+        written_ms: dict[tuple[str, int], int] = {
+            (TOPICS[order % FEEDS], record.offset): record.timestamp for order, _, record in taken
+        }
+        self._tally.caused_at_ms += [
+            written_ms[cause.topic, cause.offset]
+            for cause in causes
+            if cause.event_id is not None and (cause.topic, cause.offset) in written_ms
+        ]
 
     def advance(self, watermarks_ms: Mapping[int, int]) -> None:
         """Let idle feeds follow the wall clock."""
@@ -209,11 +260,8 @@ class Task:
         }
         self._dead_letters = []
         self._dead_letter_bytes = 0
-        for alert in output.alerts:
-            self._metrics.count("alerts", 1, alert.signal, alert.status, alert.severity)
-        self._metrics.count("state_records", len(output.changed))
-        for outcome, count in Counter(example.outcome for example in output.examples).items():
-            self._metrics.count("matured", count, outcome)
+        tally, self._tally = self._tally, Tally()
+        tally.take(output)
         return Transaction(
             records={topic: batch for topic, batch in records.items() if batch},
             messages=records_by_partition(output.messages, self._home_of),
@@ -221,6 +269,7 @@ class Task:
             offsets=tuple(self.offsets),
             timestamp_ms=now_ms,
             events=events,
+            tally=tally,
         )
 
     def progress(self) -> Progress:
@@ -269,4 +318,4 @@ class Task:
             dead_letter(record, topic, self.number, reason, detail, self._identity.connector)
         )
         self._dead_letter_bytes += len(record.value or b"")
-        self._metrics.count("rejects", 1, TOPICS[feed], reason)
+        self._tally.rejects[TOPICS[feed], reason] += 1

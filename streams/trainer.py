@@ -22,7 +22,8 @@ from models.risk.examples import Example
 from models.risk.issuing import UNREADABLE, Issuing
 from models.risk.published import Judged, PublishedCard
 from streams.clock import Clock
-from streams.metrics import GaugeName, Metrics
+from streams.metrics import Metrics
+from streams.metrics_catalogue import GaugeName
 from streams.ports import Assignment, Logs, OutputRecord, PortError, Ports, RawRecord, Sink, Source
 from streams.reference import ReferenceError  # noqa: A004 - ours
 from streams.scorecards import challengers_record, read_cards, step_records

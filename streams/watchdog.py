@@ -44,6 +44,11 @@ class Watchdog:
             stands = known is not None and known.standing == concern.standing
             self._standing[concern.what] = (concern, lasted_ms + passed_ms if stands else 0)
 
+    @property
+    def longest_ms(self) -> int:
+        """How long what stands longest has stood; 0 where all gets on."""
+        return max((lasted_ms for _, lasted_ms in self._standing.values()), default=0)
+
     def lasting(self, at_least_ms: int) -> list[str]:
         """What has stood for so long, each with the seconds it stands."""
         return [

@@ -1,4 +1,4 @@
-"""`forewarn topics`: make the topics, see whether they are as they must be, and who has to be allowed what."""
+"""`forewarn topics`: make the topics, see whether they are as they must be, who has to be allowed what; change their number."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.commands.common import broker_options, expected, json_option, print_json, settings_from
+from streams.commands.repartition import repartition
 
 if TYPE_CHECKING:
     from streams.acls import Role
@@ -17,7 +18,10 @@ _ROLES = ("worker", "producer", "subscriber", "operator", "scaler", "administrat
 
 @click.group()
 def topics() -> None:
-    """Make or check the topics, and tell who has to be allowed what."""
+    """Make or check the topics, change the number of partitions, and tell who has to be allowed what."""
+
+
+topics.add_command(repartition)
 
 
 @topics.command()

@@ -28,6 +28,11 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
     "--web-port", type=int, help="Serve Faust's pages there. [default: FOREWARN_WEB_PORT, else none]"
 )
 @click.option(
+    "--web-host",
+    metavar="ADDRESS",
+    help="Bind the pages to this address. [default: FOREWARN_WEB_HOST, else 127.0.0.1]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(_LOG_LEVELS, case_sensitive=False),
     default="INFO",
@@ -50,6 +55,7 @@ def worker(
     policy_file: Path | None,
     until_end: bool,
     web_port: int | None,
+    web_host: str | None,
     log_level: str,
     others: tuple[str, ...],
 ) -> None:
@@ -71,6 +77,7 @@ def worker(
         policy_file=None if policy_file is None else str(policy_file),
         until_end=True if until_end else None,
         web_port=web_port,
+        web_host=web_host,
     )
     with expected(PseudonymError):
         pseudonyms_from(settings.pseudonym_key_file)
@@ -99,4 +106,5 @@ _WITH_OPTION = {
     "policy_file": "--policy",
     "until_end": "--until-end",
     "web_port": "--web-port",
+    "web_host": "--web-host",
 }

@@ -102,6 +102,18 @@ def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> l
     return problems
 
 
+def members(bootstrap: str, settings: Settings) -> int:
+    """How many workers the group has now.
+
+    Raises:
+        BrokerUnavailableError: no broker answers within `start_timeout_ms`.
+        PortError: the broker refused.
+    """
+    with _admin(bootstrap, settings) as admin:
+        group = _retried(lambda: admin.describe_groups([settings.group_id]))[settings.group_id]
+    return len(group.get("members") or ())
+
+
 class _Found:
     """A topic as it is."""
 

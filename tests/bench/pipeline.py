@@ -29,7 +29,8 @@ from streams.bootstrap import RiskEngineMaker
 from streams.clock import SystemClock
 from streams.kafka.local import find_broker
 from streams.kafka.ports import KafkaPorts
-from streams.metrics import CounterName, PlainMetrics
+from streams.metrics import PlainMetrics
+from streams.metrics_catalogue import CounterName
 from streams.pipeline import Pipeline
 from streams.ports import EngineMaker, Logs
 from streams.settings import Settings
@@ -68,7 +69,7 @@ class Timed(PlainMetrics):
         self.cpu_began = 0.0
 
     def count(self, name: CounterName, amount: float = 1, *labels: str) -> None:
-        if name == "polled" and not self.began:
+        if name == "events" and not self.began:
             self.began, self.cpu_began = time.perf_counter(), time.process_time()
         super().count(name, amount, *labels)
 

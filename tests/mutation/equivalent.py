@@ -47,6 +47,12 @@ EQUIVALENT: Final[dict[str, str]] = {
     "over_indebtedness._out_of_reach_until_day: enough_until_day < until_day -> enough_until_day <= until_day": (
         "Of two equal days either is the earlier."
     ),
+    "payment_at_risk.judge: most_minor(balances, currency, day) >= enough * sum((short_minor for _, short_minor in dues[currency])) -> most_minor(balances, currency, day) > enough * sum((short_minor for _, short_minor in dues[currency]))": (
+        "Who has just enough is looked at closely then, and a coverage at the threshold finds nothing either."
+    ),
+    "payment_at_risk._next_look_day: day < due_day - days < look_day -> day < due_day - days <= look_day": (
+        "Of two equal days either is the earlier."
+    ),
     "payment_at_risk._enough_minor: wanted_minor > enough_minor -> wanted_minor >= enough_minor": (
         "Of two equal amounts either is the larger."
     ),
@@ -86,5 +92,44 @@ EQUIVALENT: Final[dict[str, str]] = {
     ),
     "income_picture.picture_of: full_day > last_full_day -> full_day >= last_full_day": (
         "Of two equal days either is the later."
+    ),
+    "unreachable.next_deadline_ms: change_ms < next_ms -> change_ms <= next_ms": (
+        "Of two equal instants either is the earlier."
+    ),
+    "unreachable.past_due_since_ms: due_day < oldest_day -> due_day <= oldest_day": (
+        "Of two equal days either is the older."
+    ),
+    "relapse._may_relapse: loan.now.worst_days_past_due >= days_min -> loan.now.worst_days_past_due > days_min": (
+        "Where it is just as bad, `may_have_spells`, which is asked next, says yes by the same comparison."
+    ),
+    "missed_payment.next_deadline_ms: loan.now.upto_ms <= known_ms -> loan.now.upto_ms < known_ms": (
+        "Where all is known by then nothing follows, and the loop returns its first step, the very same."
+    ),
+    "missed_payment._next_step_ms: known_ms > after_ms -> known_ms >= after_ms": (
+        "Of two equal instants either is the later."
+    ),
+    "risk_score._look_ahead: -QUIET_DAYS <= due_day - day <= QUIET_DAYS -> -QUIET_DAYS < due_day - day <= QUIET_DAYS": (
+        "Where it says no `is_forgotten` is asked, which compares the same two days."
+    ),
+    "risk_score._look_ahead: -QUIET_DAYS <= due_day - day <= QUIET_DAYS -> -QUIET_DAYS <= due_day - day < QUIET_DAYS": (
+        "Where it says no `is_forgotten` is asked, which compares the same two days."
+    ),
+    "risk_score._look_ahead: opened_ms < first_opened_ms -> opened_ms <= first_opened_ms": (
+        "Of two equal instants either is the earlier."
+    ),
+    "risk_score._look_ahead: balances.worst_days_past_due > worst_days -> balances.worst_days_past_due >= worst_days": (
+        "Of two loans that were as late either says as many days."
+    ),
+    "risk_score._seen: ahead.days_past_due >= rules.policy.risk.target_days_late -> ahead.days_past_due > rules.policy.risk.target_days_late": (
+        "At the target `_reaches`, without which nothing is found either, says no by the same comparison."
+    ),
+    "income_outlook.awaits_pay: day - fresh_days <= source.days[-1] < monday -> day - fresh_days < source.days[-1] < monday": (
+        "A pay of just that age passes the question by age that comes next, too."
+    ),
+    "income_outlook._remember_loss: account.links[-1] // 2 > at_ms -> account.links[-1] // 2 >= at_ms": (
+        "What is not kept is told anew, and a link of that very instant is seen in both."
+    ),
+    "income_sight.was_always_seen: len(links) <= 1 -> len(links) < 1": (
+        "Of a single link, all are links where it is one."
     ),
 }

@@ -6,15 +6,14 @@ from typing import get_args
 
 from prometheus_client import generate_latest
 
-from streams.metrics import (
+from streams.metrics import PlainMetrics, PrometheusMetrics
+from streams.metrics_catalogue import (
     COUNTERS,
     GAUGES,
     HISTOGRAMS,
     CounterName,
     GaugeName,
     HistogramName,
-    PlainMetrics,
-    PrometheusMetrics,
 )
 
 
@@ -28,13 +27,13 @@ def test_every_name_is_described() -> None:
 def test_prometheus_shows_what_was_counted() -> None:
     """Counters add up, gauges hold the last, labels come in the catalogue's order."""
     metrics = PrometheusMetrics()
-    metrics.count("events", 3)
+    metrics.count("processed", 3)
     metrics.count("rejects", 1, "repayments", "not-json")
     metrics.set("tasks", 2, "open")
     metrics.observe("commit_seconds", 0.03)
     shown = generate_latest(metrics.registry).decode()
 
-    assert "forewarn_events_total 3.0" in shown
+    assert "forewarn_processed_total 3.0" in shown
     assert 'forewarn_rejects_total{reason="not-json",topic="repayments"} 1.0' in shown
     assert 'forewarn_tasks{phase="open"} 2.0' in shown
     assert "forewarn_commit_seconds_count 1.0" in shown

@@ -66,7 +66,7 @@ def test_a_run_until_the_end_processes_everything() -> None:
             end = house.broker.range(topic, task).end
             progress = decode_progress(house.states()[progress_key(task)] or b"")
             assert house.broker.committed("forewarn", topic, task) == end == progress.offsets[feed]
-    assert house.metrics.total("events") == COUNT + 2 * PARTITIONS * len(TOPICS)
+    assert house.metrics.total("processed") == COUNT + 2 * PARTITIONS * len(TOPICS)
     assert house.metrics.total("alerts") == sum(map(len, house.alerts())) > 50
 
 
@@ -192,7 +192,7 @@ def test_any_garbage_is_one_dead_letter_and_nothing_stops(record: tuple[bytes | 
     (letter,) = house.dead_letters()
 
     assert (letter.key, letter.value) == record
-    assert house.metrics.total("events") == 51 + 2 * PARTITIONS * len(TOPICS)
+    assert house.metrics.total("processed") == 51 + 2 * PARTITIONS * len(TOPICS)
 
 
 def test_records_wait_for_every_topic_by_event_time() -> None:
@@ -205,12 +205,12 @@ def test_records_wait_for_every_topic_by_event_time() -> None:
         worker = house.worker()
         running = asyncio.create_task(worker.run())
         await asyncio.sleep(10)
-        before = house.metrics.total("events")
+        before = house.metrics.total("processed")
         house.produce(Produced(feed, task, None, heartbeat_bytes(BASE_MS + 100)) for feed in range(4))
         await asyncio.sleep(10)
         worker.stop()
         await running
-        return before, house.metrics.total("events")
+        return before, house.metrics.total("processed")
 
     assert virtual(main()) == (0, 6)
 
@@ -238,7 +238,7 @@ def test_a_lagging_topic_neither_blocks_nor_fills_the_memory() -> None:
 
     house, most = virtual(main())
 
-    assert house.metrics.total("events") == 60_001
+    assert house.metrics.total("processed") == 60_001
     assert most <= 3 * 3 * 2_000, "three topics, two fetches each and one on its way"
 
 
@@ -287,7 +287,7 @@ def test_commits_stay_within_the_budget_of_the_process() -> None:
         commits = house.metrics.total("commits")
         worker.stop()
         await running
-        assert house.metrics.total("events") == 400
+        assert house.metrics.total("processed") == 400
         return house, commits / seconds
 
     _, commits_per_second = virtual(main())
@@ -362,9 +362,9 @@ def test_stopping_commits_what_was_processed_and_leaves() -> None:
         house.load(1, COUNT, garbage=0.02)
         first = house.worker(until_end=False)
         running = asyncio.create_task(first.run())
-        house.metrics.call_at("events", 200, first.stop)
+        house.metrics.call_at("processed", 200, first.stop)
         await running
-        processed = house.metrics.total("events")
+        processed = house.metrics.total("processed")
         committed = sum(
             house.broker.committed("forewarn", topic, task) or 0
             for topic in house.names.inputs
@@ -417,7 +417,7 @@ def test_a_task_that_comes_straight_back_keeps_its_state() -> None:
         house.load(1, COUNT)
         first = house.worker()
         running = asyncio.create_task(first.run())
-        await until(lambda: house.metrics.total("events") > COUNT)
+        await until(lambda: house.metrics.total("processed") > COUNT)
         engines = {number: id(task.engine) for number, task in first.tasks.items()}
         second = house.worker()
         joining = asyncio.create_task(second.run())
@@ -620,7 +620,7 @@ def test_live_an_idle_topic_holds_the_others_only_so_long() -> None:
         waited_ms = house.clock.now_ms() - at_ms
         worker.stop()
         await running
-        return waited_ms, house.metrics.total("events")
+        return waited_ms, house.metrics.total("processed")
 
     waited_ms, processed = virtual(main())
 
@@ -685,4 +685,4 @@ def test_live_alerts_are_all_there_whatever_the_order() -> None:
         if (key or b"").startswith(b"b")
     ]
 
-    assert house.metrics.total("events") == sum(counted) == 200
+    assert house.metrics.total("processed") == sum(counted) == 200

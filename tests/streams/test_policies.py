@@ -23,7 +23,8 @@ from streams.bootstrap import build_pipeline
 from streams.clock import SystemClock
 from streams.commands.common import instant_from
 from streams.memory.virtual_time import run_virtual
-from streams.metrics import CounterName, PlainMetrics
+from streams.metrics import PlainMetrics
+from streams.metrics_catalogue import CounterName
 from streams.pipeline import Pipeline
 from streams.policies import Follower, Policies, publication_records, published_of
 from streams.ports import PortError

@@ -172,7 +172,7 @@ def test_a_task_that_comes_straight_back_reads_nothing_twice() -> None:
         house.produce(ahead)  # without repayments everything waits, polled
         first = house.worker()
         running = asyncio.create_task(first.run())
-        await until(lambda: house.metrics.total("polled") == len(ahead))
+        await until(lambda: house.metrics.total("events") == len(ahead))
         second = house.worker()
         joining = asyncio.create_task(second.run())
         await until(lambda: len(second.tasks) == PARTITIONS // 2)

@@ -17,7 +17,8 @@ from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from streams.bootstrap import RiskEngineMaker
 from streams.memory.broker import MemoryRecord
 from streams.memory.virtual_time import VirtualClock, run_virtual
-from streams.metrics import GaugeName, PlainMetrics
+from streams.metrics import PlainMetrics
+from streams.metrics_catalogue import GaugeName
 from streams.partitioner import partition_of
 from streams.pipeline import Pipeline
 from streams.ports import EngineMaker, LogRange, Logs
@@ -140,7 +141,7 @@ def test_gauges_count_down_and_are_zero_when_it_is_done() -> None:
 
     assert metrics.history["restored_records"] == [20, 40, 60, 0]
     assert metrics.history["restore_remaining_records"] == [81, 41, 1, 0]
-    assert metrics.history["restore_seconds_left"][-1] == 0
+    assert metrics.history["restore_remaining_seconds"][-1] == 0
     assert {labels[1] for labels in metrics.gauges if labels[0].startswith("restore")} == {str(TASK)}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -26,6 +26,7 @@ from models.alerts import (
 from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event, Heartbeat
 from models.links import LinkMessage
+from models.portfolio import Portfolio
 from models.rejects import StateReason
 from models.risk.examples import Example
 from models.risk.scorecard import Scorecard
@@ -101,6 +102,19 @@ class FakeEngine:
     @property
     def borrower_count(self) -> int:
         return len(self.states)
+
+    @property
+    def pending_alerts(self) -> list[Alert]:
+        return self._alerts
+
+    def borrower_ids(self) -> list[str]:
+        return list(self.states)
+
+    def survey(self, borrower_ids: Iterable[str], book: Portfolio) -> None:
+        for borrower_id in borrower_ids:
+            book.surveyed += 1
+            book.state_bytes += len(self.states[borrower_id])
+            book.borrowers["low", "current"] += 1
 
     def restore(self, borrower_id: str, record: bytes) -> None:
         self.states[borrower_id] = record

@@ -13,7 +13,8 @@ from streams.memory.broker import MemoryBroker, MemoryRecord
 from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryPorts
 from streams.memory.virtual_time import VirtualClock, run_virtual
-from streams.metrics import CounterName, PlainMetrics
+from streams.metrics import PlainMetrics
+from streams.metrics_catalogue import CounterName
 from streams.pipeline import Pipeline
 from streams.ports import EngineMaker, Logs, Ports
 from streams.settings import Settings

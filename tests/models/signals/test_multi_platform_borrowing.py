@@ -13,7 +13,7 @@ from models.alerts import Finding, Severity
 from models.calendars import DAY_MS
 from models.institutions import InstitutionEvidence, exact_from_ms
 from models.rules import Rules
-from models.signals.multi_platform_borrowing import LISTED_MAX, judge, next_deadline_ms
+from models.signals.multi_platform_borrowing import LISTED_MAX, is_in_reach, judge, next_deadline_ms
 from tests.support.credit import CreditEvent, account, evidence_of, inflow, outflow, query, rules_of
 
 RULES = rules_of()
@@ -73,6 +73,13 @@ def test_the_window_empties_to_the_millisecond() -> None:
     assert severity_of(evidence, T0 + 2000) == Severity.WATCH
     assert severity_of(evidence, T0 + WINDOW - 1) == Severity.WATCH
     assert severity_of(evidence, T0 + WINDOW) is None
+
+
+def test_who_leaves_the_window_is_not_counted_one_by_one_any_more() -> None:
+    """Most borrowers are told to be out of reach cheaply: from the very instant on at which the first of three leaves."""
+    evidence = evidence_of(RULES, *queries(3))
+    assert is_in_reach(evidence, T0 + WINDOW - 1, RULES)
+    assert not is_in_reach(evidence, T0 + WINDOW, RULES)
 
 
 def test_each_kind_of_sighting_counts() -> None:

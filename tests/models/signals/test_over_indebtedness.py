@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from models import debts, evidence, income_outlook
 from models.alerts import Finding, Severity
-from models.borrower import new_borrower
+from models.borrower import Borrower, new_borrower
 from models.calendars import HOUR_MS
+from models.deadlines import NEVER
 from models.debts import (
     LAPSE_DAYS,
     LATE_DAYS,
@@ -34,7 +35,14 @@ from models.rules import Rules
 from models.short_ids import short_id
 from models.signal_table import OVER_INDEBTEDNESS
 from models.signals import income_drop
-from models.signals.over_indebtedness import judge, next_deadline_ms, next_finding_ms, resolution, stands
+from models.signals.over_indebtedness import (
+    is_out_of_reach,
+    judge,
+    next_deadline_ms,
+    next_finding_ms,
+    resolution,
+    stands,
+)
 from tests.support.events import (
     at,
     billed,
@@ -593,6 +601,82 @@ def test_small_pay_after_a_silence_is_looked_at_when_it_counts() -> None:
     assert next_deadline_ms(loans, DebtEvidence(), income, after_ms, RULES) == at("2025-09-15", "00:00")
     assert found(200_000, income=income, now_ms=at("2025-09-14", "00:00")) is None
     assert severity_of(found(200_000, income=income, now_ms=at("2025-09-15", "00:00"))) == Severity.SERIOUS
+
+
+def looked_into(*pays: FundFlow) -> IncomeEvidence:
+    """Income, with what `income_drop` leaves beside it once it has been looked at."""
+    income = income_of(*[one for one in by_time(pays) if isinstance(one, FundFlow)])
+    income_drop.next_deadline_ms(income, at("2025-06-13"), None, None, RULES)
+    steady = income_outlook.steady_income(income, RULES)
+    assert steady is not None
+    assert steady.on(TODAY) is not None
+    return income
+
+
+@pytest.mark.parametrize(("own_minor", "severity"), [(549_999, None), (550_000, Severity.WATCH)])
+def test_income_that_is_remembered_changes_no_threshold(own_minor: int, severity: Severity | None) -> None:
+    """What is kept of a look at income puts debts out of reach below the threshold, not at it."""
+    assert (
+        severity_of(found(own_minor, income=looked_into(*monthly_pay("2025-01-10", 6, 1_000_000))))
+        == severity
+    )
+
+
+def test_income_that_is_remembered_is_that_of_its_currency() -> None:
+    """Plenty of yuan, looked into, put no debts in dollars out of reach."""
+    dollars = monthly_pay("2025-01-10", 6, 100_000, currency="USD", account_id="acc-2")
+    income = looked_into(*monthly_pay("2025-01-10", 6, 1_000_000), *dollars)
+    assert severity_of(found(owed=up_to_date(100_000, currency="USD"), income=income)) == Severity.SERIOUS
+
+
+def two_payers() -> IncomeEvidence:
+    """10,000.00 a month and, from somebody else, 1,000.00: the pays of June are the last, and no longer stand in July."""
+    side = monthly_pay("2025-01-04", 6, 100_000, counterparty_id="another")
+    pays = by_time([*monthly_pay("2025-01-10", 6, 1_000_000), *side])
+    return income_of(*[one for one in pays if isinstance(one, FundFlow)])
+
+
+def next_finding(day: str, own_minor: int, income: IncomeEvidence) -> str | None:
+    """When something may be found, asked for at a midnight, where nothing is now."""
+    loans, after_ms = loans_of(*up_to_date(own_minor)), at(day, "00:00")
+    due_ms = next_finding_ms(loans, DebtEvidence(), income, after_ms, RULES, may_be_found=False)
+    return None if due_ms is None else local(due_ms)
+
+
+def test_a_fall_within_nine_days_that_leaves_enough_brings_no_look() -> None:
+    """The smaller pay falls on 20 July, the larger on the 26th, and then the last known counts until it is forgotten."""
+    expected = {
+        "2025-07-10": "2025-07-20 00:00",
+        "2025-07-11": "2025-07-26 00:00",
+        "2025-07-16": "2025-07-26 00:00",
+        "2025-07-17": "2025-10-09 00:00",
+    }
+    assert {day: next_finding(day, 200_000, two_payers()) for day in expected} == expected
+
+
+def test_who_is_in_reach_is_looked_at_when_something_changes_and_not_daily() -> None:
+    """The instalment of the twentieth leaves the month on the 21st; whose debts are too small waits for income to fall."""
+    assert next_finding("2025-06-16", 550_000, PAY) == "2025-06-21 00:00"
+    assert next_finding("2025-06-16", 549_999, PAY) == "2025-07-26 00:00"
+
+
+def in_debt(own_minor: int, income: IncomeEvidence) -> Borrower:
+    """A borrower with a loan."""
+    borrower = new_borrower(0)
+    borrower.loans, borrower.income = loans_of(*up_to_date(own_minor)), income
+    return borrower
+
+
+def test_debts_are_out_of_reach_until_income_is_known_to_fall() -> None:
+    """To the very midnight, and never where they are in reach now; without an own loan, for good."""
+    out, within = in_debt(200_000, two_payers()), in_debt(700_000, two_payers())
+    fall_ms = RULES.calendar.midnight_ms(day_number("2025-07-20"))
+    without_a_loan = in_debt(0, two_payers())
+    without_a_loan.loans.clear()
+    assert is_out_of_reach(out, NOW_MS, fall_ms, RULES)
+    assert not is_out_of_reach(out, NOW_MS, fall_ms + 1, RULES)
+    assert not is_out_of_reach(within, NOW_MS, NOW_MS, RULES)
+    assert is_out_of_reach(without_a_loan, NOW_MS, NEVER, RULES)
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,20 @@ def test_paid_and_past_due_loans_do_not_count() -> None:
     )
 
 
+@pytest.mark.parametrize(("short_minor", "severity"), [(100, None), (101, Severity.WATCH)])
+def test_what_is_short_by_the_tolerance_asks_for_nothing(short_minor: int, severity: Severity | None) -> None:
+    """One yuan of another instalment needs no cover; a fen more does."""
+    owed: list[LoanOpened | Repayment] = [one_loan(DUE), one_loan("2025-06-19", short_minor, loan_id="l-2")]
+    assert severity_of(found(told("2025-06-17", 100_000), owed=owed)) == severity
+
+
+def test_a_loan_whose_past_due_rest_is_within_the_tolerance_still_counts() -> None:
+    """It is not past due: `missed_payment` is silent about it, so its next instalment is ours; a fen more and it is not."""
+    owed = loan("2025-01-01", [("2025-05-20", 100_000), (DUE, 100_000)])
+    assert found(told("2025-06-17", 0), owed=[owed, paid("2025-05-20", 99_900)]) is not None
+    assert found(told("2025-06-17", 0), owed=[owed, paid("2025-05-20", 99_899)]) is None
+
+
 def test_a_loan_counts_from_its_opening() -> None:
     """What is agreed later asked for nothing before."""
     owed: list[LoanOpened | Repayment] = [loan("2025-06-18", [(DUE, 100_000)])]

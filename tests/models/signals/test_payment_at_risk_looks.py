@@ -16,7 +16,15 @@ from models.borrower import Borrower
 from models.calendars import HOUR_MS
 from models.deadlines import NEVER
 from models.episodes import Episode
-from models.events import REPAYMENTS, AccountLinked, AccountUnlinked, BorrowerEvent, FundFlow, LoanOpened
+from models.events import (
+    REPAYMENTS,
+    AccountLinked,
+    AccountUnlinked,
+    BorrowerEvent,
+    FundFlow,
+    LoanOpened,
+    Repayment,
+)
 from models.rules import Rules
 from models.signal_table import NEXT_LOOK_MS, PAYMENT_AT_RISK, SIGNALS
 from models.signals.payment_at_risk import next_look_ms
@@ -184,6 +192,35 @@ def test_enough_is_what_covers_all_that_is_looked_at(balances: BalanceEvidence, 
     assert balances.enough_minor == enough_minor
     expected = None if enough_minor or not balances.accounts else at("2025-06-15", "00:00")
     assert due_ms == expected
+
+
+def two_dues(first: str, second: str) -> list[LoanOpened]:
+    """Another loan, of two instalments of 600.00."""
+    return [loan("2025-06-01", [(first, 60_000), (second, 60_000)], loan_id="l-2")]
+
+
+@pytest.mark.parametrize(
+    ("owed", "enough_minor"),
+    [
+        ([one_loan(DUE)], 100_000),
+        ([one_loan("2025-06-19")], 0),
+        ([loan("2025-06-01", [(DUE, 100_000), ("2025-06-26", 60_000)])], 160_000),
+        ([loan("2025-06-01", [(DUE, 100_000), ("2025-06-27", 60_000)])], 100_000),
+        ([one_loan("2025-06-21"), *two_dues("2025-06-22", "2025-06-28")], 220_000),
+        ([one_loan("2025-06-21"), *two_dues("2025-06-22", "2025-06-29")], 160_000),
+        ([loan("2025-06-01", [(DUE, 100_000), ("2025-06-22", 100)])], 100_000),
+        ([loan("2025-06-01", [(DUE, 100_000), ("2025-06-22", 101)])], 100_101),
+        ([one_loan(DUE), paid(DUE, 40_000, "12:00")], 60_000),
+        ([one_loan(DUE), paid(DUE, 40_000, "12:01")], 0),
+    ],
+)
+def test_all_that_falls_due_as_far_as_the_last_look_sees_is_asked_for(
+    owed: list[LoanOpened | Repayment], enough_minor: int
+) -> None:
+    """From today to five days after the midnight that ends the last due date, beyond the tolerance, on all that is known by now."""
+    balances = balances_of(told("2025-06-19", 400_000))
+    next_look_ms(loans_of(*owed), balances, at(DUE, "12:00"), None, RULES)
+    assert balances.enough_minor == enough_minor
 
 
 def test_an_account_that_makes_room_has_it_asked_again() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from models.alerts import Alert, Finding, Severity
 from models.calendars import DAY_MS
+from models.deadlines import NEVER
 from models.events import BorrowerEvent, ClosingReason, Event, Payer
 from models.ledger import Loan, spells
 from models.signals import missed_payment
@@ -63,6 +64,14 @@ def test_an_earlier_spell_counts_from_seven_days_on(days: int, *, is_relapse: bo
     held = twice(paid(later(FIRST, days), 100_000))
 
     assert (found(held) is not None) == is_relapse
+
+
+@pytest.mark.parametrize(("days", "due_ms"), [(6, NEVER), (7, SECOND_MISS)])
+def test_only_after_a_spell_that_was_repaired_the_next_miss_is_waited_for(days: int, due_ms: int) -> None:
+    """Nearly nobody has had one: for all others there is never anything to look at."""
+    held = twice(paid(later(FIRST, days), 100_000))
+
+    assert next_deadline_ms({"l-1": held}, at("2025-03-01"), RULES) == due_ms
 
 
 @pytest.mark.parametrize(("days", "is_relapse"), [(364, True), (365, True), (366, False)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from math import inf, nextafter
+from typing import Any
 
 import msgspec
 import pytest
@@ -37,6 +38,7 @@ from models.signals.risk_score import (
 from tests.support.cards import cards, learnt_cards
 from tests.support.events import (
     at,
+    billed,
     end_of,
     ended,
     engine,
@@ -296,6 +298,65 @@ def test_who_has_no_open_loan_cannot_be_late() -> None:
     assert resolution(settled, at(LOOK, "00:00"), rules()) == "passed"
 
 
+# ---- cards that weigh one thing ----------------------------------------------------------------------------------
+
+
+def weighing(feature: str, edge: float) -> Scorecard:
+    """A card for which nothing counts but whether a feature has come to so much."""
+    return Scorecard((feature,), ((edge,),), ((-3.0, 1.0),), 0.0)
+
+
+def found_by(card: Scorecard, borrower: Borrower, day: str = LOOK, override: str = NO_JUMP) -> bool:
+    """Whether the look that begins a day finds anything by a card."""
+    return judge(borrower, at(day, "00:00"), None, rules(override).with_card(card)) is not None
+
+
+@pytest.mark.parametrize(("edge", "is_found"), [(0.9, True), (0.91, False)])
+def test_what_is_used_of_a_limit_is_found(edge: float, *, is_found: bool) -> None:
+    """Nine tenths of it are used, and nothing is past due."""
+    card = loan(OPENED, [], loan_id="card", principal_minor=0, credit_limit_minor=100_000, product="card")
+    bill = billed("2025-02-05", "2025-03-25", 90_000, 1, loan_id="card", balance_minor=90_000)
+
+    assert found_by(weighing("utilisation", edge), borrower_of(card, bill)) == is_found
+
+
+@pytest.mark.parametrize(("days_later", "is_found"), [(3, False), (6, True)])
+@pytest.mark.parametrize("also", [(), (loan("2025-02-20", [("2025-07-20", 100_000)], loan_id="l-2"),)])
+def test_how_long_a_borrower_is_known_is_found_by_the_first_loan(
+    also: tuple[BorrowerEvent, ...], days_later: int, *, is_found: bool
+) -> None:
+    """On the 66th day after it, whatever was opened since."""
+    known = borrower_of(*also)
+
+    assert found_by(weighing("relation_days", 66.0), known, later(LOOK, days_later)) == is_found
+
+
+@pytest.mark.parametrize(("edge", "is_found"), [(15.0, True), (16.0, False)])
+def test_how_late_a_loan_has_been_is_found_while_nothing_is_past_due(edge: float, *, is_found: bool) -> None:
+    """Paid, but fifteen days late."""
+    slow = borrower_of(
+        loan(OPENED, [("2025-02-10", 50_000)], loan_id="l-2"), paid("2025-02-25", 50_000, loan_id="l-2")
+    )
+
+    assert found_by(weighing("worst_days_past_due", edge), slow, override=ALWAYS + "rise = 1.0") == is_found
+
+
+@pytest.mark.parametrize(("institutions", "looks"), [(1, 0), (7, 0), (8, 1)])
+def test_a_whole_look_is_taken_only_where_something_may_be_found(institutions: int, looks: int) -> None:
+    """Seven institutions are enough of a background, but with nothing past due too little: that is told without a look."""
+    crowded = borrower_of(*crowd(institutions=institutions))
+    taken: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> Features:
+        taken.append(1)
+        return observe(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as counting:
+        counting.setattr("models.signals.risk_score.observe", counted)
+        finding = found(crowded)
+    assert (len(taken), finding is not None) == (looks, looks > 0)
+
+
 # ---- when it looks -----------------------------------------------------------------------------------------------
 
 
@@ -347,6 +408,15 @@ def test_once_the_next_look_is_behind_a_due_date_none_is_announced_for_it() -> N
     assert local(next_deadline_ms(quiet, at(later(DUE, -2)), None, by)) == f"{later(DUE, 2)} 00:00"
     assert next_deadline_ms(quiet, at(later(DUE, -1)), None, by) == NEVER
     assert local(next_deadline_ms(with_another, at(DUE), None, by)) == f"{later(DUE, 8)} 00:00"
+
+
+@pytest.mark.parametrize(("days", "looked_at"), [(-15, "2025-03-28 00:00"), (15, "2025-04-12 00:00")])
+def test_of_several_instalments_to_come_the_first_is_waited_for(days: int, looked_at: str) -> None:
+    """In whatever order the loans were opened: the look after the sooner of the two due dates."""
+    two = borrower_of(loan(OPENED, [(later(DUE, days), 100_000)], loan_id="l-2"))
+    by = rules("[signals.risk_score]\nbackground_min = 0.9")
+
+    assert local(next_deadline_ms(two, at(later(DUE, -30)), None, by)) == looked_at
 
 
 @pytest.mark.parametrize(("days_past_due", "is_near"), [(29, True), (30, False)])
@@ -750,6 +820,16 @@ def test_a_loan_that_tells_nothing_for_long_is_forgotten_and_found_again_before_
     ]
     woken_ms = next_deadline_ms(borrower, quiet_ms, None, rules())
     assert at(wakes, "00:00") <= woken_ms < at(later(wakes, LOOK_DAYS), "00:00")
+
+
+@pytest.mark.parametrize(("days", "is_found"), [(398, True), (401, True), (404, False)])
+def test_a_miss_is_forgotten_after_a_year_and_a_month(days: int, *, is_found: bool) -> None:
+    """Where the target is so far that it has not been reached by then; the last entry was made long before it."""
+    far = tiers(0.001, 0.002, 0.9, background_min=0.0) + "\ntarget_days_late = 500"
+    day = later(DUE, days)
+
+    assert rules().calendar.day_of(at(day)) % LOOK_DAYS == 0
+    assert found_by(expert_prior(), borrower_of(), day, far) == is_found
 
 
 def test_a_loan_is_alive_from_the_instant_of_an_entry() -> None:

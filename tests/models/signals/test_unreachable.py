@@ -196,6 +196,16 @@ def test_a_loan_taken_on_past_due_counts_from_that_very_instant_on() -> None:
     assert past_due_since_ms(loans, taken_on_ms, RULES, deadline=False) == at("2025-02-11", "00:00")
 
 
+@pytest.mark.parametrize("loan_ids", [("l-1", "l-2"), ("l-2", "l-1")])
+def test_of_several_loans_past_due_the_oldest_instalment_tells_since_when(loan_ids: tuple[str, str]) -> None:
+    """Attempts since the first miss count, in whatever order the loans were opened."""
+    dues = {"l-1": DUE, "l-2": "2025-03-10"}
+    events = [loan("2025-01-01", [(dues[loan_id], 100_000)], loan_id=loan_id) for loan_id in loan_ids]
+
+    assert severity_of(calls(5, 5, "2025-02-12"), events=events) == Severity.WATCH
+    assert severity_of(calls(5, 5, "2025-02-05"), events=events) is None
+
+
 def test_a_payment_of_the_oldest_instalment_begins_the_count_anew() -> None:
     """Who pays is not out of reach, though the next instalment is past due by now."""
     two = loan("2025-01-01", [(DUE, 100_000), ("2025-03-10", 100_000)])
@@ -339,6 +349,16 @@ def test_a_promise_for_the_same_day_can_be_broken() -> None:
     """It is over at the end of that day and its grace."""
     assert severity_of([promise("2025-02-12", "2025-02-12", 50_000)], "2025-02-14", time="00:00") is not None
     assert severity_of([promise("2025-02-12", "2025-02-12", 50_000)], "2025-02-13", time="23:59") is None
+
+
+def test_a_promise_of_the_last_millisecond_of_its_day_can_be_broken() -> None:
+    """Without any grace its end is an instant later, and it had been made by then."""
+    end_ms = at("2025-02-13", "00:00")
+    made = evidence_of([promise("2025-02-12", "2025-02-12", 50_000, event_time_ms=end_ms - 1)])
+    own = rules("[signals.unreachable]\npromise_grace_days = 0")
+
+    assert next_deadline_ms(made, end_ms - 1, own) == end_ms
+    assert judge(made, loans_of([LOAN], own), end_ms, own, deadline=True) is not None
 
 
 @pytest.mark.parametrize(
