@@ -14,7 +14,6 @@ from msgspec import Struct
 from streams.settings import Settings
 from streams.topics import TopicNames, names_of, topic_specs
 from streams.trainer import TASK, trainer_settings
-from streams.webhooks.loop import webhook_groups
 
 Role = Literal["worker", "producer", "subscriber", "operator", "scaler", "administrator"]
 Resource = Literal["topic", "group", "transactional-id"]
@@ -97,19 +96,6 @@ def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         "prefixed",
     )
     yield Grant("worker", "transactional-id", (trainer.transactional_id(TASK),), ("Write",), "cards")
-    if settings.webhooks_file:
-        webhooks = (webhook_groups(settings),)
-        yield topics(("Read",), "what webhooks deliver", names.alerts)
-        yield topics(("Write",), "what webhooks gave up", names.webhook_dead_letters)
-        yield Grant("worker", "group", webhooks, ("Read",), "one group an endpoint", "prefixed")
-        yield Grant(
-            "worker",
-            "transactional-id",
-            webhooks,
-            ("Write",),
-            "one producer an endpoint and task",
-            "prefixed",
-        )
 
 
 def _of_webhooks(names: TopicNames) -> Iterator[Grant]:
@@ -140,8 +126,6 @@ def _of_operators(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         ("Read", "Write"),
         "`policy publish`, `model`",
     )
-    if settings.webhooks_file:
-        yield Grant("operator", "topic", (names.webhook_dead_letters,), ("Read",), "what webhooks gave up")
     yield Grant("operator", "group", (settings.group_id,), ("Describe",), "`lag`")
     yield Grant(
         "operator", "group", (trainer.group_id,), ("Read",), "`model rollback` moves where learning is"

@@ -119,21 +119,3 @@ def test_the_commands_roles_are_the_tables() -> None:
     assert {operation for grant in grants(SETTINGS) for operation in grant.operations} <= set(
         get_args(Operation)
     )
-
-
-def test_webhooks_are_granted_where_they_are_used() -> None:
-    """Groups and producers of every endpoint, and their dead letters; nothing of it without `webhooks_file`."""
-    plain = grants(SETTINGS)
-    more = grants(load_settings({}, {"topic_prefix": "lender.", "group_id": "night", "webhooks_file": "w"}))
-    added = [
-        (grant.resource, grant.names, grant.operations, grant.pattern)
-        for grant in more
-        if grant not in plain and grant.role == "worker"
-    ]
-
-    assert added == [
-        ("topic", ("lender.alerts",), ("Read",), "literal"),
-        ("topic", ("lender.webhook-dead-letters",), ("Write",), "literal"),
-        ("group", ("lender.webhook-",), ("Read",), "prefixed"),
-        ("transactional-id", ("lender.webhook-",), ("Write",), "prefixed"),
-    ]
