@@ -139,3 +139,21 @@ def test_the_read_mes_show_the_table_as_it_is(name: str) -> None:
     ]
     for grant in grants(Settings()):
         assert ([grant.role, *grant.names], list(grant.operations)) in shown
+
+
+def test_webhooks_are_granted_where_they_are_used() -> None:
+    """Groups and producers of every endpoint, and their dead letters; nothing of it without `webhooks_file`."""
+    plain = grants(SETTINGS)
+    more = grants(load_settings({}, {"topic_prefix": "lender.", "group_id": "night", "webhooks_file": "w"}))
+    added = [
+        (grant.resource, grant.names, grant.operations, grant.pattern)
+        for grant in more
+        if grant not in plain and grant.role == "worker"
+    ]
+
+    assert added == [
+        ("topic", ("lender.alerts",), ("Read",), "literal"),
+        ("topic", ("lender.webhook-dead-letters",), ("Write",), "literal"),
+        ("group", ("lender.webhook-",), ("Read",), "prefixed"),
+        ("transactional-id", ("lender.webhook-",), ("Write",), "prefixed"),
+    ]

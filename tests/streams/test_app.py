@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -35,10 +36,10 @@ async def test_the_pages_are_for_this_machine_unless_told_otherwise() -> None:
         (Settings(web_port=port), "127.0.0.1"),
         (Settings(web_port=port, web_host="0.0.0.0"), "0.0.0.0"),
     ):
-        shell = app.create_app(settings)
-        await shell.web.start_server()
+        web: Any = app.create_app(settings).web
+        await web.start_server()
         try:
-            bound = {one.getsockname()[0] for site in shell.web._runner.sites for one in site._server.sockets}
+            bound = {one.getsockname()[0] for site in web._runner.sites for one in site._server.sockets}
         finally:
-            await shell.web.stop_server()
+            await web.stop_server()
         assert bound == {address}
