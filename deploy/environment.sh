@@ -77,6 +77,28 @@ forewarn_install_java() { # <environment>
             "install a JRE (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set FOREWARN_BROKER"
 }
 
+# The tests of dashboards and alerting rules ask a real Prometheus and its promtool. Where neither FOREWARN_PROMETHEUS nor PATH
+# has them, Debian's or Ubuntu's package is unpacked into the environment: nothing is installed, so no service starts.
+forewarn_install_prometheus() { # <name of the environment's folder>
+    local folder=$forewarn_root/$1/prometheus
+    [ -z "${FOREWARN_PROMETHEUS:-}" ] || return 0
+    export PATH=$PATH:$folder/usr/bin
+    if command -v prometheus >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1; then return 0; fi
+    if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
+        forewarn_say "no Prometheus found (FOREWARN_PROMETHEUS, PATH), and no apt-get to get one with"
+        return 0
+    fi
+    forewarn_say "no Prometheus found (FOREWARN_PROMETHEUS, PATH): unpacking the system's package into $1/prometheus"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (
+        # Only root may bring apt's lists up to date; without them there is nothing to download.
+        cd "$folder" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } \
+            && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
+    ) >"$folder.log" 2>&1 || forewarn_say "that failed: $(tail -n 1 "$folder.log"). Get it from the system (Debian, Ubuntu:" \
+        "apt-get install prometheus) or from prometheus.io/download, and set FOREWARN_PROMETHEUS to the folder that holds it"
+}
+
 # Make the environment if need be and put it first in PATH.
 forewarn_environment() { # <name of the folder> <lock, below deploy/>
     local environment=$forewarn_root/$1 lock=$forewarn_root/deploy/$2 python stamp

@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from streams.settings import Settings
-from streams.topics import TopicNames, topic_specs
+from streams.topics import TopicNames, names_of, topic_specs
 from streams.trainer import TASK, trainer_settings
 
 Role = Literal["worker", "producer", "subscriber", "operator", "scaler", "administrator"]
@@ -48,7 +48,7 @@ def grants(settings: Settings, roles: Iterable[Role] = ROLES) -> list[Grant]:
 
 
 def _table(settings: Settings) -> Iterator[Grant]:
-    names = TopicNames(settings.topic_prefix)
+    names = names_of(settings)
     yield from _of_workers(settings, names)
     yield Grant("producer", "topic", names.inputs, ("Write",), "events, and the heartbeats of a replay")
     yield Grant("subscriber", "topic", (names.alerts, names.borrower_risk), ("Read",), "what goes out")

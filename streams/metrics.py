@@ -48,15 +48,15 @@ class ChangingGauge:
     def __init__(self, metrics: Metrics, name: GaugeName) -> None:
         """Nothing is shown yet."""
         self._metrics = metrics
-        self._name: GaugeName = name
+        self.name: GaugeName = name
         self._shown: set[tuple[str, ...]] = set()
 
     def show(self, values: Mapping[tuple[str, ...], float]) -> None:
         """Show these values, by labels, and no others."""
         for labels in self._shown - values.keys():
-            self._metrics.forget(self._name, *labels)
+            self._metrics.forget(self.name, *labels)
         for labels, value in values.items():
-            self._metrics.set(self._name, value, *labels)
+            self._metrics.set(self.name, value, *labels)
         self._shown = set(values)
 
 

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from streams.metrics_catalogue import (
-    COUNTERS,
-    GAUGES,
-    HISTOGRAMS,
-    LABELS,
-    Described,
-    Kind,
-    MetricName,
-    shown_name,
-)
+from streams.metrics_catalogue import LABELS, Described, Kind, MetricName, shown_name, whole
 
 _HEAD = """\
 # Metrics · 指标
@@ -43,19 +32,10 @@ No label names a borrower, a loan or an account, and none is free text. In one p
 def catalogue_page() -> str:
     """The page as it must stand in `deploy/METRICS.md`."""
     lines = [_HEAD]
-    lines += [_row(name, kind, described) for name, kind, described in _catalogue()]
+    lines += [_row(name, kind, described) for name, kind, described in whole()]
     lines.append(_LABELS_HEAD)
     lines += [f"| `{label}` | {bound.values_max:,} | {bound.why} |" for label, bound in LABELS.items()]
     return "\n".join(lines) + "\n"
-
-
-def _catalogue() -> Iterator[tuple[MetricName, Kind, Described]]:
-    for counter, described in COUNTERS.items():
-        yield counter, "counter", described
-    for gauge, described in GAUGES.items():
-        yield gauge, "gauge", described
-    for histogram, described in HISTOGRAMS.items():
-        yield histogram, "histogram", described
 
 
 def _row(name: MetricName, kind: Kind, described: Described) -> str:

@@ -20,10 +20,10 @@ import msgspec
 from models.risk.challengers import Challengers
 from models.risk.examples import Example
 from models.risk.issuing import UNREADABLE, Issuing
-from models.risk.published import Judged, PublishedCard
+from models.risk.published import PublishedCard
 from streams.clock import Clock
 from streams.metrics import Metrics
-from streams.metrics_catalogue import GaugeName
+from streams.model_gauges import ModelGauges
 from streams.ports import Assignment, Logs, OutputRecord, PortError, Ports, RawRecord, Sink, Source
 from streams.reference import ReferenceError  # noqa: A004 - ours
 from streams.scorecards import challengers_record, read_cards, step_records
@@ -43,8 +43,6 @@ _SAMPLED_A_TURN: Final = 4
 worker not more often than every `_POLL_MS`."""
 _PAUSES_SECONDS: Final = (1, 2, 5, 10, 30, 30, 30, 30, 30, 30)
 """Between a failure and the next attempt; after as many in a row it is given up, after some three minutes."""
-_ALL: Final = ""
-"""Stands for all segments among the labels."""
 
 _decode: Final = msgspec.json.Decoder(Example).decode
 
@@ -86,6 +84,7 @@ class TrainingLoop:
         self._metrics = metrics
         self._new_challengers = new_challengers
         self._challengers = new_challengers()
+        self._gauges = ModelGauges(metrics)
         names = TopicNames(settings.topic_prefix)
         self._examples, self._scorecards = names.training_examples, names.scorecards
         self._stopping = asyncio.Event()
@@ -149,7 +148,10 @@ class TrainingLoop:
         try:
             # Whoever learnt before can write no more: what is read now is the last step, and stays it.
             await sink.open()
-            issuing, offset = (await read_cards(logs, self._scorecards)).resume()
+            cards = await read_cards(logs, self._scorecards)
+            issuing, offset = cards.resume()
+            if cards.entries:  # the next step may be a day away
+                self._gauges.show_card(cards.entries[-1].told)
             if offset is None:  # the offsets of another topic, made anew since, would mean nothing
                 self._challengers = self._new_challengers()
             offset = await self._first(logs, offset)
@@ -158,6 +160,8 @@ class TrainingLoop:
             await self._learn_on(issuing, source, sink, offset)
         finally:
             self._metrics.set("training", 0)
+            if not self._stopping.is_set():
+                self._gauges.forget()
             await sink.close()
 
     async def _first(self, logs: Logs, offset: int | None) -> int:
@@ -230,12 +234,9 @@ class TrainingLoop:
         self._failures = 0
         outcome = step.refused or step.step
         self._metrics.count("card_steps", 1, outcome)
-        for segment, figures in ({_ALL: step.figures} | step.by_segment).items():
-            _show(self._metrics, _GAUGES, segment, figures)
+        self._gauges.show_card(step)
         if compared is not None:
-            self._metrics.set("challenger_judged", compared.judged)
-            for model, figures in compared.models.items():
-                _show(self._metrics, _CHALLENGER_GAUGES, model, figures)
+            self._gauges.show_challengers(compared)
         logger.info("scorecard %s, step %d: %s", step.version, step.number, outcome)
 
     def _challenge(self) -> None:
@@ -275,29 +276,6 @@ async def write_step(
     await sink.flush()
     await sink.send_offsets([step.examples_offset])
     await sink.commit()
-
-
-_GAUGES: Final[tuple[GaugeName, ...]] = (
-    "model_examples",
-    "model_bad_rate",
-    "model_auc",
-    "model_ks",
-    "model_log_loss",
-    "model_calibration_error",
-)
-_CHALLENGER_GAUGES: Final[tuple[GaugeName, ...]] = (
-    "challenger_auc",
-    "challenger_ks",
-    "challenger_log_loss",
-    "challenger_calibration_error",
-)
-
-
-def _show(metrics: Metrics, gauges: Sequence[GaugeName], label: str, figures: Judged) -> None:
-    for gauge in gauges:
-        value = getattr(figures, gauge.partition("_")[2])
-        if value is not None:
-            metrics.set(gauge, value, label)
 
 
 def _is_here(assignment: Assignment | None) -> bool:

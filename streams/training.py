@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from mode import Service
 
+from models.risk.challengers import Challengers
 from streams.clock import SystemClock
 from streams.kafka.ports import KafkaPorts
 from streams.metrics import Metrics
@@ -24,9 +26,16 @@ logger = logging.getLogger(__name__)
 class TrainingService(Service):
     """Learns in whichever worker has the examples' topic."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, **options: Any) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        new_challengers: Callable[[], Challengers] = Challengers,
+        **options: Any,
+    ) -> None:
         """The loop itself is made when the app's loop runs."""
         super().__init__(**options)
+        self._new_challengers = new_challengers
         self.failure: TrainingError | None = None
         """Why this worker learns no more; None where nothing is wrong."""
         self._settings = settings
@@ -36,7 +45,7 @@ class TrainingService(Service):
 
     async def on_start(self) -> None:
         """Begin."""
-        self._training = build_training(self._settings, self._metrics)
+        self._training = build_training(self._settings, self._metrics, self._new_challengers)
         self._run = asyncio.create_task(self._training.run(), name="training")
         self.add_future(self._watch(self._run))
 
@@ -55,7 +64,10 @@ class TrainingService(Service):
             logger.error("this worker learns no more: %s", error)  # noqa: TRY400 - the message says it all
 
 
-def build_training(settings: Settings, metrics: Metrics) -> TrainingLoop:
+def build_training(
+    settings: Settings, metrics: Metrics, new_challengers: Callable[[], Challengers]
+) -> TrainingLoop:
     """The loop over Kafka."""
     own = trainer_settings(settings)
-    return TrainingLoop(KafkaPorts(own, trainer_inputs(settings)), own, SystemClock(), metrics)
+    ports = KafkaPorts(own, trainer_inputs(settings))
+    return TrainingLoop(ports, own, SystemClock(), metrics, new_challengers)

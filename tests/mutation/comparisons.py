@@ -3,7 +3,8 @@
 They stand in `models/signals/`, a module each, and some in modules beside that folder (`_BESIDE`).
 
 First the tests of each signal run with nothing flipped, where they must pass. What no test can notice, because it means the
-same, stands in `EQUIVALENT` with the reason and is counted apart. Exit status 1: too many were not noticed.
+same, stands in `EQUIVALENT` with the reason and is counted apart. Exit status 1: too many were not noticed. With `--same` those
+that stand there are tried instead: exit status 1 means that a test tells one of them from the code as it is.
 """
 
 from __future__ import annotations
@@ -112,10 +113,7 @@ def try_all(forks: Forks, by_signal: dict[str, list[Flip]], notes: Notes) -> Non
         MutationError: tests fail with nothing flipped.
     """
     missing = {
-        flip.name: flip
-        for flips in by_signal.values()
-        for flip in flips
-        if flip.name not in notes.words and flip.name not in EQUIVALENT
+        flip.name: flip for flips in by_signal.values() for flip in flips if flip.name not in notes.words
     }
     cpu_seconds_max = _control(forks, sorted({_signal_of(flip) for flip in missing.values()}))
     jobs = (
@@ -183,20 +181,34 @@ def _survivors(by_signal: dict[str, list[Flip]], words: dict[str, str]) -> Itera
         yield from (flip for flip in flips if words.get(flip.name) == "passed")
 
 
-def flip_all(only: Sequence[str], resume: Path | None) -> float:
-    """Try every flip of these signals, of all where none is named; the share noticed.
+def flip_all(by_signal: dict[str, list[Flip]], resume: Path | None, *, same: bool) -> dict[str, str]:
+    """Try the flips of these signals, of those that mean the same or of the others; what became of each.
 
     Raises:
-        MutationError: an unknown name, or tests that do not pass as they are.
+        MutationError: tests do not pass as they are.
     """
-    by_signal = flips_by_signal(only)
-    notes = Notes(resume, list(by_signal))
-    forks = Forks(partial(try_all, by_signal=by_signal, notes=notes), _PROCESSES)
-    files = [str(path) for signal in by_signal for path in files_of(signal)]
+    chosen = {
+        signal: own
+        for signal, flips in by_signal.items()
+        if (own := [flip for flip in flips if (flip.name in EQUIVALENT) == same])
+    }
+    notes = Notes(resume, list(chosen))
+    forks = Forks(partial(try_all, by_signal=chosen, notes=notes), _PROCESSES)
+    files = [str(path) for signal in chosen for path in files_of(signal)]
     status = pytest.main(["-qq", "-s", "-p", "no:cacheprovider", *files], plugins=[forks])
     if status != pytest.ExitCode.OK:
         raise MutationError(f"pytest ended with status {status}")
-    return report(by_signal, notes.words)
+    return notes.words
+
+
+def report_same(by_signal: dict[str, list[Flip]], words: dict[str, str]) -> bool:
+    """Print which of those that mean the same were noticed all the same; whether none was."""
+    tried = [flip.name for flips in by_signal.values() for flip in flips if flip.name in EQUIVALENT]
+    noticed = [name for name in tried if words[name] != "passed"]
+    print(f"\n{len(tried) - len(noticed)} of {len(tried)} flips that mean the same are told by no test")
+    for name in noticed:
+        print(f"noticed: {name}")
+    return not noticed
 
 
 def main() -> int:
@@ -209,17 +221,23 @@ def main() -> int:
         "--signal", action="append", default=[], metavar="NAME", help="this one alone; may be repeated"
     )
     parser.add_argument("--resume", type=Path, metavar="FILE", help="note outcomes there, and go on from it")
+    parser.add_argument(
+        "--same", action="store_true", help="try the flips that mean the same: none may be noticed"
+    )
     arguments = parser.parse_args()
     began = time.monotonic()
     try:
+        by_signal = flips_by_signal(arguments.signal)
         if arguments.list:
-            by_signal = flips_by_signal(arguments.signal)
             print("\n".join(flip.name for flips in by_signal.values() for flip in flips))
             return 0
-        share = flip_all(arguments.signal, arguments.resume)
+        words = flip_all(by_signal, arguments.resume, same=arguments.same)
     except MutationError as error:
         print(f"comparisons: {error}", file=sys.stderr)
         return 1
+    if arguments.same:
+        return 0 if report_same(by_signal, words) else 1
+    share = report(by_signal, words)
     print(f"\n{share:.1%} noticed, in {time.monotonic() - began:.0f} s")
     return 0 if share >= NOTICED_SHARE_MIN else 1
 

@@ -123,4 +123,13 @@ EQUIVALENT: Final[dict[str, str]] = {
     "risk_score._seen: ahead.days_past_due >= rules.policy.risk.target_days_late -> ahead.days_past_due > rules.policy.risk.target_days_late": (
         "At the target `_reaches`, without which nothing is found either, says no by the same comparison."
     ),
+    "income_outlook.awaits_pay: day - fresh_days <= source.days[-1] < monday -> day - fresh_days < source.days[-1] < monday": (
+        "A pay of just that age passes the question by age that comes next, too."
+    ),
+    "income_outlook._remember_loss: account.links[-1] // 2 > at_ms -> account.links[-1] // 2 >= at_ms": (
+        "What is not kept is told anew, and a link of that very instant is seen in both."
+    ),
+    "income_sight.was_always_seen: len(links) <= 1 -> len(links) < 1": (
+        "Of a single link, all are links where it is one."
+    ),
 }

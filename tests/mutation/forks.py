@@ -20,6 +20,8 @@ from tests.mutation.machine import MutationError
 
 _MEMORY_BYTES_MAX: Final = 4 << 30
 """Of one process: what grows without end ends itself, not the machine."""
+_WITHOUT_END: Final = frozenset({signal.SIGXCPU, signal.SIGABRT})
+"""What ends a process that computes for too long, and an interpreter that has no memory left even to say so."""
 
 
 class Job(NamedTuple):
@@ -133,7 +135,7 @@ class Forks:
 
 
 def _ended(job: Job, status: int, note: Path, cpu_seconds: float) -> Ended:
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in _WITHOUT_END:
         return Ended(job, "hung", "", cpu_seconds)
     if status != 0:
         raise MutationError(f"{job.name}: its process ended with status {status}")

@@ -12,12 +12,16 @@ import pytest
 from tests.mutation.machine import ROOT
 
 _SAMPLE: Final = """
+import os
+
 NUMBERS = [1, 2]
 
 def test_the_first() -> None:
     assert NUMBERS[0] == 1
 
 def test_the_second() -> None:
+    if NUMBERS[1] == 4:
+        os.abort()
     while NUMBERS[1] == 3:
         pass
     assert NUMBERS[1] == 2
@@ -38,7 +42,8 @@ def put(place: int, number: int) -> None:
     module.NUMBERS[place] = number
 
 def steer(forks: Forks) -> None:
-    for name, place, number in [("same", 0, 1), ("first", 0, 7), ("second", 1, 7), ("endless", 1, 3), ("again", 0, 1)]:
+    for name, place, number in [("same", 0, 1), ("first", 0, 7), ("second", 1, 7), ("endless", 1, 3),
+        ("growing", 1, 4), ("again", 0, 1)]:
         for ended in forks.run([Job(name, [FILE], partial(put, place, number), 1)]):
             print(ended.job.name, ended.word, ended.test.rpartition("::")[2])
 
@@ -48,7 +53,7 @@ sys.exit(status)
 
 
 def test_each_process_tells_what_became_of_its_own_mutant(tmp_path: Path) -> None:
-    """The test that failed by its name, one without end as hanging, and whoever comes after it finds nothing broken."""
+    """The test that failed by its name, one without end or bounds as hanging, and whoever comes after it finds nothing broken."""
     sample = tmp_path / "test_sample.py"
     sample.write_text(_SAMPLE)
 
@@ -60,12 +65,13 @@ def test_each_process_tells_what_became_of_its_own_mutant(tmp_path: Path) -> Non
         check=False,
     )
 
-    assert (done.stdout.split("\n")[:5], done.returncode) == (
+    assert (done.stdout.split("\n")[:6], done.returncode) == (
         [
             "same passed ",
             "first failed test_the_first",
             "second failed test_the_second",
             "endless hung ",
+            "growing hung ",
             "again passed ",
         ],
         pytest.ExitCode.OK,

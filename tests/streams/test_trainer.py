@@ -244,6 +244,29 @@ def test_who_was_taken_over_from_writes_nothing_more() -> None:
     assert school(main) == undisturbed()
 
 
+def test_the_figures_of_the_last_card_are_shown_right_after_a_restart_and_by_the_one_who_learns() -> None:
+    """The next step may be a day away; and of whoever learnt before, nothing must be left to be added to it."""
+
+    async def main(own: School) -> None:
+        await own.examine(BOOK)
+        await own.train(STEPS)
+        last = (await own.cards()).entries[-1].told
+        own.metrics = PlainMetrics()
+        trainer = own.trainer()
+        running = asyncio.create_task(trainer.run())
+        async with asyncio.timeout(60):
+            while ("training",) not in own.metrics.gauges:
+                await asyncio.wait([running], timeout=0.5)
+        assert own.metrics.gauges["model_auc", ""] == last.figures.auc
+        assert own.metrics.gauges["model_log_loss", "card"] == last.by_segment["card"].log_loss
+        trainer._gauges.forget()
+        assert {key for key in own.metrics.gauges if key[0].startswith("model")} == set()
+        trainer.stop()
+        await running
+
+    school(main)
+
+
 def test_what_is_no_example_is_counted_and_passed_over() -> None:
     """Garbage on the topic stops nothing."""
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,44 +27,43 @@ _CONSUMED_WITHIN_SECONDS = 900
 
 
 class Installation:
-    """Topics under a prefix of its own, with `clock = "event"`."""
+    """Topics under a prefix of its own, with `clock = "event"` unless told otherwise."""
 
-    def __init__(self, broker: Broker, partitions: int) -> None:
-        """Make the topics."""
+    def __init__(self, broker: Broker, partitions: int, **changes: Any) -> None:
+        """Make the topics. `changes` are other settings of the workers."""
         self.name = unique("equal")
-        self.settings: Settings = load_settings(
-            {},
-            {
-                "broker": broker.bootstrap_servers,
-                "topic_prefix": f"{self.name}.",
-                "group_id": self.name,
-                "transactional_id_prefix": self.name,
-                "partitions": partitions,
-                "clock": "event",
-                "learning": False,  # a backtest with the prior is what is compared with
-            },
-        )
+        wanted = {
+            "broker": broker.bootstrap_servers,
+            "topic_prefix": f"{self.name}.",
+            "group_id": self.name,
+            "transactional_id_prefix": self.name,
+            "partitions": partitions,
+            "clock": "event",
+            "learning": False,  # a backtest with the prior is what is compared with
+            **changes,
+        }
+        self.settings: Settings = load_settings({}, wanted)
         self._environment = os.environ | {
-            f"FOREWARN_{field.upper()}": str(getattr(self.settings, field))
-            for field in (
-                "broker",
-                "topic_prefix",
-                "group_id",
-                "transactional_id_prefix",
-                "partitions",
-                "clock",
-                "learning",
-            )
+            f"FOREWARN_{field.upper()}": str(value) for field, value in wanted.items()
         }
         admin.apply(self.settings.broker, self.settings)
 
     @contextmanager
     def command(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         """A `forewarn` command as a process of its own; killed when the test is done with it."""
+        with self.python("streams.cli", *arguments) as process:
+            yield process
+
+    @contextmanager
+    def python(
+        self, module: str, *arguments: str | Path, **changes: object
+    ) -> Iterator[subprocess.Popen[str]]:
+        """The same for any module that takes its settings from the environment; `changes` are more of them."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", *map(str, arguments)],
+            [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
-            env=self._environment,
+            env=self._environment
+            | {f"FOREWARN_{field.upper()}": str(value) for field, value in changes.items()},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -12,7 +12,8 @@ from models.alerts import Finding, Severity
 from models.calendars import DAY_MS, day_of_date
 from models.events import FundFlow
 from models.income import IncomeEvidence, record_flow, record_link, record_unlink
-from models.income_outlook import awaits_pay, is_plain, lost_fraction, outlook_of
+from models.income_level import income_from
+from models.income_outlook import awaits_pay, is_plain, lost_fraction, outlook_of, steady_income
 from models.limits import INT64_MAX
 from models.rules import Rules
 from models.signals.income_drop import judge, next_deadline_ms, resolution
@@ -167,6 +168,15 @@ def test_ninety_days_of_history_are_needed(first: str, history_days: int) -> Non
     assert (due(evidence, "2025-08-10") is None) is (history_days < 90)
 
 
+@pytest.mark.parametrize(("first", "looked_at"), [("2025-05-13", None), ("2025-05-12", f"{ABSENT} 00:00")])
+def test_the_history_of_several_payers_is_from_the_first_pay_to_the_last(
+    first: str, looked_at: str | None
+) -> None:
+    """Ninety days together are enough for a deadline, whoever paid first and whoever last."""
+    flows = [*pays(first, "2025-06-12"), *pays("2025-07-10", "2025-08-10", payer="employer-2")]
+    assert due(recorded(*flows), "2025-08-11") == looked_at
+
+
 def test_a_low_pay_adds_nothing_to_the_history() -> None:
     """The history ends with the last pay before the loss."""
     evidence = recorded(*pays("2025-05-13", "2025-06-10", "2025-07-10", "2025-08-10"))
@@ -193,6 +203,20 @@ def test_a_bonus_every_quarter_is_never_usual() -> None:
     flows = in_time(*pays(*pay_days), *pays(*bonus_days, amount=2 * PAY))
     assert severity_of(recorded(*flows), "2025-07-28") is None
     assert drive(flows, at("2025-08-30", "00:00"), RULES) == []
+
+
+@pytest.mark.parametrize(("amount", "severity"), [(700_000, Severity.WATCH), (700_001, None)])
+def test_what_stands_at_most_looks_is_usual_though_most_pays_are_lower(
+    amount: int, severity: Severity | None
+) -> None:
+    """Every other pay is a quarter more, which is no bonus yet, and stands beside the next one: a loss is measured by it."""
+    elsewhere = rules("[signals.income_drop]\nspring_festival_days = 0")
+    higher = ("2025-05-17", "2025-07-18", "2025-09-18", "2025-11-19")
+    lower = ("2025-02-25", "2025-04-16", "2025-06-17", "2025-08-18", "2025-10-19", "2025-12-20")
+    varied = in_time(*pays(*higher, amount=1_000_000), *pays(*lower, amount=800_000))
+    evidence = recorded(*varied, *pays("2026-01-20", amount=amount), rules=elsewhere)
+    assert severity_of(evidence, "2026-02-11", rules=elsewhere) is None
+    assert severity_of(evidence, "2026-02-12", rules=elsewhere) == severity
 
 
 def test_a_small_extra_payment_is_no_pay_cut() -> None:
@@ -676,6 +700,57 @@ def test_a_fall_that_is_surely_no_loss_is_not_looked_at() -> None:
     assert due(evidence, "2025-08-12") == "2025-08-18 00:00"
 
 
+@pytest.mark.parametrize(
+    ("habit", "looked_at"),
+    [
+        (("2025-03-11", "2025-04-10", "2025-05-30"), "2025-09-27 00:00"),
+        (("2025-03-10", "2025-04-09", "2025-05-30"), "2025-09-23 00:00"),
+    ],
+)
+def test_falls_are_looked_through_for_as_long_as_the_next_pay_is_waited_for(
+    habit: tuple[str, ...], looked_at: str
+) -> None:
+    """To the 38th day after the newest pay, on which a full one falls after a gap of 50 days; after one of 51 a day later.
+
+    What is left is enough either way: only the first of them is no deadline, and the other payer's end is the next.
+    """
+    full, lower = pays(*habit, "2025-06-30", "2025-07-30"), pays("2025-08-15", amount=PAY * 95 // 100)
+    side = pays(*[day[:8] + "12" for day in MONTHS], amount=10_000, payer="employer-2")
+    assert due(recorded(*in_time(*full, *lower, *side)), "2025-08-17") == looked_at
+
+
+LOWER = pays(*MONTHS[:-1]) + pays(MONTHS[-1], amount=PAY * 98 // 100)
+SIDE = pays(*[day[:8] + "05" for day in MONTHS], amount=100_000, payer="employer-2")
+
+
+@pytest.mark.parametrize(
+    ("flows", "after", "spans"),
+    [
+        (pays(*MONTHS), "2025-08-10", [(PAY, ABSENT)]),
+        (in_time(*LOWER, *SIDE), "2025-08-12", [(1_100_000, "2025-08-18"), (1_080_000, "2025-09-20")]),
+    ],
+)
+def test_steady_income_is_kept_until_it_falls(
+    flows: list[FundFlow], after: str, spans: list[tuple[int, str]]
+) -> None:
+    """From the day on that follows the last that is not over, and fall by fall what would be told anew."""
+    evidence = recorded(*flows)
+    outlook_of(evidence, at("2025-08-12"), RULES)
+    steady = steady_income(evidence, RULES)
+    assert steady is not None
+    day = day_of_date(date.fromisoformat(after))
+    assert steady.on(day) is None
+    day += 1
+    for amount, until in spans:
+        until_day = day_of_date(date.fromisoformat(until))
+        assert steady.on(day) == steady.on(until_day - 1) == (amount, until_day)
+        known, known_until_day = income_from(recorded(*flows), "CNY", day, RULES)
+        assert known is not None
+        assert (known.amount_minor, known_until_day) == (amount, until_day)
+        day = until_day
+    assert steady.on(day) is None
+
+
 def test_one_payers_newest_pay_is_enough_by_itself() -> None:
     """Declared or an employer's, until it stands no more; not a candidate's, and not beside another payer's."""
     declared, employers = pays(*MONTHS), pays(*MONTHS, category=None, kind="employer")
@@ -689,6 +764,15 @@ def test_one_payers_newest_pay_is_enough_by_itself() -> None:
     assert not is_plain(recorded(*pays(*MONTHS, category=None, kind=None)), at(MONTHS[-1]), RULES)
     record_flow(evidence, flow(at("2025-08-10"), 1, payer="other"), RULES)
     assert not is_plain(evidence, at(MONTHS[-1]), RULES)
+
+
+def test_an_account_that_was_linked_once_is_as_good_as_one_always_seen() -> None:
+    """Its newest pay is enough by itself; not so any more once it was unlinked."""
+    evidence = recorded(*pays(*MONTHS))
+    record_link(evidence, "acct-1", at("2025-03-01"))
+    assert is_plain(evidence, at(MONTHS[-1]), RULES)
+    record_unlink(evidence, "acct-1", at("2025-08-20"))
+    assert not is_plain(evidence, at("2025-08-20"), RULES)
 
 
 def test_pay_of_a_known_length_may_be_lost() -> None:
@@ -716,6 +800,23 @@ def test_life_counts_where_pay_is_awaited_only() -> None:
     assert awaits_pay(evidence, "acct-1", at("2025-08-25"), RULES)
 
 
+def test_life_counts_beside_another_payer_who_has_long_been_silent() -> None:
+    """Each account is asked by its own pay: two weeks old it stands, a day later nobody knows without looking."""
+    long_gone = pays("2025-04-20", "2025-05-20", payer="other", account="acct-2")
+    evidence = recorded(*in_time(*pays(*MONTHS), *long_gone))
+    assert not awaits_pay(evidence, "acct-1", at("2025-08-24"), RULES)
+    assert awaits_pay(evidence, "acct-1", at("2025-08-25"), RULES)
+    assert awaits_pay(evidence, "acct-2", at("2025-08-24"), RULES)
+
+
+def test_life_counts_in_the_week_in_which_pay_comes_after_a_silence() -> None:
+    """Whatever came this week may be a fen that stands for nothing: what came before tells, until the week is over."""
+    evidence = recorded(*pays(*MONTHS, "2025-09-29"))
+    assert awaits_pay(evidence, "acct-1", at("2025-09-29", "18:00"), RULES)
+    assert awaits_pay(evidence, "acct-1", at("2025-10-05"), RULES)
+    assert not awaits_pay(evidence, "acct-1", at("2025-10-06"), RULES)
+
+
 def test_an_account_linked_again_is_given_time_to_show_the_pay() -> None:
     """The alert ends with the link; the waiting begins anew, and then a missing pay is one."""
     evidence = recorded(*pays(*MONTHS))
@@ -737,6 +838,8 @@ def test_an_account_linked_again_in_time_is_waited_for_from_the_link_on() -> Non
     record_unlink(evidence, "acct-1", at("2025-09-01"))
     record_link(evidence, "acct-1", at("2025-09-05"))
 
+    assert due(evidence, "2025-09-06") == "2025-10-21 00:00"
+    record_link(evidence, "acct-1", at("2025-03-01"))
     assert due(evidence, "2025-09-06") == "2025-10-21 00:00"
 
 
@@ -861,3 +964,27 @@ def test_the_part_lost_is_a_feature_too() -> None:
     for first, fraction in (("2025-05-13", None), ("2025-05-12", pytest.approx(0.6))):
         known = pays(first, *MONTHS[3:]) + pays("2025-09-10", amount=400_000)
         assert lost_fraction(recorded(*known), at(FOLLOWED), RULES) == fraction
+
+
+def test_the_part_lost_is_told_as_of_its_instant_whatever_was_asked_before() -> None:
+    """Of an instant before the one asked about last, while both pays stood, nothing is lost."""
+    evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 85 // 100))
+    assert is_plain(evidence, at(MONTHS[-1]), RULES)
+    for day, fraction in (
+        ("2025-08-12", 0.0),
+        ("2025-08-20", 0.15),
+        ("2025-08-15", 0.0),
+        ("2025-08-20", 0.15),
+    ):
+        assert lost_fraction(evidence, at(day), RULES) == pytest.approx(fraction)
+
+
+def test_the_part_lost_is_told_anew_after_a_link_that_was_known_ahead() -> None:
+    """In the same week: lost in our sight, in spite of the unlink, until the account is linked again and waited for."""
+    lived = in_time(*pays(*MONTHS), *living("2025-03-11", "2025-09-09", every_days=1))
+    evidence = recorded(*lived)
+    record_unlink(evidence, "acct-1", at("2025-09-10"))
+    record_flow(evidence, living("2025-09-16", "2025-09-16")[0], RULES)
+    record_link(evidence, "acct-1", at("2025-10-01"))
+    assert lost_fraction(evidence, at("2025-09-30"), RULES) == 1.0
+    assert lost_fraction(evidence, at("2025-10-02"), RULES) == 0.0
