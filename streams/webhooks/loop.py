@@ -46,9 +46,14 @@ class _GoneError(Exception):
     """The endpoint answered 410."""
 
 
+def webhook_groups(settings: Settings) -> str:
+    """What the groups and producers of all endpoints begin with."""
+    return f"{settings.topic_prefix}webhook-"
+
+
 def webhook_settings(settings: Settings, endpoint: Endpoint) -> Settings:
     """The same installation with the endpoint's group and producers, which are named after topics and endpoint alone."""
-    name = f"{settings.topic_prefix}webhook-{endpoint.name}"
+    name = f"{webhook_groups(settings)}{endpoint.name}"
     return msgspec.structs.replace(
         settings, group_id=name, transactional_id_prefix=name, fetch_partition_bytes_max=_FETCH_BYTES
     )
