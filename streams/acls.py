@@ -51,7 +51,7 @@ def _table(settings: Settings) -> Iterator[Grant]:
     names = names_of(settings)
     yield from _of_workers(settings, names)
     if settings.webhooks_file:
-        yield from _of_webhooks(settings, names)
+        yield from _of_webhooks(names)
     yield Grant("producer", "topic", names.inputs, ("Write",), "events, and the heartbeats of a replay")
     yield Grant("subscriber", "topic", (names.alerts, names.borrower_risk), ("Read",), "what goes out")
     yield Grant(
@@ -98,9 +98,9 @@ def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
     yield Grant("worker", "transactional-id", (trainer.transactional_id(TASK),), ("Write",), "cards")
 
 
-def _of_webhooks(settings: Settings, names: TopicNames) -> Iterator[Grant]:
+def _of_webhooks(names: TopicNames) -> Iterator[Grant]:
     """Of workers as well, where they deliver to HTTP endpoints: each has a group and producers named after it."""
-    own = (webhook_groups(settings),)
+    own = (f"{names.prefix}webhook-",)
     yield Grant("worker", "topic", (names.alerts,), ("Read",), "what webhooks deliver")
     yield Grant("worker", "topic", (names.webhook_dead_letters,), ("Write",), "what webhooks gave up")
     yield Grant("worker", "group", own, ("Read",), "one group an endpoint", "prefixed")
