@@ -23,6 +23,7 @@ from streams.cli import main
 from streams.codec import Decoder, Reject, tag_of
 from streams.mapping.parsing import parse_mapping
 from streams.settings import Settings
+from streams.webhooks.endpoints import parse_endpoints
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
@@ -38,6 +39,7 @@ _HEADING: Final = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _LINK: Final = re.compile(r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?\)")
 _FILE: Final = re.compile(r"`((?:models|streams|tests|deploy|\.github)/[\w./*-]*[\w*/])`")
 _VARIABLE: Final = re.compile(r"\bFOREWARN_[A-Z_]+\b")
+_ENDPOINTS: Final = "[[endpoints]]"
 _REASON_CODE: Final = re.compile(r'"([A-Z]+(?:-[A-Z]+)+)"')
 
 
@@ -75,6 +77,19 @@ def lines_with(pattern: re.Pattern[str]) -> list[str]:
 def blocks_of(text: str) -> list[Block]:
     """The fenced blocks of a document, in order."""
     return [Block(*match.groups()) for match in _FENCE.finditer(text)]
+
+
+def policies_of(text: str) -> list[str]:
+    """The policy files that a document shows."""
+    return [
+        block.text
+        for block in blocks_of(text)
+        if block.language == "toml" and not block.text.startswith(_ENDPOINTS) and not _is_mapping(block)
+    ]
+
+
+def _is_mapping(block: Block) -> bool:
+    return block.language == "toml" and ".events]]" in block.text
 
 
 def headings_of(text: str) -> list[tuple[int, str]]:
@@ -266,21 +281,28 @@ def test_every_signal_has_a_page_and_names_its_reasons(readme: str) -> None:
         assert [code for code in _REASON_CODE.findall(source) if f"`{code}`" not in line] == []
 
 
-def _is_mapping(block: Block) -> bool:
-    return block.language == "toml" and ".events]]" in block.text
-
-
-def _policies_in(blocks: list[Block]) -> list[str]:
-    return [block.text for block in blocks if block.language == "toml" and not _is_mapping(block)]
-
-
 def test_every_policy_that_is_shown_is_valid(readme: str) -> None:
-    """Each block of TOML that is no mapping is a policy file as it stands."""
-    shown = _policies_in(blocks_of(readme))
+    """Each block of TOML is a policy file as it stands, but for mappings and the one of endpoints."""
+    shown = policies_of(readme)
 
     assert shown
     for text in shown:
         parse_policy(text, "shown.toml")
+
+
+def test_the_file_of_endpoints_that_is_shown_is_valid(readme: str) -> None:
+    """It is taken as it stands, but for the secret."""
+    (shown,) = [block.text for block in blocks_of(readme) if block.text.startswith(_ENDPOINTS)]
+
+    assert parse_endpoints(shown.encode(), "shown.toml")
+
+
+def test_the_schema_that_is_shown_begins_so(readme: str) -> None:
+    """What the command is shown to print is what it prints."""
+    (shown,) = [block.text for block in blocks_of(readme) if block.text.startswith("$ forewarn schema")]
+    command, _, printed = shown.partition("\n")
+
+    assert CliRunner().invoke(main, command.partition(" |")[0].split()[2:]).output.startswith(printed)
 
 
 def test_every_mapping_that_is_shown_is_valid_and_does_what_is_shown(
@@ -310,7 +332,7 @@ def test_what_policy_check_is_shown_to_print_is_what_it_prints(
     """With the first policy that is shown, and with the slip of the pen that is told of."""
     blocks = blocks_of(readme)
     monkeypatch.chdir(tmp_path)
-    Path("house.toml").write_text(_policies_in(blocks)[0], encoding="utf-8")
+    Path("house.toml").write_text(policies_of(readme)[0], encoding="utf-8")
     Path("typo.toml").write_text("[signals.missed_payment]\ngrace_dayz = 3\n", encoding="utf-8")
     shown = [block.text for block in blocks if block.text.startswith("$ forewarn policy check")]
 
