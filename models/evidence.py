@@ -168,7 +168,7 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
     """
     if not noted.touched:
         return False
-    rewrites_a_look = _rewrites_a_score(borrower, at_ms, noted)
+    rewrites_a_look = noted.rewrites_past or at_ms < borrower.judged_ms[REPAYMENTS]
     if not rewrites_a_look and (MULTI_PLATFORM_BORROWING, None) not in noted.touched:
         return False
     touched = {signal for signal, _ in noted.touched}
@@ -181,7 +181,7 @@ def _may_bring_into_reach(borrower: Borrower, at_ms: int, noted: Noted, rules: R
     """The same for a card that weighs evidence of any kind: all that is recorded may matter, unless the next look is awaited."""
     if (RISK_SCORE, None) in noted.touched:
         return False
-    rewrites_a_look = _rewrites_a_score(borrower, at_ms, noted)
+    rewrites_a_look = noted.rewrites_past or at_ms < borrower.judged_ms[REPAYMENTS]
     deadlines_ms = borrower.signal_deadlines_ms
     if (
         not rewrites_a_look
@@ -190,10 +190,6 @@ def _may_bring_into_reach(borrower: Borrower, at_ms: int, noted: Noted, rules: R
     ):
         return False
     return _is_score_in_reach(borrower, at_ms, noted, rules, rewrites_a_look=rewrites_a_look)
-
-
-def _rewrites_a_score(borrower: Borrower, at_ms: int, noted: Noted) -> bool:
-    return noted.rewrites_past or at_ms < borrower.judged_ms[REPAYMENTS]
 
 
 def _is_score_in_reach(
