@@ -710,7 +710,7 @@ class RiskEngine:
                 deadline_ms = borrower.deadlines_ms[clock]
             else:
                 borrower.judged_ms[clock] = moment.occasion.at_ms
-            moved = moved_by(borrower, clock, touched)
+            moved = moved_by(borrower, clock, touched, self._book.only)
             self._schedule.renew(borrower_id, borrower, clock, moved, no_later_than_ms=deadline_ms)
 
     def _moment(
@@ -802,7 +802,8 @@ class RiskEngine:
                 occasion = Occasion(at_ms, one.event_time_ms, one.origin)
                 self._lifecycle.judge(borrower_id, borrower, one.signal, one.loan_id, occasion)
             borrower.judged_ms[clock] = max(borrower.judged_ms[clock], at_ms)
-            self._schedule.renew(borrower_id, borrower, clock, moved_by(borrower, clock, touched))
+            moved = moved_by(borrower, clock, touched, self._book.only)
+            self._schedule.renew(borrower_id, borrower, clock, moved)
 
     # ---- observing -----------------------------------------------------------------------------------------------
 

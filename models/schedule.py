@@ -11,11 +11,13 @@ from typing import Final
 
 from models import levels
 from models.borrower import CLOCKS, Borrower, check_record, deadlines_of
+from models.combinations import confirmed_by
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import open_episode
 from models.lifecycle import Lifecycle
 from models.reviews import Reviews
 from models.rulebook import Rulebook
+from models.rules import Rules
 from models.signal_table import (
     CLOCKS_BY_SIGNAL,
     MOVED_WITH,
@@ -172,11 +174,20 @@ class Schedule:
         return due_ms
 
 
-def moved_by(borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | None]]) -> Collection[int]:
+def moved_by(
+    borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | None]], only: Rules | None
+) -> Collection[int]:
     """Signals of a clock, one of which was touched, whose deadlines may have come nearer with what was touched.
 
-    They are those touched, those that rest on the same evidence, and those with an open alert, which shows what all know. Of others
-    the deadline stands. It may have moved further away; then a look finds nothing, and what comes next.
+    They are those touched, those that rest on the same evidence, and those with an open alert that one of these may confirm. Of
+    others the deadline stands: what else an alert shows is reported by servicing, and that touches all alerts that are open. It
+    may have moved further away; then a look finds nothing, and what comes next.
+
+    Args:
+        borrower: with what is known by now.
+        clock: of the signals.
+        touched: by an event.
+        only: the rules of all time for everybody; None where there are several: then any open alert may be confirmed.
     """
     if len(touched) == 1 and not borrower.episodes:
         return MOVED_WITH[touched[0][0]]
@@ -184,8 +195,12 @@ def moved_by(borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | 
     for signal, _ in touched:
         if CLOCKS_BY_SIGNAL[signal] == clock:
             moved.update(MOVED_WITH[signal])
-    for episode in borrower.episodes:
-        if episode.closed_ms is None and CLOCKS_BY_SIGNAL[episode.signal] == clock:
+    shown = SIGNALS_BY_CLOCK[clock]
+    if only is not None:
+        confirmed = {other for signal in moved for other in confirmed_by(signal, only)}
+        shown = tuple(confirmed.intersection(shown))
+    for episode in borrower.episodes if shown else ():
+        if episode.closed_ms is None and episode.signal in shown:
             moved.add(episode.signal)
     return moved
 
