@@ -8,7 +8,7 @@ judged as of an instant, on evidence up to that instant, so that it does not mat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -710,7 +710,12 @@ class RiskEngine:
                 deadline_ms = borrower.deadlines_ms[clock]
             else:
                 borrower.judged_ms[clock] = moment.occasion.at_ms
-            moved = moved_by(borrower, clock, touched, self._book.only)
+            if noted.is_report:
+                moved: Collection[int] = {
+                    signal for signal, _ in touched if CLOCKS_BY_SIGNAL[signal] == clock
+                }
+            else:
+                moved = moved_by(borrower, clock, touched, self._book.only)
             self._schedule.renew(borrower_id, borrower, clock, moved, no_later_than_ms=deadline_ms)
 
     def _moment(

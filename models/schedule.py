@@ -13,7 +13,7 @@ from models import levels
 from models.borrower import CLOCKS, Borrower, check_record, deadlines_of
 from models.combinations import confirmed_by
 from models.deadlines import NEVER, DeadlineQueue
-from models.episodes import open_episode
+from models.episodes import Episode, open_episode
 from models.lifecycle import Lifecycle
 from models.reviews import Reviews
 from models.rulebook import Rulebook
@@ -71,12 +71,15 @@ class Schedule:
             deadlines_ms += [borrower.deadlines_ms[own_clock] for own_clock in missing]
         due_ms = no_later_than_ms
         only, episodes = self._book.only, borrower.episodes
-        apart = {*SUBJECTS_DIFFER, *[one.signal for one in episodes]} if episodes else SUBJECTS_DIFFER
+        told = [episode.signal for episode in episodes] if episodes else ()
         for signal in signals:
-            if only is not None and signal not in apart:  # most: one policy, and never an alert
+            if signal in told:
+                own = [episode for episode in episodes if episode.signal == signal]
+                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, own)
+            elif only is not None and signal not in SUBJECTS_DIFFER:  # most: one policy, and never an alert
                 deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
             else:
-                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
+                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, ())
         if self._reviews.are_due:
             due_ms = min(due_ms, self._bring_forward(borrower_id, borrower, clock, signals))
         if borrower.links is not None:
@@ -154,10 +157,12 @@ class Schedule:
             return whole_ms, NEVER
         return whole_ms, self._book.score_review_ms(borrower_id, after_ms)
 
-    def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
-        """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
+    def _next_ms(self, borrower: Borrower, signal: int, after_ms: int, own: Sequence[Episode]) -> int:
+        """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows.
+
+        `own`: the signal's alerts, open or not.
+        """
         next_look_ms, only, of = NEXT_LOOK_MS[signal], self._book.only, self._book.of
-        own = borrower.episodes and [one for one in borrower.episodes if one.signal == signal]
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None

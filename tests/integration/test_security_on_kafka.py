@@ -44,7 +44,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60.0
 PARTITIONS = 2
 DEFAULTS = Settings()
-SHORT = {"offsets_timeout_ms": 4_000, "send_timeout_ms": 4_000, "commit_timeout_ms": 4_000, "offsets_query_timeout_ms": 4_000}
+SHORT = {
+    "offsets_timeout_ms": 4_000,
+    "send_timeout_ms": 4_000,
+    "commit_timeout_ms": 4_000,
+    "offsets_query_timeout_ms": 4_000,
+}
 """So that a client which asks for ever is given up soon; a denial is told before."""
 
 
@@ -243,7 +248,8 @@ REFUSALS = {
         r"refused user worker-\w+ \(SCRAM-SHA-512\): .*invalid credentials",
     ),
     "unknown user": Refusal(
-        lambda kafka: {"sasl_username": "nobody"}, r"refused user nobody \(SCRAM-SHA-512\): .*invalid credentials"
+        lambda kafka: {"sasl_username": "nobody"},
+        r"refused user nobody \(SCRAM-SHA-512\): .*invalid credentials",
     ),
     "mechanism not offered": Refusal(
         lambda kafka: {"sasl_mechanism": "PLAIN"}, r"does not take PLAIN on this listener"
@@ -255,12 +261,15 @@ REFUSALS = {
     "no certificate": Refusal(nameless, r"refused our certificate \(none was shown"),
     "certificate of a stranger": Refusal(strange, r"refused our certificate \(.*somebody-strange\.pem"),
     "token for somebody else": Refusal(
-        lambda kafka: bad_token(kafka, audience="another"), r"refused the token from .*bad\.token.*invalid_token"
+        lambda kafka: bad_token(kafka, audience="another"),
+        r"refused the token from .*bad\.token.*invalid_token",
     ),
     "token that has run out": Refusal(
         lambda kafka: bad_token(kafka, seconds=-1), r"refused the token from .*bad\.token.*invalid_token"
     ),
-    "wrong secret of the client": Refusal(refused_by_provider, r"no token for me from http.*(HTTP 401|refused)"),
+    "wrong secret of the client": Refusal(
+        refused_by_provider, r"no token for me from http.*(HTTP 401|refused)"
+    ),
 }
 
 
