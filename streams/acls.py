@@ -50,6 +50,8 @@ def grants(settings: Settings, roles: Iterable[Role] = ROLES) -> list[Grant]:
 def _table(settings: Settings) -> Iterator[Grant]:
     names = names_of(settings)
     yield from _of_workers(settings, names)
+    if settings.webhooks_file:
+        yield from _of_webhooks(names)
     yield Grant("producer", "topic", names.inputs, ("Write",), "events, and the heartbeats of a replay")
     yield Grant("subscriber", "topic", (names.alerts, names.borrower_risk), ("Read",), "what goes out")
     yield Grant(
@@ -58,14 +60,14 @@ def _table(settings: Settings) -> Iterator[Grant]:
     yield from _of_operators(settings, names)
     yield Grant("scaler", "topic", names.inputs, ("Describe",), "where the inputs end")
     yield Grant("scaler", "group", (settings.group_id,), ("Describe",), "how far the workers are")
-    every = tuple(spec.name for spec in topic_specs(settings))
-    yield Grant(
-        "administrator",
-        "topic",
-        every,
-        ("Create", "Describe", "DescribeConfigs", "AlterConfigs"),
-        "`topics apply`, `topics check`",
-    )
+    specs = topic_specs(settings)
+    ours = tuple(spec.name for spec in specs if not spec.is_lenders)
+    lenders = tuple(spec.name for spec in specs if spec.is_lenders)
+    changes: tuple[Operation, ...] = ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
+    yield Grant("administrator", "topic", ours, changes, "`topics apply`, `topics check`")
+    if lenders:
+        looks: tuple[Operation, ...] = ("Describe", "DescribeConfigs")
+        yield Grant("administrator", "topic", lenders, looks, "`topics check`")
 
 
 def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
@@ -94,6 +96,17 @@ def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         "prefixed",
     )
     yield Grant("worker", "transactional-id", (trainer.transactional_id(TASK),), ("Write",), "cards")
+
+
+def _of_webhooks(names: TopicNames) -> Iterator[Grant]:
+    """Of workers as well, where they deliver to HTTP endpoints: each has a group and producers named after it."""
+    own = (f"{names.prefix}webhook-",)
+    yield Grant("worker", "topic", (names.alerts,), ("Read",), "what webhooks deliver")
+    yield Grant("worker", "topic", (names.webhook_dead_letters,), ("Write",), "what webhooks gave up")
+    yield Grant("worker", "group", own, ("Read",), "one group an endpoint", "prefixed")
+    yield Grant(
+        "worker", "transactional-id", own, ("Write",), "one producer an endpoint and task", "prefixed"
+    )
 
 
 def _of_operators(settings: Settings, names: TopicNames) -> Iterator[Grant]:

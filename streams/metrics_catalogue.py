@@ -141,7 +141,7 @@ LABELS: Final[dict[LabelName, Bound]] = {
     "topic": Bound(len(TOPICS) + 1, "what a task reads: the input topics and `linked-risk`, without prefix"),
     "type": Bound(
         32,
-        "the event types of the contract; `rejected` where a record could not be read, `ignored` by a mapping",
+        "the event types of the contract; `rejected`, `ignored`, `message` beside them",
     ),
     "reason": Bound(len(_REASONS), "the closed list in `models/rejects.py`"),
     "field": Bound(32, "`type.field` of the contract's fields with enumerated words"),

@@ -82,6 +82,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     without: in event time a card counts from when it is there, and that depends on how far others came meanwhile."""
     mapping_file: str | None = None
     """How the lender's own payloads become events (`streams/mapping`). Feeds it does not name come as the contract has them."""
+    schema_registry_url: str | None = None
+    """Where Avro and Protobuf schemas are asked for that the mapping names no file for, like `http://host:8081`."""
+    schema_registry_auth_file: str | None = None
+    """A file with `user:password` for it."""
     credit_queries_topic: Name = ""
     """Name of the lender's own topic for this feed, whole and without prefix; by default it is ours: prefix and `credit-queries`."""
     fund_flows_topic: Name = ""

@@ -139,7 +139,7 @@ class Task:
     def _count_read(
         self, feed: int, events: Sequence[Event | Reject | Ignored], decoder: RecordDecoder
     ) -> None:
-        """Count a batch by type: one step of C over the batch, some 40 ns an event."""
+        """Count a batch by type: one step of C over the batch, some 50 ns an event."""
         for kind, count in Counter(map(type, events)).items():
             self._metrics.count("events", count, TOPICS[feed], _WORDS_BY_TYPE[kind])
         if decoder.unknown_words:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from models.events import TOPICS, Topic
-from streams.commands.common import FILE, expected, json_option, print_json
+from streams.commands.common import FILE, expected, json_option, print_json, settings_from
 
 if TYPE_CHECKING:
     from streams.mapping.trying import Tried, Trying
@@ -91,24 +91,31 @@ def apply(file: Path, sample: Path, *, topic: Topic | None) -> None:
 
 
 def _trying(file: Path, topic: Topic | None, *, needed: bool) -> Trying | None:
+    from streams.mapping.decoder import MappedDecoder
     from streams.mapping.errors import MappingError
-    from streams.mapping.loading import read_mapping
+    from streams.mapping.loading import documents_of, read_mapping
     from streams.mapping.trying import Trying
 
     with expected(MappingError):
-        feeds = read_mapping(file).feeds
+        mapping = read_mapping(file)
     if not needed:
         return None
+    feeds = mapping.feeds
     if topic is None and len(feeds) == 1:
         (topic,) = feeds
     if topic is None or topic not in feeds:
         named = ", ".join(feeds)
         raise click.BadParameter(f"say which feed the sample is of: {named}", param_hint="--topic")
-    return Trying(feeds[topic])
+    feed = feeds[topic]
+    with expected(MappingError):
+        documents = documents_of(feed, mapping, settings_from())
+    return Trying(MappedDecoder(feed, documents, keyed=False))
 
 
 def _tried(trying: Trying, sample: Path) -> Iterator[Tried]:
-    with expected(OSError), sample.open("rb") as lines:
+    from streams.mapping.registry import RegistryError
+
+    with expected(OSError, RegistryError), sample.open("rb") as lines:
         yield from trying.lines(_without_blanks(lines))
 
 

@@ -65,7 +65,7 @@ def worker(
     while the topic `policies` names none.
     """
     from streams.mapping.errors import MappingError
-    from streams.mapping.loading import mapping_from
+    from streams.mapping.loading import decoders_from
     from streams.pseudonym import PseudonymError, pseudonyms_from
     from streams.worker import run
 
@@ -83,7 +83,7 @@ def worker(
     )
     with expected(PseudonymError, MappingError):
         pseudonyms_from(settings.pseudonym_key_file)
-        mapping_from(settings)
+        decoders_from(settings)
     sys.exit(run(settings, log_level=log_level.upper()))
 
 

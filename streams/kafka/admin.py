@@ -73,7 +73,7 @@ def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> l
         # A worker asks without: it need not be allowed to see them.
         found = _describe(admin, settings, with_configs=with_configs)
     problems = [
-        f"topic {spec.name} is missing" + (" (your own: it is not made here)" if spec.is_lenders else "")
+        f"topic {spec.name} is missing{_missing_hint(spec, settings)}"
         for spec in topic_specs(settings)
         if spec.name not in found
     ]
@@ -128,6 +128,14 @@ def members(bootstrap: str, settings: Settings) -> int:
     with _admin(bootstrap, settings) as admin:
         group = _retried(lambda: admin.describe_groups([settings.group_id]))[settings.group_id]
     return len(group.get("members") or ())
+
+
+def _missing_hint(spec: TopicSpec, settings: Settings) -> str:
+    own = " (your own: it is not made here)" if spec.is_lenders else ""
+    if settings.security_protocol == "PLAINTEXT":
+        return own
+    # To those who may not see a topic Kafka does not tell that it is there.
+    return f"{own}, or hidden from this user (`forewarn topics acls`)"
 
 
 class _Found:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, Final, NamedTuple, Union, get_type_hints
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -36,6 +36,7 @@ REFUSED: Final = (
     AttributeError,
     IndexError,
     RecursionError,
+    UnfitError,
 )
 """What the loop raises at a record that is not plainly right."""
 
@@ -48,18 +49,25 @@ Compiled = Callable[[Sequence[Any], Callable[[Any], Any]], list[Any]]
 """Records, and what decides on those that are not plainly right, to what becomes of each."""
 
 
-def compile_mapping(mapping: FeedMapping, *, keyed: bool, fits: Callable[[bytes], bool]) -> Compiled:
+def compile_mapping(
+    mapping: FeedMapping,
+    *,
+    keyed: bool,
+    fits: Callable[[bytes], bool],
+    document: Callable[[bytes], Any] | None = None,
+) -> Compiled:
     """Make the loop.
 
     Args:
-        mapping: of a feed of JSON.
+        mapping: of a feed.
         keyed: whether the record's key must be the borrower's id.
-        fits: whether a payload that is long or not ASCII is text of the depth allowed.
+        fits: whether a payload that is long or not ASCII may be read.
+        document: reads what is not JSON.
 
     Raises:
         NotCompiledError: the same path is read in two ways.
     """
-    return _Compiler(mapping, keyed=keyed, fits=fits).compile()
+    return _Compiler(mapping, keyed=keyed, fits=fits, document=document).compile()
 
 
 class _Leaf(NamedTuple):
@@ -72,8 +80,16 @@ class _Leaf(NamedTuple):
 class _Compiler:
     """Gathers the paths of all rules in one tree, for one struct must serve every record of the feed."""
 
-    def __init__(self, mapping: FeedMapping, *, keyed: bool, fits: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        mapping: FeedMapping,
+        *,
+        keyed: bool,
+        fits: Callable[[bytes], bool],
+        document: Callable[[bytes], Any] | None = None,
+    ) -> None:
         self._mapping = mapping
+        self._document = document
         self._keyed = keyed
         self._zone = ZoneInfo(mapping.time_zone)
         self._leaves: dict[Path, _Leaf] = {}
@@ -93,11 +109,17 @@ class _Compiler:
         for ignored in self._mapping.ignored:
             for condition in ignored.when:
                 self._want(condition.path, _kind_of_condition(condition), needed=False)
-        self._name("READ", msgspec.json.Decoder(self._struct(())).decode)
+        self._name("READ", self._reader(self._struct(())))
         source = "\n".join(self._lines())
         exec(compile(source, f"<mapping of {self._mapping.topic}>", "exec"), self._names)  # noqa: S102 - made of names and numbers only
         made: Compiled = self._names["decode_all"]
         return made
+
+    def _reader(self, struct: type[Struct]) -> Callable[[bytes], Any]:
+        document = self._document
+        if document is None:
+            return msgspec.json.Decoder(struct).decode
+        return lambda payload: msgspec.convert(document(payload), struct)
 
     # ---- the struct that is read -------------------------------------------------------------------------------------
 
@@ -162,16 +184,21 @@ class _Compiler:
 
     def _kind_of(self, field: Field) -> Any:
         if not field.each:
-            return _kind_of_value(field)
+            return self._kind_of_one(field)
         line: Any = self._line_struct(field)
         return Annotated[list[line], msgspec.Meta(max_length=INSTALMENTS_MAX)]
+
+    def _kind_of_one(self, field: Field) -> Any:
+        """What is not JSON knows decimals, dates and instants of its own: they are converted the plain way, one by one."""
+        plainly = self._document is not None and field.convert is not values.as_is and len(field.paths) == 1
+        return Any if plainly else _kind_of_value(field)
 
     def _line_struct(self, field: Field) -> type[Struct]:
         fields = []
         for place, part in enumerate(field.each):
             if len(part.paths) != 1 or len(part.paths[0]) != 1 or part.default is not ABSENT:
                 raise NotCompiledError(f"{part.target} of a schedule is more than a plain field")
-            kind = _kind_of_value(part)
+            kind = self._kind_of_one(part)
             fields.append((f"g{place}", kind) if part.required else (f"g{place}", _or_none(kind), None))
         fields.sort(key=len)
         renamed = {f"g{place}": str(part.paths[0][0]) for place, part in enumerate(field.each)}
@@ -252,7 +279,7 @@ class _Compiler:
             yield from self._joined(field)
             return
         path = field.paths[0]
-        if field.category == "money" and not _is_plain_money(field):
+        if field.category == "money" and not _is_plain_money(field) and self._document is None:
             yield from self._amount(field)
             return
         expression = self._converted(field, "x")
@@ -316,6 +343,8 @@ class _Compiler:
     def _converted(self, field: Field, x: str) -> str:
         """The expression that makes the field's value out of what msgspec read."""
         options = field.options
+        if self._document is not None and field.convert is not values.as_is and not field.each:
+            return self._converted_plainly(field, x)
         if field.each:
             parts = ", ".join(
                 f"{part.target}={self._part(part, f'i.g{place}')}" for place, part in enumerate(field.each)
@@ -341,6 +370,17 @@ class _Compiler:
                 }
                 return f"{self._name('WORDS', words)}[{x}]"
         return x
+
+    def _converted_plainly(self, field: Field, x: str) -> str:
+        converted = f"{self._name('CONVERT', field.convert)}({x})"
+        if field.category == "date":
+            return f"{self._name('DATE', date.fromisoformat)}({converted})"
+        if field.category == "word":
+            return f"{self._name('WORD', _known_word(field))}[{converted}]"
+        if field.category in {"money", "instant", "count"}:
+            least = -INT64_MAX - 1 if field.target == "balance_after_minor" else 0
+            return f"{self._name('BOUNDED', partial(_bounded, least))}({converted})"
+        return converted
 
     def _part(self, part: Field, x: str) -> str:
         converted = self._converted(part, x)
@@ -431,7 +471,7 @@ def _kind_of_value(field: Field) -> Any:
             return str if "%" in options.get("date", "iso") else date
     if "sign" in options:
         return float
-    return _Word
+    return _Word if options.keys() & {"words", "other"} else Literal[field.words]
 
 
 def _kind_of_instant(form: str) -> Any:
@@ -448,9 +488,22 @@ def _merged(one: Any, other: Any, path: Path) -> Any:
     if one == other:
         return one
     for loose, strict in ((one, other), (other, one)):
-        if loose == _Word and strict in (Identifier, str, Count, int):
+        if loose == _Word and (strict in (Identifier, str, Count, int) or get_origin(strict) is Literal):
             return strict
     raise NotCompiledError(f"{path_text(path)} is read in two ways")
+
+
+def _bounded(least: int, number: int) -> int:
+    if not least <= number <= INT64_MAX:
+        raise ValueError
+    return number
+
+
+def _known_word(field: Field) -> dict[str, str]:
+    """The words that the mapping may make, each itself: any other is for the contract to judge."""
+    options = field.options
+    words = (*options.get("words", {}).values(), *options.get("sign", {}).values(), options.get("other"))
+    return {word: word for word in words if word is not None}
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------

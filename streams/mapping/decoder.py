@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from models.events import Event
+from models.limits import PAYLOAD_BYTES_MAX
 from streams.codec import CONTRACT_HEADER, Decoder, Ignored, KeptRecord, ReadRecord, Reject, unfit_text
 from streams.mapping.compiled import NotCompiledError, compile_mapping
 from streams.mapping.errors import UnfitError
@@ -45,6 +46,14 @@ def json_document(payload: bytes) -> Any:
         raise UnfitError("not-json", "not JSON") from error
 
 
+def _is_text(payload: bytes) -> bool:
+    return unfit_text(payload) is None
+
+
+def _is_not_too_large(payload: bytes) -> bool:
+    return len(payload) <= PAYLOAD_BYTES_MAX
+
+
 class MappedDecoder:
     """Decodes the records of one feed by its mapping. See `streams.codec.RecordDecoder`."""
 
@@ -58,19 +67,19 @@ class MappedDecoder:
         """Why there is no fast way; None where there is one."""
         self.document = documents
         self._decoder = Decoder(mapping.topic, keyed=keyed)
-        self._keyed = keyed
         self._fast = None
-        if mapping.format == "json":
-            try:
-                self._fast = compile_mapping(
-                    mapping, keyed=keyed, fits=lambda payload: unfit_text(payload) is None
-                )
-            except NotCompiledError as error:
-                self.slow_because = str(error)
-            if self._fast is not None and self._takes_ours():
-                self._fast, self.slow_because = None, "it takes records of Forewarn's own for the lender's"
-        else:
-            self.slow_because = f"{mapping.format} is read one by one"
+        is_json = mapping.format == "json"
+        try:
+            self._fast = compile_mapping(
+                mapping,
+                keyed=keyed,
+                fits=_is_text if is_json else _is_not_too_large,
+                document=None if is_json else documents,
+            )
+        except NotCompiledError as error:
+            self.slow_because = str(error)
+        if is_json and self._fast is not None and self._takes_ours():
+            self._fast, self.slow_because = None, "it takes records of Forewarn's own for the lender's"
 
     @property
     def unknown_words(self) -> Counter[str]:
@@ -96,6 +105,8 @@ class MappedDecoder:
 
     def read(self, payload: bytes) -> Read | IgnoreRule | Unread:
         """What the mapping makes of a payload, before the contract has judged it."""
+        if not _is_not_too_large(payload):
+            return Unread(UnfitError("too-large", ""), {})
         try:
             return read_document(self.mapping, self.document(payload))
         except UnfitError as error:

@@ -10,9 +10,12 @@ import msgspec
 from models.events import TOPICS, Topic
 from models.limits import FUTURE_TOLERANCE_MS, INT64_MAX
 from streams.codec import Decoder, Ignored, KeptRecord, RecordDecoder, Reject
-from streams.mapping.decoder import MappedDecoder
+from streams.mapping.avro import AvroDocuments
+from streams.mapping.decoder import Documents, MappedDecoder, json_document
 from streams.mapping.errors import MappingError
 from streams.mapping.parsing import parse_mapping
+from streams.mapping.protobuf import ProtobufDocuments
+from streams.mapping.registry import Registry, SchemaFiles
 from streams.mapping.spec import Example, FeedMapping, Mapping
 from streams.settings import Settings
 
@@ -41,7 +44,8 @@ def read_mapping(file: Path) -> Mapping:
     mapping = parse_mapping(text, str(file))
     for feed in mapping.feeds.values():
         _check_examples(feed)
-    return mapping
+    schemas = {schema_id: str(file.parent / schema) for schema_id, schema in mapping.schemas.items()}
+    return msgspec.structs.replace(mapping, schemas=schemas)
 
 
 def _check_examples(feed: FeedMapping) -> None:
@@ -88,12 +92,32 @@ def mapping_from(settings: Settings) -> Mapping | None:
     return None if settings.mapping_file is None else read_mapping(Path(settings.mapping_file))
 
 
+def documents_of(feed: FeedMapping, mapping: Mapping, settings: Settings) -> Documents:
+    """How the records of a feed are read before they are mapped.
+
+    Raises:
+        MappingError: a schema cannot be read, or a library is not installed.
+    """
+    if feed.format == "json":
+        return json_document
+    url, file = settings.schema_registry_url, settings.schema_registry_auth_file
+    registry = None if url is None else Registry(url, file, serialized=feed.format == "protobuf")
+    schemas = SchemaFiles(mapping.schemas, registry)
+    return AvroDocuments(schemas) if feed.format == "avro" else ProtobufDocuments(schemas)
+
+
 def decoders_from(settings: Settings) -> list[RecordDecoder]:
     """What decodes the records of each feed: by the mapping where it names the feed, else by the contract.
 
     Raises:
-        MappingError: as `read_mapping`.
+        MappingError: as `read_mapping` and `documents_of`.
     """
     mapping = mapping_from(settings)
-    feeds = {} if mapping is None else mapping.feeds
-    return [MappedDecoder(feeds[topic]) if topic in feeds else Decoder(topic) for topic in TOPICS]
+    decoders: list[RecordDecoder] = []
+    for topic in TOPICS:
+        feed = None if mapping is None else mapping.feeds.get(topic)
+        if mapping is None or feed is None:
+            decoders.append(Decoder(topic))
+        else:
+            decoders.append(MappedDecoder(feed, documents_of(feed, mapping, settings)))
+    return decoders

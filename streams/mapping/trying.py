@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -55,12 +57,12 @@ class Tried(Struct, frozen=True):
 class Trying:
     """One run over a sample."""
 
-    def __init__(self, feed: FeedMapping, decoder: MappedDecoder | None = None) -> None:
-        """`decoder` reads the feed; by default that of its JSON."""
+    def __init__(self, decoder: MappedDecoder) -> None:
+        """`decoder` reads the feed as a file's, without keys."""
         self.rejected = 0
         """Lines that were."""
-        self._feed = feed
-        self._decoder = decoder or MappedDecoder(feed, keyed=False)
+        feed = self._feed = decoder.mapping
+        self._decoder = decoder
         self._lines = 0
         self._ignored = 0
         self._used: Counter[str] = Counter()
@@ -72,9 +74,10 @@ class Trying:
         self._read_paths = _paths_of(feed)
 
     def lines(self, payloads: Iterable[tuple[int, bytes]]) -> Iterator[Tried]:
-        """Try each payload, with its number."""
-        for number, payload in payloads:
+        """Try each payload, with its number: JSON as it is, all else in base64."""
+        for number, line in payloads:
             self._lines += 1
+            payload = line if self._feed.format == "json" else _bytes_of(line)
             (found,) = self._decoder.decode_all([KeptRecord(payload, None, _KNOWN_BY_MS)])
             read = self._decoder.read(payload)
             if isinstance(found, Ignored):
@@ -148,14 +151,28 @@ class Trying:
             yield f"  read the slow way, because {found['slow_because']}"
 
 
+def _bytes_of(line: bytes) -> bytes:
+    """What is no base64 is tried as it is, and refused as such."""
+    try:
+        return base64.b64decode(line, validate=True)
+    except binascii.Error:
+        return line
+
+
 def _short(where: str) -> str:
     """A place in the file without the file's name."""
     return where.rpartition(": ")[2]
 
 
 def _without_nulls(event: Struct) -> str:
-    fields = {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not None}
-    return msgspec.json.encode({"type": tag_of(type(event)), **fields}).decode()
+    plain = _filled(msgspec.to_builtins(event))
+    return msgspec.json.encode({"type": tag_of(type(event)), **plain}).decode()
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(inner) for name, inner in value.items() if inner is not None}
+    return [_filled(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _paths_of(feed: FeedMapping) -> frozenset[str]:

@@ -95,6 +95,7 @@ class WebhookLoop:
         Raises:
             WebhookError: Kafka failed again and again, or where to go on cannot be made out.
         """
+        self._show_zeros()
         try:
             while not self._stopping.is_set():
                 try:
@@ -109,6 +110,12 @@ class WebhookLoop:
                 self._alerts,
             )
             self._metrics.set("webhook_disabled", 1, self._endpoint.name)
+
+    def _show_zeros(self) -> None:
+        """What happens for the first time must show as an increase."""
+        for outcome in ("delivered", "dead_lettered", "filtered"):
+            self._metrics.count("webhook_messages", 0, self._endpoint.name, outcome)
+        self._metrics.set("webhook_disabled", 0, self._endpoint.name)
 
     async def _as_member(self) -> None:
         logs, source = self._ports.logs(), self._ports.source()

@@ -1,12 +1,14 @@
 """How much decode speed a mapping costs: the contract's own decoder and mappings of the same events, in turns, in one run.
 
-`python -m tests.bench.mapping` prints, for each mapping, its part of the speed of the plain codec: of the decoders alone,
-and of the way of a batch from Kafka's fetch to the merge queue.
+`python -m tests.bench.mapping` prints, for each mapping, its part of the speed of the plain codec, and how long Avro and
+Protobuf take, which the contract has no plain form of.
 """
 
 from __future__ import annotations
 
+import base64
 import gc
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -14,11 +16,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import msgspec
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from models.events import FlowCategory, FundFlow, Topic
 from streams.codec import Decoder, NotAnEvent
+from streams.mapping.avro import AvroDocuments
 from streams.mapping.decoder import MappedDecoder
 from streams.mapping.parsing import parse_mapping
+from streams.mapping.protobuf import ProtobufDocuments
+from streams.mapping.registry import Schema
+from tests.support.registry import avro_record
 
 RECORDS = 1_000
 """About what one fetch of half a megabyte brings."""
@@ -129,6 +136,92 @@ when = { "header.kind" = "PING" }
 """
 
 
+_BINARY = """
+[fund-flows]
+format = "FORMAT"
+
+[[fund-flows.events]]
+type = "fund_flow"
+event_id = "txnNo"
+borrower_id = "custNo"
+event_time_ms = "txnTime"
+account_id = "acctNo"
+direction = { from = "dcFlag", words = { C = "in", D = "out" } }
+amount_minor = { from = "amount", unit = "fen" }
+currency = { constant = "CNY" }
+counterparty_id = "oppNo"
+"""
+_BINARY_FIELDS = ("txnNo", "custNo", "txnTime", "acctNo", "dcFlag", "amount", "oppNo")
+
+
+def _binary(event: FundFlow) -> dict[str, Any]:
+    sign = "C" if event.direction == "in" else "D"
+    values = (
+        event.event_id,
+        event.borrower_id,
+        event.event_time_ms,
+        event.account_id,
+        sign,
+        event.amount_minor,
+    )
+    return dict(zip(_BINARY_FIELDS, (*values, event.counterparty_id), strict=True))
+
+
+_AVRO_SCHEMA = {
+    "type": "record",
+    "name": "Flow",
+    "fields": [
+        {"name": name, "type": "long" if name in {"txnTime", "amount"} else "string"}
+        for name in _BINARY_FIELDS
+    ],
+}
+
+
+def _avro(events: Sequence[FundFlow]) -> Contender:
+    records = [
+        Record(avro_record(1, _AVRO_SCHEMA, _binary(event)), event.borrower_id.encode(), _BEGIN_MS + 10**9)
+        for event in events
+    ]
+    feed = parse_mapping(_BINARY.replace("FORMAT", "avro"), "avro").feeds[_TOPIC]
+    documents = AvroDocuments(OneSchema(Schema(json.dumps(_AVRO_SCHEMA))))
+    return Contender("Avro", MappedDecoder(feed, documents).decode_all, records)
+
+
+def _protobuf(events: Sequence[FundFlow]) -> Contender:
+    file = descriptor_pb2.FileDescriptorProto(name="flow.proto", package="lender", syntax="proto3")
+    sent = file.message_type.add(name="Flow")
+    field = descriptor_pb2.FieldDescriptorProto
+    for number, name in enumerate(_BINARY_FIELDS, start=1):
+        kind = field.TYPE_INT64 if name in {"txnTime", "amount"} else field.TYPE_STRING
+        sent.field.add(name=name, number=number, type=kind, label=field.LABEL_OPTIONAL)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    message: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName("lender.Flow"))
+    records = [
+        Record(
+            b"\0\0\0\0\1\0" + message(**_binary(event)).SerializeToString(),
+            event.borrower_id.encode(),
+            _BEGIN_MS + 10**9,
+        )
+        for event in events
+    ]
+    feed = parse_mapping(_BINARY.replace("FORMAT", "protobuf"), "protobuf").feeds[_TOPIC]
+    documents = ProtobufDocuments(OneSchema(Schema(base64.b64encode(file.SerializeToString()).decode())))
+    return Contender("Protobuf", MappedDecoder(feed, documents).decode_all, records)
+
+
+class OneSchema:
+    """Knows one schema, for every id."""
+
+    def __init__(self, schema: Schema) -> None:
+        """That one."""
+        self._schema = schema
+
+    def get(self, schema_id: int) -> Schema:
+        """See `streams.mapping.registry.Schemas`."""
+        return self._schema
+
+
 def _yuan(minor: int | None) -> msgspec.Raw:
     assert minor is not None
     return msgspec.Raw(f"{minor // 100}.{minor % 100:02d}".encode())
@@ -207,6 +300,8 @@ def contenders(count: int = RECORDS) -> list[Contender]:
         mapped("renames", _RENAMED, _renamed),
         mapped("renames, words, yuan, seconds, a filter", _CONVERTED, _converted),
         mapped("everything: nested, joined id, ISO times, two amounts", _EVERYTHING, _everything),
+        _avro(events),
+        _protobuf(events),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from streams.kafka import admin
 from streams.kafka.inspection import Inspector
 from streams.kafka.local import Broker
 from streams.settings import Settings, load_settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 from tests.support.kafka import unique
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +75,29 @@ class Installation:
             process.kill()
             process.communicate()
 
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """A `forewarn` command to its end, and what it said."""
+        command = [sys.executable, "-m", "streams.cli", *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=_CONSUMED_WITHIN_SECONDS,
+            check=False,
+        )
+
+    def under(self, prefix: str, partitions: int) -> Installation:
+        """The same under another prefix, whose topics somebody else makes."""
+        other = copy.copy(self)
+        other.settings = msgspec.structs.replace(self.settings, topic_prefix=prefix, partitions=partitions)
+        other._environment = self._environment | {
+            "FOREWARN_TOPIC_PREFIX": prefix,
+            "FOREWARN_PARTITIONS": str(partitions),
+        }
+        return other
+
     def replay(self, folder: Path) -> None:
         """Write a folder of events to the input topics."""
         with self.command("replay", folder, "--json") as process:
@@ -83,7 +107,7 @@ class Installation:
     def consumed(self) -> int:
         """Records whose offsets are committed."""
         with Inspector(self.settings) as inspector:
-            lags = inspector.lags(TopicNames(self.settings.topic_prefix).inputs, self.settings.group_id)
+            lags = inspector.lags(names_of(self.settings).inputs, self.settings.group_id)
         return sum(lag.committed or 0 for lag in lags)
 
     def wait_until_consumed(self, share: float, workers: list[subprocess.Popen[str]]) -> None:
@@ -92,7 +116,7 @@ class Installation:
         The whole is all but the closing heartbeat of each partition, behind which the merge waits for more.
         """
         with Inspector(self.settings) as inspector:
-            names = TopicNames(self.settings.topic_prefix).inputs
+            names = names_of(self.settings).inputs
             give_up_at = time.monotonic() + _CONSUMED_WITHIN_SECONDS
             while True:
                 lags = inspector.lags(names, self.settings.group_id)
@@ -106,7 +130,7 @@ class Installation:
     def alerts(self) -> list[Alert]:
         """What a `read_committed` reader finds on `alerts`."""
         decode = msgspec.json.Decoder(Alert).decode
-        topic = TopicNames(self.settings.topic_prefix).alerts
+        topic = names_of(self.settings).alerts
         with Inspector(self.settings) as inspector:
             return [
                 decode(read.value)
