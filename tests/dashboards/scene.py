@@ -27,7 +27,7 @@ from tests.support.world import KafkaWorld
 
 JOB: Final = "forewarn"
 PARTITIONS: Final = 3
-BOOK: Final = SimulationSettings(borrowers=200, months=10, seed=1)
+BOOK: Final = SimulationSettings(borrowers=300, months=10, seed=4)
 SCRAPE_SECONDS: Final = 1
 RATE_INTERVAL: Final = "4s"
 """Four scrapes, as Grafana takes it."""
@@ -104,14 +104,21 @@ def config_for(port: int, folder: Path) -> Path:
     return file
 
 
-def garbled_book(folder: Path) -> Path:
+class Garbled(NamedTuple):
+    """A book on its way into Kafka."""
+
+    folder: Path
+    lines: int
+
+
+def garbled_book(folder: Path) -> Garbled:
     """A simulated book with an event that comes twice, and some lines that are no events."""
-    write_folder(BOOK, folder)
+    counts = write_folder(BOOK, folder)
     with (folder / "repayments.jsonl").open("r+b") as file:
         twice = file.readline().strip()
         file.seek(0, os.SEEK_END)
         file.writelines(line + b"\n" for line in (twice, *GARBAGE))
-    return folder
+    return Garbled(folder, counts.events + 1 + len(GARBAGE))
 
 
 @contextmanager
@@ -132,8 +139,13 @@ def watched_worker(broker: Broker, folder: Path) -> Iterator[Watched]:
         watched.wait_for(
             f'sum(forewarn_challenger_examples_total{{outcome="learnt"}}) >= {CHALLENGERS_TOLD_FROM}'
         )
-        installation.replay(book)
-        watched.wait_for("sum(forewarn_consumer_lag_records) == 0")
+        installation.replay(book.folder)
+        watched.wait_for(
+            f"sum(forewarn_processed_total) >= {book.lines} and sum(forewarn_consumer_lag_records) == 0"
+        )
+        # Surveyed since, so that the figures of the portfolio are those of the end.
+        age = "forewarn_portfolio_age_seconds"
+        watched.wait_for(f"min(timestamp({age}) - {age}) > {_now()}")
         watched.wait_until_all_have_data()
         yield watched
 
