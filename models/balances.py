@@ -146,7 +146,8 @@ def enter_flow(
         if flow.event_time_ms >= closings[index]:
             closings[index] = flow.event_time_ms
             closings[index + 1] = balance_minor
-        closings[index + 2] = within_int64(closings[index + 2] + excused_minor)
+        if excused_minor:
+            closings[index + 2] = within_int64(closings[index + 2] + excused_minor)
         return True
     days.insert(place + 1, day)
     closings[index + _FIELDS : index + _FIELDS] = (flow.event_time_ms, balance_minor, excused_minor)

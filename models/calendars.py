@@ -5,6 +5,7 @@ A day is an integer: days since 1970-01-01 in local time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -54,7 +55,9 @@ class Calendar:
         """By slot, of those without a change inside."""
         self._changes_ms: dict[int, tuple[int, int, int]] = {}
         """By slot, of the others: the instant of the change, the offset before it and the one from it on."""
-        self._midnights_ms: dict[int, int] = {}
+        self._midnights_ms = _Midnights(self._zone)
+        self.midnight_ms: Callable[[int], int] = self._midnights_ms.__getitem__
+        """The instant at which a local day begins: asked for so often that it is the look-up itself."""
 
     def day_of(self, instant_ms: int) -> int:
         """The local day in which `instant_ms` lies."""
@@ -68,13 +71,6 @@ class Calendar:
         elapsed_ms = self.midnight_ms(day) + hour * HOUR_MS
         shown_ms = elapsed_ms + self._offset_ms(elapsed_ms) - day * DAY_MS
         return elapsed_ms + hour * HOUR_MS - shown_ms
-
-    def midnight_ms(self, day: int) -> int:
-        """The instant at which the local `day` begins."""
-        midnight_ms = self._midnights_ms.get(day)
-        if midnight_ms is None:
-            midnight_ms = self._compute_midnight_ms(day)
-        return midnight_ms
 
     def _offset_ms(self, instant_ms: int) -> int:
         offset_ms = self._offsets_ms.get(instant_ms // _SLOT_MS)
@@ -114,13 +110,21 @@ class Calendar:
         assert offset is not None
         return round(offset.total_seconds() * 1000)
 
-    def _compute_midnight_ms(self, day: int) -> int:
+
+class _Midnights(dict[int, int]):
+    """The midnights asked for so far, by day; of any other day it finds it out."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        super().__init__()
+        self._zone = zone
+
+    def __missing__(self, day: int) -> int:
         bounded = min(day, _LAST_DAY)
         local = datetime.fromordinal(bounded + _EPOCH_ORDINAL).replace(tzinfo=self._zone)
-        if len(self._midnights_ms) >= _CACHED_DAYS_MAX:
-            self._midnights_ms.clear()
+        if len(self) >= _CACHED_DAYS_MAX:
+            self.clear()
         midnight_ms = round(local.timestamp() * 1000) + (day - bounded) * DAY_MS
-        self._midnights_ms[day] = midnight_ms
+        self[day] = midnight_ms
         return midnight_ms
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from models.limits import INT64_MAX
@@ -24,11 +24,13 @@ class DeadlineQueue:
         self.earliest_ms = NEVER
         """No deadline of any clock is earlier: most events need to know no more."""
 
-    def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
-        """Add a deadline of a borrower."""
-        heapq.heappush(self._entries[clock], (due_ms, borrower_id))
+    def push(self, clock: int, due_ms: int, borrower_id: str) -> bool:
+        """Add a deadline of a borrower. Return whether there are so many that they may have piled up."""
+        entries = self._entries[clock]
+        heappush(entries, (due_ms, borrower_id))
         if due_ms < self.earliest_ms:
             self.earliest_ms = due_ms
+        return len(entries) > _REBUILD_ENTRIES_MIN
 
     def pop_due(self, targets_ms: dict[int, int]) -> tuple[int, int, str] | None:
         """Take the earliest deadline of all that are not after the target of their clock, or None.
@@ -48,9 +50,9 @@ class DeadlineQueue:
         if first < 0:
             return None
         entries = self._entries[first]
-        earliest = heapq.heappop(entries)
+        earliest = heappop(entries)
         while entries and entries[0] == earliest:
-            heapq.heappop(entries)
+            heappop(entries)
         return first_ms, first, earliest[1]
 
     def settle(self) -> None:
@@ -68,5 +70,5 @@ class DeadlineQueue:
 
     def rebuild(self, clock: int, entries: list[tuple[int, str]]) -> None:
         """Replace a clock's queue by the deadlines that stand."""
-        heapq.heapify(entries)
+        heapify(entries)
         self._entries[clock] = entries

@@ -195,7 +195,7 @@ class RiskEngine:
                     watermarks_ms[HIGHEST] = watermark_ms
             else:
                 self.advance(feed, watermark_ms)
-        if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews:
+        if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews.are_due:
             known = self._touch(borrower_id, event_time_ms)
         return self._accept(borrower_id, known, event, feed, offset)
 
@@ -477,7 +477,7 @@ class RiskEngine:
     @property
     def is_reviewing(self) -> bool:
         """Whether borrowers are, or soon will be, judged once more: `prepare` bounds the work then."""
-        return bool(self._reviews)
+        return self._reviews.are_due
 
     def prepare(self, event: Event, feed: int, offset: int) -> bool:
         """Move the watermark towards where an event will, by one step of bounded work; whether it may be processed now.
@@ -549,10 +549,12 @@ class RiskEngine:
         ids = borrower.seen[feed]
         event_id, event_time_ms = event.event_id, event.event_time_ms
         fingerprint = fingerprint_of(event_id)
-        acquaintance = recognise(ids, fingerprint, event_time_ms)
-        if acquaintance is not NEW and acquaintance is Acquaintance.DUPLICATE:
-            self.counts["duplicates"] += 1
-            return None
+        acquaintance = NEW
+        if fingerprint in ids.current or fingerprint in ids.previous or event_time_ms <= ids.floor_ms:
+            acquaintance = recognise(ids, fingerprint, event_time_ms)
+            if acquaintance is Acquaintance.DUPLICATE:
+                self.counts["duplicates"] += 1
+                return None
         self._changed.add(borrower_id)
         origin = Origin(TOPICS[feed], self._partition, offset, event_id)
         if acquaintance is not NEW:
@@ -585,7 +587,9 @@ class RiskEngine:
             self.counts[noted.noticed] += 1
         if noted.touched:
             self._react(borrower_id, borrower, noted.touched, event.event_time_ms, origin, noted)
-            if self._has_combinations:
+            if self._has_combinations and (
+                borrower.episodes or min(borrower.deadlines_ms) <= event.event_time_ms
+            ):
                 self._react_to_confirmations(borrower_id, borrower, event.event_time_ms, origin, noted)
         if noted.lacks_money:
             self._look_again(borrower_id, borrower, event.event_time_ms, origin)
@@ -596,8 +600,6 @@ class RiskEngine:
         self, borrower_id: str, borrower: Borrower, event_time_ms: int, origin: Origin, noted: Noted
     ) -> None:
         """What was touched may confirm other alerts that are open, or are about to be."""
-        if not borrower.episodes and min(borrower.deadlines_ms) > event_time_ms:
-            return
         rules = self._book.at(event_time_ms)
         confirmed = {
             number for signal, _ in noted.touched for number in combinations.confirmed_by(signal, rules)
@@ -748,7 +750,10 @@ class RiskEngine:
         if due_ms > self._watermarks_ms[clock]:
             self._watermarks_ms[clock] = due_ms
         borrower = self._known(borrower_id)
-        if borrower is None or not self._schedule.stands(clock, due_ms, borrower_id, borrower):
+        if borrower is None:
+            return
+        if borrower.deadlines_ms[clock] != due_ms:  # it has moved away
+            self._schedule.await_next(clock, due_ms, borrower_id, borrower)
             return
         deadlines_ms = borrower.signal_deadlines_ms
         due: Sequence[int] = SIGNALS_BY_CLOCK[clock]
@@ -914,13 +919,13 @@ class RiskEngine:
         known = self._known(borrower_id)
         if known is None:
             known = self._borrowers[borrower_id] = new_borrower(event_time_ms)
-            if self._reviews:
+            if self._reviews.are_due:
                 self._reviews.take_in(borrower_id)
                 for clock in range(CLOCKS):
                     self._schedule.push_review(clock)
         elif known.first_event_ms == NEVER:
             known.first_event_ms = event_time_ms
-        if self._reviews:
+        if self._reviews.are_due:
             self._schedule.await_review(borrower_id, known)
         return known
 

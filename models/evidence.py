@@ -215,14 +215,16 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
     is_late = at_ms < borrower.judged_ms[REPAYMENTS]
     day, account_id = rules.calendar.day_of(at_ms), short_id(event.account_id)
     excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
-    kind = income.kind_of(event)
-    is_life = income.is_life(event, kind)
+    kind = None if is_out else income.kind_of(event)
+    is_life = kind is None and category != "own_transfer"  # as `income.is_life`
     recent_flows.remember(
         borrower.recent_flows, event, account_id, excused_minor=excused_minor, is_life=is_life
     )
-    touches_income = income.enter_flow(borrower.income, event, kind, day, account_id, rules) and (
-        not is_life or _may_change_income(borrower, event, rules)
-    )
+    touches_income = False
+    if kind is not None:
+        touches_income = income.enter_pay(borrower.income, event, kind, day, account_id, rules)
+    elif is_life and income.enter_life(borrower.income, account_id, day):
+        touches_income = _may_change_income(borrower, event, rules)
     touched: Touched = _INCOME.touched if touches_income else ()
     first_ms = borrower.institutions.first_flow_ms
     if (first_ms is None or at_ms < first_ms or category == "loan_disbursement") and institutions.record_flow(
@@ -251,11 +253,15 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         ):
             touched += _touched_by_use(borrower)
         was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
-    if (was_transfer or known.newest_day > newest_day or is_late) and _touches_flight(
-        borrower, at_ms, day, rules
+    if is_late:
+        touched += _touched_by_late_flow(borrower, rules)
+    elif (
+        (was_transfer or known.newest_day > newest_day)
+        and known.accounts
+        and asset_flight.is_watched_on(borrower.loans, at_ms, day, rules)
     ):
-        touched += _ASSET_FLIGHT
-    if is_told and known.enough_minor and balances.is_below(event, known.enough_minor):
+        touched += _ASSET_FLIGHT  # by a transfer, or the day's first flow: balances count from midnight on
+    if known.enough_minor and is_told and balances.is_below(event, known.enough_minor):
         return Noted(touched=touched, lacks_money=True)
     return Noted(touched=touched) if touched else NOTHING
 
@@ -325,20 +331,14 @@ def _touched_by_debts(borrower: Borrower, at_ms: int, rules: Rules) -> Touched:
     return _OVER_INDEBTEDNESS
 
 
-def _touches_flight(borrower: Borrower, at_ms: int, day: int, rules: Rules) -> bool:
-    """Whether `asset_flight` is to be judged for what is late, for a transfer, or for the day's first flow, in or out.
-
-    The last has the midnight looked at from which on the day's balances count.
-    """
-    judged_ms = borrower.judged_ms[REPAYMENTS]
-    is_late = at_ms < judged_ms
-    if is_late and borrower.episodes and _watches(borrower):
-        return True
-    if not borrower.balances.accounts:
-        return False
-    if is_late:
-        return asset_flight.is_watched(borrower.loans, judged_ms, rules)
-    return asset_flight.is_watched_on(borrower.loans, at_ms, day, rules)
+def _touched_by_late_flow(borrower: Borrower, rules: Rules) -> Touched:
+    """`asset_flight`, where what was looked at may have been another: while money was watched, or an alert is about it."""
+    if (borrower.episodes and _watches(borrower)) or (
+        borrower.balances.accounts
+        and asset_flight.is_watched(borrower.loans, borrower.judged_ms[REPAYMENTS], rules)
+    ):
+        return _ASSET_FLIGHT
+    return ()
 
 
 def _watches(borrower: Borrower) -> bool:

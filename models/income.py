@@ -156,21 +156,17 @@ class IncomeEvidence(Struct, array_like=True, dict=True):
 
 def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
     """Remember a flow. Return whether it may change the judgement: income, or a sign of life after a silence."""
-    day, account_id = rules.calendar.day_of(flow.event_time_ms), short_id(flow.account_id)
-    return enter_flow(evidence, flow, kind_of(flow), day, account_id, rules)
-
-
-def enter_flow(
-    evidence: IncomeEvidence, flow: FundFlow, kind: int | None, day: int, kept_account_id: str, rules: Rules
-) -> bool:
-    """The same of a flow whose kind, local day and kept account have been told already."""
+    kind, day = kind_of(flow), rules.calendar.day_of(flow.event_time_ms)
+    account_id = short_id(flow.account_id)
     if kind is not None:
-        return _record_income(evidence, flow, kind, day, rules)
-    return is_life(flow, kind) and _record_life(evidence, kept_account_id, day)
+        return enter_pay(evidence, flow, kind, day, account_id, rules)
+    return is_life(flow, kind) and enter_life(evidence, account_id, day)
 
 
-def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int, rules: Rules) -> bool:
-    """Remember income, or a candidate for it, of a local day. Return whether it may change the judgement."""
+def enter_pay(
+    evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int, kept_account_id: str, rules: Rules
+) -> bool:
+    """Remember income, or a candidate for it, of a local day into an account by its kept id. Returns as `record_flow`."""
     _note_change(evidence)
     week = week_of(day)
     if week > evidence.newest_week:
@@ -178,7 +174,7 @@ def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int
         _forget_old(evidence, _oldest_week(evidence, rules))
     elif week < _oldest_week(evidence, rules):
         return False
-    source = _source_for(evidence, flow, kind)
+    source = _source_for(evidence, flow, kind, kept_account_id)
     if source is None:
         return False
     week_minor = _enter(source, day, week, flow.amount_minor)
@@ -196,9 +192,9 @@ def _record_income(evidence: IncomeEvidence, flow: FundFlow, kind: int, day: int
     return first_day_minor is None or first_day_minor == week_minor
 
 
-def _record_life(evidence: IncomeEvidence, account_id: str, day: int) -> bool:
-    """Remember that an account is in use. Return whether that may change the judgement: it follows a silence."""
-    week = week_of(day)
+def enter_life(evidence: IncomeEvidence, account_id: str, day: int) -> bool:
+    """Remember that an account (by its kept id) is in use. Return whether that may change the judgement: it follows a silence."""
+    week = (day + 3) // 7  # as `week_of`
     for account in evidence.accounts:
         if account.account_id == account_id:
             if week == account.active_week:
@@ -357,7 +353,7 @@ def _note_life(evidence: IncomeEvidence) -> None:
 
 def _record_link(evidence: IncomeEvidence, account_id: str, link: int) -> bool:
     _note_change(evidence)
-    index = _account_index(evidence, account_id)
+    index = _account_index(evidence, short_id(account_id))
     if index < 0:
         return False
     links = evidence.accounts[index].links
@@ -402,10 +398,10 @@ def _enter(source: Source, day: int, week: int, amount_minor: int) -> int:
 def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_minor: int) -> int | None:
     """Keep the first pay day of its week. Return what it brought where the flow came on a later day, else None."""
     firsts = source.firsts
-    index = len(firsts)
-    while index and week_of(firsts[index - FIRST_NUMBERS]) > week:
+    index, monday = len(firsts), monday_of(week)
+    while index and firsts[index - FIRST_NUMBERS] > monday + 6:
         index -= FIRST_NUMBERS
-    if not index or week_of(firsts[index - FIRST_NUMBERS]) < week:
+    if not index or firsts[index - FIRST_NUMBERS] < monday:
         firsts[index:index] = [day, clock_ms, amount_minor, 0]
         return None
     first_day, first_clock_ms, first_minor, rest_minor = firsts[index - FIRST_NUMBERS : index]
@@ -423,16 +419,17 @@ def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_mino
     return None
 
 
-def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int) -> Source | None:
+def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int, account_id: str) -> Source | None:
     """The flow's source, new where need be; None where there is no room for it."""
-    account = _account_index(evidence, flow.account_id)
-    named = "" if kind == BUSINESS else short_id(flow.counterparty_id or "")
+    account = _account_index(evidence, account_id)
+    named = "" if kind == BUSINESS or not flow.counterparty_id else short_id(flow.counterparty_id)
+    currency = flow.currency
     for source in evidence.sources:
         if (
             source.counterparty_id == named
             and source.account == account
             and source.kind == kind
-            and source.currency == flow.currency
+            and source.currency == currency
         ):
             return source
     alike = [source for source in evidence.sources if (source.kind >= EMPLOYER) == (kind >= EMPLOYER)]
@@ -479,7 +476,7 @@ def _make_room(evidence: IncomeEvidence) -> bool:
 
 
 def _account_index(evidence: IncomeEvidence, account_id: str) -> int:
-    account_id = short_id(account_id)
+    """Where an account stands, by its kept id; -1 where there is no room for it."""
     for index, account in enumerate(evidence.accounts):
         if account.account_id == account_id:
             return index

@@ -8,7 +8,7 @@ kept when pay, links or life change. None of it is an answer that a fresh look w
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from models.deadlines import NEVER
 from models.income import (
@@ -28,18 +28,21 @@ from models.money import within_int64
 from models.obligations import NO_DAY
 from models.pays import Pays, is_one_flow, next_counting_day, pays_into, recognised
 from models.policy import IncomeDropPolicy
-from models.rhythm import WEEK_DAYS, end_of_standing, level_now, level_then, stream_of, surely_stands
+from models.rhythm import WEEK_DAYS, end_of_standing, level_then, stream_of, surely_stands
 from models.rules import Rules
 
 
-class SteadyIncome(NamedTuple):
-    """What all pay that has come brings a month in the main currency, while no more comes: what `models.income_level` tells."""
+class SteadyIncome(Struct, frozen=True, gc=False):
+    """What all pay that has come brings a month at least in the main currency, while no more comes.
+
+    It is what `models.income_level` tells, but where the newest pay is enough by itself: older pay may stand beside it for more.
+    """
 
     currency: str
     after_day: int
     """From the midnight on that ends this day."""
     spans: tuple[tuple[int, int], ...]
-    """One after the other: minor units a month, and until before which day. After the last it is not known here."""
+    """One after the other: minor units a month, and until before which day at least. After the last it is not known here."""
 
     def on(self, day: int) -> tuple[int, int] | None:
         """Minor units a month as of the midnight that begins a day, and until before which day; None where it is not known."""
@@ -50,24 +53,25 @@ class SteadyIncome(NamedTuple):
         return None
 
 
-class Outlook:
+class Outlook(Struct, gc=False):
     """What holds of a borrower without an alert until time changes it, as of any instant from the one asked about on.
 
     It is kept beside the first source, and never in the state, while all pay stands, on accounts that were never unlinked:
     then nothing but time, pay and links changes it, and `models.income` drops it for the last two.
     """
 
-    __slots__ = ("deadline_ms", "from_ms", "is_plain", "lost", "lost_ms", "rules", "steady", "until_ms")
-
-    def __init__(self, from_ms: int, until_ms: int, deadline_ms: int, rules: Rules) -> None:
-        """`until_ms`: when what stands may change; `deadline_ms`: when that may be a loss."""
-        self.from_ms, self.until_ms, self.deadline_ms, self.rules = from_ms, until_ms, deadline_ms, rules
-        self.is_plain = False
-        """Whether the newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
-        self.steady: SteadyIncome | None = None
-        self.lost: float | None = None
-        self.lost_ms = 0, 0
-        """From which instant to before which that part is lost."""
+    from_ms: int
+    until_ms: int
+    """When what stands may change."""
+    deadline_ms: int
+    """When that may be a loss."""
+    rules: Rules
+    is_plain: bool = False
+    """Whether the newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
+    steady: SteadyIncome | None = None
+    lost: float | None = None
+    lost_ms: tuple[int, int] = (0, 0)
+    """From which instant to before which that part is lost."""
 
 
 def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rules) -> bool:
@@ -221,23 +225,16 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
     last_day = source.days[-1]
     (pays,) = recognised([Pays(source, source.days, source.amounts)], last_day - LOOKBACK_DAYS)
     stream = stream_of(pays, policy)
-    level, end_day = stream.levels[-1], end_of_standing(stream, len(stream.levels) - 1)
+    newest = len(stream.levels) - 1
+    level, end_day = stream.levels[newest], end_of_standing(stream, newest)
     standings = [Standing(stream, level, end_day, "")]
     if not level or today >= end_day or not is_plainly_enough(standings, last_day, policy.severity.watch):
         return None
     until_ms = rules.calendar.midnight_ms(end_day)
-    may_be_lost = _pay_days_apart(standings) >= policy.history_days_min
-    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules)
-    outlook.is_plain = True
+    may_be_lost = last_day - stream.days[0] >= policy.history_days_min
     known_until_day = min(end_day, last_day + REMEMBERED_DAYS + 1)
-    spans: list[tuple[int, int]] = []
-    if level < stream.best_level:  # older pay may stand beside it
-        best, fall_day = level_now(stream, last_day + 1)
-        spans.append((within_int64(best), min(fall_day, known_until_day)))
-        level, end_day = level_then(stream, fall_day) if fall_day < known_until_day else (0, 0)
-    if level:
-        spans.append((within_int64(level), min(end_day, known_until_day)))
-    outlook.steady = SteadyIncome(source.currency, last_day, tuple(spans))
+    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules, is_plain=True)
+    outlook.steady = SteadyIncome(source.currency, last_day, ((within_int64(level), known_until_day),))
     vars(source)[OUTLOOK] = outlook
     return outlook
 

@@ -19,6 +19,8 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from models.income import (
     LOOKBACK_DAYS,
     IncomeEvidence,
@@ -42,7 +44,7 @@ BONUS_PART: Final = 4
 """A level more than a quarter above the middle of a source's levels is a bonus, until half of them are as high."""
 
 
-class Standing(NamedTuple):
+class Standing(Struct, frozen=True, gc=False):
     """A source as of an instant."""
 
     stream: Stream
@@ -56,7 +58,7 @@ class Standing(NamedTuple):
     """The source's own part in what is usual."""
 
 
-class Scene(NamedTuple):
+class Scene(Struct, frozen=True, gc=False):
     """All sources of the main currency as of an instant."""
 
     today: int
@@ -251,10 +253,11 @@ def picture_of(scene: Scene, policy: IncomeDropPolicy) -> Picture | None:
         return None
     income = blind = last_full_day = 0
     by_own: list[Standing] = []
-    for (stream, level, until_day, blindness, _), (_, own) in zip(standings, owns, strict=True):
-        by_own.append(Standing(stream, level, until_day, blindness, own))
-        income += level
-        if blindness:
+    for standing, (_, own) in zip(standings, owns, strict=True):
+        stream = standing.stream
+        by_own.append(Standing(stream, standing.level, standing.until_day, standing.blind, own))
+        income += standing.level
+        if standing.blind:
             blind += own
         full_day = stream.days[_last_full(stream.levels, own, watch)]
         if full_day > last_full_day:

@@ -92,7 +92,7 @@ class Lifecycle:
     ) -> None:
         """Judge a signal as of the occasion."""
         kind = SIGNALS[signal]
-        rules = self._book.of(borrower, subject, occasion.at_ms)
+        rules = self._book.only or self._book.of(borrower, subject, occasion.at_ms)
         episode = open_episode(borrower.episodes, signal, subject) if borrower.episodes else None
         if episode is not None and self._stays(borrower, episode, occasion, rules):
             return
@@ -168,7 +168,7 @@ class Lifecycle:
 
     def presentation_deadline_ms(self, borrower: Borrower, episode: Episode, after_ms: int) -> int:
         """When time alone changes what an open alert shows, or what confirms it."""
-        rules = self._book.of(borrower, episode.loan_id, after_ms)
+        rules = self._book.only or self._book.of(borrower, episode.loan_id, after_ms)
         change_ms = next_change_ms(borrower, episode, after_ms, rules)
         return min(change_ms, next_confirmation_ms(borrower, episode, after_ms, rules))
 

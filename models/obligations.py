@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from models.calendars import date_of_day, day_of_date
-from models.ledger import Line, Loan, balances_at, oldest_unpaid
+from models.ledger import Line, Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import within_int64
 from models.rules import Rules
@@ -45,8 +45,11 @@ def next_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     if not is_open(loan, known_ms):
         return None
     balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
-    index = oldest_unpaid(balances, rules.policy.signals.missed_payment.tolerance_minor)
-    return None if index is None else loan.lines[index].due_day
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
+    for index, short_minor in enumerate(balances.short_minor):  # as `oldest_unpaid`
+        if short_minor > tolerance_minor:
+            return loan.lines[index].due_day
+    return None
 
 
 def oldest_past_due_day(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> int | None:

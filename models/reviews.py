@@ -20,6 +20,8 @@ class Reviews:
 
     def __init__(self, clocks: int, score_clock: int) -> None:
         """No review on any clock. The score's are on one alone."""
+        self.are_due = False
+        """Whether there are any, or soon will be: asked with every event, and so no call."""
         self.are_whole = False
         """Whether anybody is judged in more than the score."""
         self._whole: set[int] = set()
@@ -31,10 +33,6 @@ class Reviews:
         """The borrowers of each minute of a review's day; none while there is no review."""
         self._passed_ms = [-1] * clocks
         """The last minute whose borrowers were judged, by clock."""
-
-    def __bool__(self) -> bool:
-        """Whether there are any, or soon will be."""
-        return bool(self._minutes)
 
     def plan(
         self,
@@ -128,7 +126,7 @@ class Reviews:
         """Take over the turns of another engine's, to go ahead of it with a borrower of its."""
         self._whole, self._of_score = others._whole.copy(), others._of_score.copy()
         self._minutes = others._minutes
-        self.are_whole = others.are_whole
+        self.are_due, self.are_whole = others.are_due, others.are_whole
 
     def _starts_of(self, clock: int) -> set[int]:
         return self._whole | self._of_score if clock == self._score_clock else self._whole
@@ -137,3 +135,4 @@ class Reviews:
         self.are_whole = bool(self._whole)
         if not self._whole and not self._of_score:
             self._minutes = []
+        self.are_due = bool(self._minutes)

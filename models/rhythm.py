@@ -157,10 +157,11 @@ def pace_of(days: list[int]) -> int:
     """The usual gap. By the week it is the mean; else the gap that covers the middle day, however many extra pays there are."""
     newest = days[-_PACE_GAPS - 1 :]
     gaps: list[int] = sorted(map(sub, newest[1:], newest))
-    if not gaps:
+    count = len(gaps)
+    if not count:
         return MONTH_DAYS
-    middle = gaps[len(gaps) // 2]
-    if len(gaps) < _PACE_GAPS_MIN:
+    middle = gaps[count // 2]
+    if count < _PACE_GAPS_MIN:
         return min(max(MONTH_DAYS, middle), _PACE_DAYS_MAX)
     while gaps[-1] > middle * _OUTAGE_FACTOR:
         gaps.pop()
@@ -168,7 +169,8 @@ def pace_of(days: list[int]) -> int:
     total = covered[-1]
     if total <= len(gaps) * _WEEKLY_DAYS_MAX:
         return round(total / len(gaps))
-    return min(gaps[bisect_left(covered, total / 2)], _PACE_DAYS_MAX)
+    pace_days = gaps[bisect_left(covered, total / 2)]
+    return pace_days if pace_days < _PACE_DAYS_MAX else _PACE_DAYS_MAX
 
 
 def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:

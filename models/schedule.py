@@ -68,44 +68,36 @@ class Schedule:
             missing = CLOCKS_BY_SIGNAL[len(deadlines_ms) :]
             deadlines_ms += [borrower.deadlines_ms[own_clock] for own_clock in missing]
         due_ms = no_later_than_ms
-        only = None if borrower.episodes else self._book.only
+        only, episodes = self._book.only, borrower.episodes
+        apart = {*SUBJECTS_DIFFER, *[one.signal for one in episodes]} if episodes else SUBJECTS_DIFFER
         for signal in signals:
-            if only is not None and signal not in SUBJECTS_DIFFER:  # most: no alert, one policy
+            if only is not None and signal not in apart:  # most: one policy, and never an alert
                 deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
             else:
                 deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
-        if self._reviews:
+        if self._reviews.are_due:
             due_ms = min(due_ms, self._bring_forward(borrower_id, borrower, clock, signals))
         if borrower.links is not None:
             rules = self._book.of(borrower, None, after_ms)
             due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
-        for signal in SIGNALS_BY_CLOCK[clock]:
-            if deadlines_ms[signal] < due_ms:
-                due_ms = deadlines_ms[signal]
+        due_ms = min([due_ms, *map(deadlines_ms.__getitem__, SIGNALS_BY_CLOCK[clock])])
         before_ms, borrower.deadlines_ms[clock] = borrower.deadlines_ms[clock], due_ms
         if due_ms < before_ms:
             self.push(clock, due_ms, borrower_id)
 
-    def stands(self, clock: int, due_ms: int, borrower_id: str, borrower: Borrower) -> bool:
-        """Whether a deadline that was taken from the queue is the borrower's own; one that has moved away is queued for then.
+    def await_next(self, clock: int, passed_ms: int, borrower_id: str, borrower: Borrower) -> None:
+        """Queue the deadline that a borrower has after one that was taken from the queue: an earlier one is there already.
 
         So a deadline that moves away again and again, as with every pay, is queued once each time it is reached.
         """
-        standing_ms = borrower.deadlines_ms[clock]
-        if standing_ms > due_ms:
-            self.await_next(clock, due_ms, borrower_id, borrower)
-        return standing_ms == due_ms
-
-    def await_next(self, clock: int, passed_ms: int, borrower_id: str, borrower: Borrower) -> None:
-        """Queue the deadline that a borrower has after one that was taken from the queue: an earlier one is there already."""
         due_ms = borrower.deadlines_ms[clock]
         if passed_ms < due_ms != NEVER:
             self.push(clock, due_ms, borrower_id)
 
     def push(self, clock: int, due_ms: int, borrower_id: str) -> None:
         """Queue a borrower's deadline; `clock` may be `OBSERVING`, too. While it stands, an entry no later than it is in the queue."""
-        self.queue.push(clock, due_ms, borrower_id)
-        if self.queue.is_overgrown(clock, len(self._borrowers)):
+        is_long = self.queue.push(clock, due_ms, borrower_id)
+        if is_long and self.queue.is_overgrown(clock, len(self._borrowers)):
             standing = [
                 (due, known_id)
                 for known_id, known in self._borrowers.items()
@@ -130,7 +122,7 @@ class Schedule:
 
     def review_ms(self, borrower_id: str, clock: int) -> int:
         """A borrower's next review on a clock, of which its deadlines may not know yet."""
-        if not self._reviews:
+        if not self._reviews.are_due:
             return NEVER
         whole_ms, score_ms = self._reviews_ms(borrower_id, clock)
         return min(whole_ms, score_ms)
@@ -162,15 +154,13 @@ class Schedule:
 
     def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
         """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
-        next_look_ms, only = NEXT_LOOK_MS[signal], self._book.only
-        own = [episode for episode in borrower.episodes if episode.signal == signal]
-        if not own and only is not None and signal not in SUBJECTS_DIFFER:
-            return next_look_ms(borrower, None, after_ms, None, only)
-        of = self._book.of
+        next_look_ms, only, of = NEXT_LOOK_MS[signal], self._book.only, self._book.of
+        own = borrower.episodes and [one for one in borrower.episodes if one.signal == signal]
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
-            look_ms = next_look_ms(borrower, subject, after_ms, episode, of(borrower, subject, after_ms))
+            rules = only or of(borrower, subject, after_ms)
+            look_ms = next_look_ms(borrower, subject, after_ms, episode, rules)
             if look_ms < due_ms:
                 due_ms = look_ms
             if episode is not None:

@@ -12,8 +12,9 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from streams.settings import Settings
-from streams.topics import TopicNames, topic_specs
+from streams.topics import TopicNames, names_of, topic_specs
 from streams.trainer import TASK, trainer_settings
+from streams.webhooks.loop import webhook_groups
 
 Role = Literal["worker", "producer", "subscriber", "operator", "scaler", "administrator"]
 Resource = Literal["topic", "group", "transactional-id"]
@@ -48,8 +49,10 @@ def grants(settings: Settings, roles: Iterable[Role] = ROLES) -> list[Grant]:
 
 
 def _table(settings: Settings) -> Iterator[Grant]:
-    names = TopicNames(settings.topic_prefix)
+    names = names_of(settings)
     yield from _of_workers(settings, names)
+    if settings.webhooks_file is not None:
+        yield from _of_webhooks(names)
     yield Grant("producer", "topic", names.inputs, ("Write",), "events, and the heartbeats of a replay")
     yield Grant("subscriber", "topic", (names.alerts, names.borrower_risk), ("Read",), "what goes out")
     yield Grant(
@@ -58,14 +61,14 @@ def _table(settings: Settings) -> Iterator[Grant]:
     yield from _of_operators(settings, names)
     yield Grant("scaler", "topic", names.inputs, ("Describe",), "where the inputs end")
     yield Grant("scaler", "group", (settings.group_id,), ("Describe",), "how far the workers are")
-    every = tuple(spec.name for spec in topic_specs(settings))
-    yield Grant(
-        "administrator",
-        "topic",
-        every,
-        ("Create", "Describe", "DescribeConfigs", "AlterConfigs"),
-        "`topics apply`, `topics check`",
-    )
+    specs = topic_specs(settings)
+    ours = tuple(spec.name for spec in specs if not spec.is_lenders)
+    lenders = tuple(spec.name for spec in specs if spec.is_lenders)
+    changes: tuple[Operation, ...] = ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
+    yield Grant("administrator", "topic", ours, changes, "`topics apply`, `topics check`")
+    if lenders:
+        looks: tuple[Operation, ...] = ("Describe", "DescribeConfigs")
+        yield Grant("administrator", "topic", lenders, looks, "`topics check`")
 
 
 def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
@@ -94,6 +97,29 @@ def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         "prefixed",
     )
     yield Grant("worker", "transactional-id", (trainer.transactional_id(TASK),), ("Write",), "cards")
+    if settings.webhooks_file:
+        webhooks = (webhook_groups(settings),)
+        yield topics(("Read",), "what webhooks deliver", names.alerts)
+        yield topics(("Write",), "what webhooks gave up", names.webhook_dead_letters)
+        yield Grant("worker", "group", webhooks, ("Read",), "one group an endpoint", "prefixed")
+        yield Grant(
+            "worker",
+            "transactional-id",
+            webhooks,
+            ("Write",),
+            "one producer an endpoint and task",
+            "prefixed",
+        )
+
+
+def _of_webhooks(names: TopicNames) -> Iterator[Grant]:
+    """Of workers as well, where they deliver to HTTP endpoints: each has a group and producers named after it."""
+    own = f"{names.prefix}webhook-"
+    yield Grant("worker", "topic", (names.alerts,), ("Read",), "what webhooks deliver")
+    yield Grant("worker", "topic", (names.webhook_dead_letters,), ("Write",), "what they could not deliver")
+    yield Grant("worker", "group", (own,), ("Read",), "how far each endpoint is", "prefixed")
+    yield Grant("worker", "transactional-id", (own,), ("Write",), "deliveries and letters as one", "prefixed")
+    yield Grant("operator", "topic", (names.webhook_dead_letters,), ("Read",), "what was not delivered")
 
 
 def _of_operators(settings: Settings, names: TopicNames) -> Iterator[Grant]:
@@ -114,6 +140,8 @@ def _of_operators(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         ("Read", "Write"),
         "`policy publish`, `model`",
     )
+    if settings.webhooks_file:
+        yield Grant("operator", "topic", (names.webhook_dead_letters,), ("Read",), "what webhooks gave up")
     yield Grant("operator", "group", (settings.group_id,), ("Describe",), "`lag`")
     yield Grant(
         "operator", "group", (trainer.group_id,), ("Read",), "`model rollback` moves where learning is"

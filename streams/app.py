@@ -23,6 +23,7 @@ from mode.types import ServiceT
 
 from streams.acls import faust_id
 from streams.bootstrap import build_pipeline
+from streams.delivery import DeliveryService
 from streams.kafka.admin import check
 from streams.kafka.security import faust_credentials
 from streams.metrics import PrometheusMetrics
@@ -145,6 +146,7 @@ class ForewarnApp(faust.App):
         self.metrics = PrometheusMetrics()
         self.pipeline = PipelineService(settings, self.metrics)
         self.training = TrainingService(settings, self.metrics)
+        self.delivery = DeliveryService(settings, self.metrics)
         super().__init__(
             faust_id(settings),
             broker=[f"kafka://{server.strip()}" for server in settings.broker.split(",")],
@@ -173,9 +175,10 @@ class ForewarnApp(faust.App):
         )
 
     def on_init_dependencies(self) -> Iterable[ServiceT]:
-        """Start learning and the pipeline with the app; of its services the pipeline stops first."""
+        """Start learning, webhooks and the pipeline with the app; of its services the pipeline stops first."""
         learning = [self.training] if self.settings.learning else []
-        return [*super().on_init_dependencies(), *learning, self.pipeline]
+        webhooks = [self.delivery] if self.settings.webhooks_file else []
+        return [*super().on_init_dependencies(), *learning, *webhooks, self.pipeline]
 
     async def on_first_start(self) -> None:
         """Look before starting: a missing broker or topic is told at once and clearly."""

@@ -12,6 +12,7 @@ from streams.commands.convert import convert
 from streams.commands.dead_letters import dead_letters
 from streams.commands.demo import demo
 from streams.commands.lag import lag
+from streams.commands.mapping import mapping
 from streams.commands.model import model
 from streams.commands.policy import policy
 from streams.commands.replay import replay
@@ -41,6 +42,7 @@ for _command in (
     backtest,
     convert,
     topics,
+    mapping,
     policy,
     model,
     alerts,

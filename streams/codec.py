@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, NamedTuple, Protocol, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -23,8 +24,19 @@ from models.limits import (
 )
 from models.rejects import PayloadReason, RejectReason
 
+CONTRACT_HEADER: Final = "forewarn.contract"
+"""Marks a record of a mapped feed that is in the contract's own form: what a release writes beside the lender's records."""
 
-class Reject(Struct, frozen=True):
+
+class NotAnEvent(Struct, frozen=True):
+    """What a record is that brings no event."""
+
+
+class Ignored(NotAnEvent, frozen=True):
+    """A record of a lender's topic that the mapping says is not for us: counted, and passed over."""
+
+
+class Reject(NotAnEvent, frozen=True):
     """A refused record: as much as could be read of it, and why it was refused."""
 
     reason: RejectReason
@@ -35,8 +47,54 @@ class Reject(Struct, frozen=True):
     detail: str
 
 
+class ReadRecord(Protocol):
+    """What a decoder looks at of a record as it was read; see `streams.ports.RawRecord`."""
+
+    @property
+    def timestamp(self) -> int:
+        """When it was produced, epoch milliseconds."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """As written."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """As written."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """As written."""
+        ...
+
+
+class KeptRecord(NamedTuple):
+    """A record read again, as a decoder wants it."""
+
+    value: bytes | None
+    key: bytes | None
+    timestamp: int
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class RecordDecoder(Protocol):
+    """Makes events of the records of one topic, in whatever form they come."""
+
+    @property
+    def unknown_words(self) -> Counter[str]:
+        """How often each field held a word the contract does not know; whoever reads it may clear it."""
+        ...
+
+    def decode_all(self, records: Sequence[ReadRecord]) -> Sequence[Event | Reject | Ignored]:
+        """Decode a batch: one result for each record, in their order."""
+        ...
+
+
 class Decoder:
-    """Decodes the records of one topic."""
+    """Decodes the records of one topic in the contract's own form."""
 
     def __init__(self, topic: Topic, *, keyed: bool = True) -> None:
         """`keyed` is False for files, which have no record key to compare `borrower_id` with."""
@@ -84,6 +142,11 @@ class Decoder:
             return self._reject("key-mismatch", "the record's key is not borrower_id", payload, key)
         return event  # type: ignore[no-any-return] # the decoder was built from the union at run time
 
+    def decode_all(self, records: Sequence[ReadRecord]) -> Sequence[Event | Reject]:
+        """Decode a batch: one result for each record, in their order."""
+        decode = self.decode
+        return [decode(record.value, record.key, record.timestamp) for record in records]
+
     def _mend_words(self, payload: bytes) -> Event | None:
         """Replace unknown words by `other` and decode again; None where that is not what is wrong."""
         document = _readable_fields(payload)
@@ -104,7 +167,12 @@ class Decoder:
         return event
 
     def _reject(self, reason: PayloadReason, detail: str, payload: bytes, key: bytes | None) -> Reject:
-        fields = _readable_fields(payload)
+        return self.refused(reason, detail, _readable_fields(payload), key)
+
+    def refused(
+        self, reason: PayloadReason, detail: str, fields: Mapping[str, Any], key: bytes | None
+    ) -> Reject:
+        """A refusal with what its fields, by the contract's names, tell of whose record it is and when it happened."""
         borrower_id = _text(key) if self._keyed else _string(fields.get("borrower_id"))
         event_time_ms = fields.get("event_time_ms")
         return Reject(
@@ -115,6 +183,17 @@ class Decoder:
             event_time_ms=event_time_ms if _is_time(event_time_ms) else None,
             detail=detail,
         )
+
+
+def unfit_text(payload: bytes) -> tuple[PayloadReason, str] | None:
+    """Why bytes are not read as JSON at all; None where they may be."""
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        return "too-large", ""
+    if not payload.isascii() and not _is_utf8(payload):
+        return "invalid-utf8", "not UTF-8"
+    if len(payload) > 2 * NESTING_DEPTH_MAX and _is_too_deep(payload):
+        return "too-deep", f"nested deeper than {NESTING_DEPTH_MAX}"
+    return None
 
 
 def _is_utf8(payload: bytes) -> bool:

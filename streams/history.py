@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -12,7 +13,7 @@ from models.borrower import Borrower, decode_borrower
 from models.events import TOPICS, Event
 from models.limits import FUTURE_TOLERANCE_MS
 from models.timeline import Refusal
-from streams.codec import Decoder, Reject
+from streams.codec import Decoder, KeptRecord, NotAnEvent, RecordDecoder
 from streams.dead_letters import Letter, read_letter
 from streams.looking import Looker
 from streams.partitioner import partition_of
@@ -55,6 +56,7 @@ def read_history(
     since_ms: int | None = None,
     records_max: int = RECORDS_MAX,
     pseudonyms: Pseudonyms | None = None,
+    decoders: Sequence[RecordDecoder] | None = None,
 ) -> History:
     """Read what there is of a borrower.
 
@@ -65,6 +67,7 @@ def read_history(
         since_ms: older events are not asked for, which saves reading.
         records_max: of each input partition.
         pseudonyms: as the workers make them.
+        decoders: as the workers have them, by feed; those of the contract unless given.
 
     Raises:
         InspectionError: Kafka does not answer, or a topic is missing.
@@ -72,7 +75,8 @@ def read_history(
     """
     partition, borrower_id = find_borrower(inspector, names, borrower_id, pseudonyms)
     key = borrower_id.encode()
-    reader = _Reader(inspector, names, partition, key, since_ms, records_max, pseudonyms)
+    readers = decoders or [Decoder(topic) for topic in TOPICS]
+    reader = _Reader(inspector, names, partition, key, since_ms, records_max, pseudonyms, readers)
     state = inspector.latest(names.state, partition, key)
     progress = inspector.latest_near_end(names.state, partition, progress_key(partition))
     events = reader.events()
@@ -119,7 +123,9 @@ class _Reader:
         since_ms: int | None,
         records_max: int,
         pseudonyms: Pseudonyms | None,
+        decoders: Sequence[RecordDecoder],
     ) -> None:
+        self._decoders = decoders
         self.is_cut = False
         self._pseudonyms = pseudonyms
         self._inspector = inspector
@@ -132,14 +138,13 @@ class _Reader:
     def events(self) -> list[Event]:
         """What came in and could be read; what could not is among the refusals."""
         found: list[Event] = []
-        for topic in TOPICS:
-            decoder = Decoder(topic)
+        for topic, decoder in zip(TOPICS, self._decoders, strict=True):
             name = self._names.of(topic)
             for record in self._inspector.read(name, [self._partition], from_offset=self._begin(name)):
                 if self._is_own(record.key):
-                    event = decoder.decode(record.value, record.key, record.timestamp_ms)
-                    if not isinstance(event, Reject):
-                        found.append(event)
+                    headers = [(one, value or b"") for one, value in record.headers]
+                    kept = KeptRecord(record.value, record.key, record.timestamp_ms, headers)
+                    found += [one for one in decoder.decode_all([kept]) if not isinstance(one, NotAnEvent)]
         return found
 
     def refusals(self) -> list[Refusal]:

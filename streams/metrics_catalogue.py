@@ -21,6 +21,7 @@ from models.events import TOPICS
 from models.limits import CARDS_REMEMBERED_MAX, POLICIES_REMEMBERED_MAX
 from models.portfolio import BUCKETS
 from models.rejects import PayloadReason, StateReason
+from streams.webhooks.endpoints import ENDPOINTS_MAX
 
 CounterName = Literal[
     "events",
@@ -42,6 +43,8 @@ CounterName = Literal[
     "training_restarts",
     "challenger_examples",
     "challengers_withdrawn",
+    "webhook_messages",
+    "webhook_attempts",
 ]
 GaugeName = Literal[
     "ready",
@@ -84,6 +87,8 @@ GaugeName = Literal[
     "portfolio_currencies_left_out",
     "portfolio_tasks",
     "portfolio_age_seconds",
+    "webhook_pending",
+    "webhook_disabled",
 ]
 HistogramName = Literal["batch_seconds", "commit_seconds", "restore_seconds", "alert_latency_seconds"]
 MetricName = CounterName | GaugeName | HistogramName
@@ -111,6 +116,7 @@ LabelName = Literal[
     "before",
     "currency",
     "platform",
+    "endpoint",
 ]
 
 PORTFOLIO_PLATFORMS_MAX: Final = 20
@@ -133,7 +139,10 @@ class Bound(Struct, frozen=True):
 
 LABELS: Final[dict[LabelName, Bound]] = {
     "topic": Bound(len(TOPICS) + 1, "what a task reads: the input topics and `linked-risk`, without prefix"),
-    "type": Bound(32, "the event types of the contract; `rejected` where a record could not be read"),
+    "type": Bound(
+        32,
+        "the event types of the contract; `rejected`, `ignored`, `message` beside them",
+    ),
     "reason": Bound(len(_REASONS), "the closed list in `models/rejects.py`"),
     "field": Bound(32, "`type.field` of the contract's fields with enumerated words"),
     "signal": Bound(len(get_args(SignalName)), "the signals"),
@@ -161,6 +170,7 @@ LABELS: Final[dict[LabelName, Bound]] = {
     "before": Bound(len(BUCKETS) + 1, "a bucket, thirty days ago; `none`: there was no loan yet"),
     "currency": Bound(PORTFOLIO_CURRENCIES_MAX, "those of most loans; the others are counted"),
     "platform": Bound(PORTFOLIO_PLATFORMS_MAX + 1, "those with most outstanding; the rest is `other`"),
+    "endpoint": Bound(ENDPOINTS_MAX, "webhook endpoints, by their names in `webhooks_file`"),
 }
 """Of every label what bounds it. None is a borrower, a loan or an account, and none is free text."""
 
@@ -184,8 +194,8 @@ def _each(*words: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 COUNTERS: Final[dict[CounterName, Described]] = {
     "events": Described(
-        "Records read, as decoded: by type, `rejected` where they cannot be read, `message` of linked borrowers",
-        "已读取并解码的记录，按类型；无法读取的为 `rejected`，关联借款人的消息为 `message`",
+        "Records read, as decoded: by type, `rejected` where they cannot be read, `ignored` by a mapping, `message` of linked borrowers",
+        "已读取并解码的记录，按类型；无法读取的为 `rejected`，映射忽略的为 `ignored`，关联借款人的消息为 `message`",
         ("topic", "type"),
         "records",
     ),
@@ -269,6 +279,16 @@ COUNTERS: Final[dict[CounterName, Described]] = {
     ),
     "challengers_withdrawn": Described(
         "Challengers that failed and learn no more", "因失败而不再学习的挑战者模型", ("model",)
+    ),
+    "webhook_messages": Described(
+        "Alert revisions settled for a webhook endpoint: delivered, given up as dead letters, or filtered",
+        "对某 webhook 端点已了结的预警修订：已送达、放弃并转为死信、或被过滤",
+        ("endpoint", "outcome"),
+    ),
+    "webhook_attempts": Described(
+        "Requests to a webhook endpoint by what came of them",
+        "对某 webhook 端点的请求，按结果",
+        ("endpoint", "outcome"),
     ),
 }
 GAUGES: Final[dict[GaugeName, Described]] = {
@@ -440,6 +460,17 @@ GAUGES: Final[dict[GaugeName, Described]] = {
         "组合指标所依据的最早一次盘点开始至今的时长",
         (),
         "seconds",
+    ),
+    "webhook_pending": Described(
+        "Messages for a webhook endpoint that wait in memory; more wait in Kafka",
+        "内存中等待发往某 webhook 端点的消息；其余在 Kafka 中等待",
+        ("endpoint",),
+    ),
+    "webhook_disabled": Described(
+        "1 where a webhook endpoint answered 410 Gone and hears no more until a restart",
+        "某 webhook 端点返回 410 Gone、重启前不再发送时为 1",
+        ("endpoint",),
+        "yes or no",
     ),
 }
 _COMMIT_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)

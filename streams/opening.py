@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from models.events import TOPICS
 from streams.clock import Clock
-from streams.codec import Decoder
+from streams.codec import RecordDecoder
 from streams.linked import HomeOf, home_as_remembered, home_by_id
+from streams.mapping.loading import decoders_from
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.ports import EngineMaker, Logs, Ports, Source
@@ -17,7 +17,7 @@ from streams.pseudonym import decoders_of, pseudonyms_from, refuse_other_ids
 from streams.restore import decide_position, fill_engine, read_changelog
 from streams.settings import Settings
 from streams.task import Identity, Task
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class TaskOpener:
 
         Raises:
             PseudonymError: the key of the pseudonyms cannot be used.
+            MappingError: the mapping cannot be used.
         """
         self._ports = ports
         self._source = source
@@ -50,8 +51,8 @@ class TaskOpener:
         self._partition_count = partition_count
         self._clock = clock
         self._metrics = metrics
-        self._names = TopicNames(settings.topic_prefix)
-        self._decoders = [Decoder(topic) for topic in TOPICS]
+        self._names = names_of(settings)
+        self._decoders = decoders_from(settings)
         self._pseudonyms = pseudonyms_from(settings.pseudonym_key_file)
         self._restores = asyncio.Semaphore(settings.restores_at_once_max)
         self._identity = Identity(partition_count, f"{self._names.prefix}{settings.group_id}")
@@ -107,10 +108,10 @@ class TaskOpener:
             state_bytes=sum(map(len, changelog.states.values())),
         )
 
-    def _decoders_of(self, number: int) -> list[Decoder]:
+    def _decoders_of(self, number: int) -> list[RecordDecoder]:
         if self._pseudonyms is None:
             return self._decoders
-        return decoders_of(self._pseudonyms, number, self._partition_count)
+        return decoders_of(self._decoders, self._pseudonyms, number, self._partition_count)
 
     def _home_of(self) -> HomeOf:
         return home_by_id(self._partition_count) if self._pseudonyms is None else home_as_remembered

@@ -31,7 +31,7 @@ from streams.probe import Ends, EndsProbe
 from streams.settings import Settings
 from streams.surveys import Surveys
 from streams.task import FEEDS, Task
-from streams.topics import TopicNames
+from streams.topics import names_of
 from streams.watchdog import Concern, Watchdog
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Pipeline:
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
-        self._names = TopicNames(settings.topic_prefix)
+        self._names = names_of(settings)
         self._source = ports.source()
         self._logs = ports.logs()
         self._feeds = LiveFeeds(settings, clock, metrics)

@@ -14,7 +14,8 @@ import hashlib
 import hmac
 import re
 import tomllib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from models.events import TOPICS, BorrowerLinked, BorrowerUnlinked, Event, Heartbeat, Topic
-from streams.codec import Decoder, Reject
+from streams.codec import Ignored, ReadRecord, RecordDecoder, Reject
 from streams.partitioner import partition_of
 
 KEY_BYTES_MIN: Final = 32
@@ -98,22 +99,37 @@ def pseudonyms_from(file: str | None) -> Pseudonyms | None:
     return None if file is None else read_pseudonyms(Path(file))
 
 
-class PseudonymousDecoder(Decoder):
-    """Decodes the records of one topic in one partition; what comes out knows no id."""
+class PseudonymousDecoder:
+    """Decodes the records of one topic in one partition; what comes out knows no id. See `streams.codec.RecordDecoder`."""
 
-    def __init__(self, topic: Topic, pseudonyms: Pseudonyms, partition: int, partition_count: int) -> None:
-        """`partition` of so many: where ids must belong by the partitioner."""
-        super().__init__(topic)
+    def __init__(
+        self,
+        topic: Topic,
+        decoder: RecordDecoder,
+        pseudonyms: Pseudonyms,
+        partition: int,
+        partition_count: int,
+    ) -> None:
+        """`decoder` reads the records; `partition` of so many: where ids must belong by the partitioner."""
+        self.topic = topic
+        self._decoder = decoder
         self._pseudonyms = pseudonyms
         self._partition = partition
         self._partition_count = partition_count
         self._at_home: dict[str, str] = {}
         """Ids that belong here, with their pseudonyms; bounded."""
 
-    def decode(self, payload: bytes | None, key: bytes | None, known_by_ms: int) -> Event | Reject:
-        """As `Decoder.decode`; a stray is refused here, `wrong-partition`, and holds nobody."""
-        found = super().decode(payload, key, known_by_ms)
-        if isinstance(found, Heartbeat) or found.borrower_id is None:
+    @property
+    def unknown_words(self) -> Counter[str]:
+        """See `streams.codec.RecordDecoder`."""
+        return self._decoder.unknown_words
+
+    def decode_all(self, records: Sequence[ReadRecord]) -> Sequence[Event | Reject | Ignored]:
+        """As `Decoder.decode_all`; a stray is refused here, `wrong-partition`, and holds nobody."""
+        return [self._veiled(found) for found in self._decoder.decode_all(records)]
+
+    def _veiled(self, found: Event | Reject | Ignored) -> Event | Reject | Ignored:
+        if isinstance(found, Heartbeat | Ignored) or found.borrower_id is None:
             return found
         pseudonym = self._at_home.get(found.borrower_id) or self._look_up(found.borrower_id)
         if pseudonym is None:
@@ -149,9 +165,14 @@ class PseudonymousDecoder(Decoder):
         )
 
 
-def decoders_of(pseudonyms: Pseudonyms, partition: int, partition_count: int) -> list[Decoder]:
-    """The decoders of one task, by feed."""
-    return [PseudonymousDecoder(topic, pseudonyms, partition, partition_count) for topic in TOPICS]
+def decoders_of(
+    decoders: Sequence[RecordDecoder], pseudonyms: Pseudonyms, partition: int, partition_count: int
+) -> list[RecordDecoder]:
+    """The decoders of one task, by feed, around those that read the records."""
+    return [
+        PseudonymousDecoder(topic, decoder, pseudonyms, partition, partition_count)
+        for topic, decoder in zip(TOPICS, decoders, strict=True)
+    ]
 
 
 def refuse_other_ids(pseudonyms: Pseudonyms | None, keys: Iterable[bytes]) -> None:

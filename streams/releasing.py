@@ -12,7 +12,7 @@ import msgspec
 
 from models.borrower import INCOMPLETE_MORE, nameless
 from models.events import REPAYMENTS, SERVICING, TOPICS, EventVoided, Topic
-from streams.codec import Decoder, Reject
+from streams.codec import CONTRACT_HEADER, KeptRecord, RecordDecoder, Reject
 from streams.dead_letters import Letter, name_of_retried
 from streams.ports import OutputRecord
 
@@ -30,11 +30,15 @@ def held_borrower(letter: Letter) -> str | None:
         return None
 
 
-def missing_name(letter: Letter, topic: Topic) -> str:
-    """The name under which the record is missing from its borrower's picture: its `event_id`, else where it stood first."""
+def missing_name(letter: Letter, topic: Topic, decoder: RecordDecoder) -> str:
+    """The name under which the record is missing from its borrower's picture: its `event_id`, else where it stood first.
+
+    `decoder`: that of the topic's records.
+    """
     assert letter.origin_partition is not None
     assert letter.origin_offset is not None
-    found = Decoder(topic).decode(letter.value, letter.key, letter.produced_at_ms or 0)
+    record = KeptRecord(letter.value, letter.key, letter.produced_at_ms or 0, letter.headers)
+    (found,) = decoder.decode_all([record])
     event_id = found.event_id if isinstance(found, Reject) else getattr(found, "event_id", None)
     return (
         event_id
@@ -55,7 +59,8 @@ def releasing_record(borrower_id: str, target: str, event_id: str, event_time_ms
     event = EventVoided(
         event_id=event_id, borrower_id=borrower_id, event_time_ms=event_time_ms, target_event_id=target
     )
-    return OutputRecord(borrower_id.encode(), msgspec.json.encode(event))
+    # Where the feed is a lender's own, with a mapping, this says that the record is none of the lender's.
+    return OutputRecord(borrower_id.encode(), msgspec.json.encode(event), [(CONTRACT_HEADER, b"1")])
 
 
 def releasing_more(borrower_id: str, event_id: str, event_time_ms: int) -> OutputRecord:

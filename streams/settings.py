@@ -80,9 +80,26 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether this worker learns when it is its turn to; of all workers one does at a time. Without any, borrowers are observed
     and cards published by others are taken up all the same. A replay that is to tell the same however fast it goes does
     without: in event time a card counts from when it is there, and that depends on how far others came meanwhile."""
+    mapping_file: str | None = None
+    """How the lender's own payloads become events (`streams/mapping`). Feeds it does not name come as the contract has them."""
+    schema_registry_url: str | None = None
+    """Where Avro and Protobuf schemas are asked for that the mapping names no file for, like `http://host:8081`."""
+    schema_registry_auth_file: str | None = None
+    """A file with `user:password` for it."""
+    credit_queries_topic: Name = ""
+    """Name of the lender's own topic for this feed, whole and without prefix; by default it is ours: prefix and `credit-queries`."""
+    fund_flows_topic: Name = ""
+    """The same for `fund-flows`."""
+    repayments_topic: Name = ""
+    """The same for `repayments`."""
+    servicing_topic: Name = ""
+    """The same for `servicing`."""
     pseudonym_key_file: str | None = None
     """Replace borrower ids by keyed pseudonyms on the way in (`streams/pseudonym.py`); off by default. It is chosen once:
     state of other ids is refused."""
+    webhooks_file: str | None = None
+    """Endpoints that alerts are delivered to over HTTP (`streams/webhooks/endpoints.py`); none by default. The topic
+    `webhook-dead-letters` is made and asked for only with it."""
     until_end: bool = False
     """Stop when everything that was in the input topics at the start is consumed and committed."""
     web_port: Port | None = None
@@ -184,6 +201,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"{self.transactional_id_prefix or self.topic_prefix + self.group_id}-{task}"
 
 
+def lender_setting(topic: str) -> str:
+    """The setting that names the lender's own topic for a feed."""
+    return topic.replace("-", "_") + "_topic"
+
+
 def load_settings(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings: `overrides` (the command line) over the environment over the defaults.
 
@@ -235,3 +257,11 @@ def _check_limits(settings: Settings) -> None:
         if getattr(settings, lower) >= getattr(settings, higher):
             message = f"setting {lower}: must be below {higher} ({getattr(settings, higher)})"
             raise SettingsError(message)
+    named: dict[str, str] = {}
+    for field in settings.__struct_fields__:
+        if field.endswith("_topic") and (name := getattr(settings, field)):
+            if name in named:
+                raise SettingsError(
+                    f"setting {field}: {name} is {named[name]} already; each feed has a topic of its own, with its own order"
+                )
+            named[name] = field

@@ -1,4 +1,4 @@
-"""The figures of the portfolio: every task's borrowers are looked at a few at a time, all the time (`decisions/0009-...`).
+"""The figures of the portfolio: every task's borrowers are looked at a few at a time, all the time (`decisions/0009-figures-of-the-portfolio.md`).
 
 The state of a borrower is bytes until it is touched, and a look costs about a tenth of a millisecond; so there is no scan but
 a stroll: a few borrowers when nothing else is to do, fewer while there is. What a task's survey came to stands until its next

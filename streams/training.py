@@ -65,7 +65,7 @@ class TrainingService(Service):
 
 
 def build_training(
-    settings: Settings, metrics: Metrics, new_challengers: Callable[[], Challengers]
+    settings: Settings, metrics: Metrics, new_challengers: Callable[[], Challengers] = Challengers
 ) -> TrainingLoop:
     """The loop over Kafka."""
     own = trainer_settings(settings)

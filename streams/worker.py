@@ -40,13 +40,16 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
     from streams.kafka.reaching import refusal_now
     from streams.pipeline import PipelineError
     from streams.ports import PortError
+    from streams.webhooks.endpoints import WebhooksError, load_endpoints
 
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     tell_repeats_once(_REPEATING)
     try:
+        if settings.webhooks_file:
+            load_endpoints(settings.webhooks_file)
         preflight(settings)
-    except (PortError, PipelineError) as error:
+    except (PortError, PipelineError, WebhooksError) as error:
         print(f"forewarn worker: {error}", file=sys.stderr)
         return EXIT_FAILURE
     app = create_app(settings)
@@ -55,7 +58,7 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
         worker.execute_from_commandline()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else EXIT_FAILURE
-    failure = app.pipeline.failure
+    failure = app.pipeline.failure or app.delivery.failure
     if failure is not None:
         print(f"forewarn worker: {failure}", file=sys.stderr)
         # The clients say of a password that was changed meanwhile only that a broker is away.

@@ -140,11 +140,12 @@ def oldest_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     if loan.closed_ms is not None and loan.closed_ms <= known_ms:
         return None
     balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
-    index = oldest_unpaid(balances, rules.policy.signals.missed_payment.tolerance_minor)
-    if index is None:
-        return None
-    due_day = loan.lines[index].due_day
-    return rules.last_day_to_pay(due_day) if rules.moves_due_days else due_day
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
+    for index, short_minor in enumerate(balances.short_minor):  # as `oldest_unpaid`
+        if short_minor > tolerance_minor:
+            due_day = loan.lines[index].due_day
+            return rules.last_day_to_pay(due_day) if rules.moves_due_days else due_day
+    return None
 
 
 def next_entry_ms(loan: Loan, after_ms: int) -> int | None:
@@ -205,12 +206,15 @@ def was_rescheduled_last(loan: Loan, known_ms: int) -> bool:
 
 def _unpaid_days(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[int, int]]:
     """The last days to pay of lines that are short by more than the tolerance, oldest due first, and by how much."""
-    tolerance_minor, last_day_to_pay = tolerance_minor_of(rules), rules.last_day_to_pay
-    return [
-        (last_day_to_pay(line.due_day), short_minor)
+    tolerance_minor = tolerance_minor_of(rules)
+    days = [
+        (line.due_day, short_minor)
         for line, short_minor in zip(loan.lines, balances.short_minor, strict=True)
         if short_minor > tolerance_minor
     ]
+    if not rules.moves_due_days:
+        return days
+    return [(rules.last_day_to_pay(due_day), short_minor) for due_day, short_minor in days]
 
 
 def _outstanding_minor(loan: Loan, balances: Balances, asked_minor: int, overdue_minor: int) -> int:

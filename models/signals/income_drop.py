@@ -296,12 +296,16 @@ class IncomeDrop:
         deadline: bool,
     ) -> Finding | None:
         """Income lost as of `at_ms`."""
+        if episode is None:
+            return judge(borrower.income, at_ms, None, None, rules)
         return judge(borrower.income, at_ms, *open_state(episode), rules)
 
     def next_deadline_ms(
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
         """The next local midnight by which pay is expected, or the new level has settled."""
+        if episode is None:
+            return outlook_of(borrower.income, after_ms, rules).deadline_ms
         due_ms = next_deadline_ms(borrower.income, after_ms, *open_state(episode), rules)
         return NEVER if due_ms is None else due_ms
 

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
 from models import income_outlook
-from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
+from models.alerts import SEVERITIES, Finding, Reason, Resolution, Severity, Text, plain_number
 from models.borrower import Borrower
 from models.calendars import iso_date
 from models.deadlines import NEVER
@@ -42,7 +42,7 @@ from models.money import format_amount, within_int64
 from models.obligations import NO_DAY, due_within, dues_of, is_open, month_later
 from models.policy import OverIndebtednessPolicy
 from models.rules import Rules
-from models.signals.binding import BORROWER_LEVEL, known_of, open_state
+from models.signals.binding import BORROWER_LEVEL, known_of
 
 _WEEK_AHEAD_DAYS: Final = 9
 """Within so many days all pay counts that has come: the week is over, and one day of the next."""
@@ -408,7 +408,7 @@ class OverIndebtedness:
         deadline: bool,
     ) -> Finding | None:
         """Debts against income as of `at_ms`."""
-        severity, _ = open_state(episode)
+        severity = None if episode is None else SEVERITIES[episode.severity]
         return judge(
             borrower.loans, borrower.debts, borrower.income, at_ms, severity, rules, deadline=deadline
         )

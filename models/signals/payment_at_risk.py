@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Final, NamedTuple
 
-from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
+from models.alerts import SEVERITIES, Finding, Reason, Resolution, Severity, Text, plain_number
 from models.balances import BalanceEvidence, Sight, most_minor, sight
 from models.borrower import Borrower
 from models.calendars import iso_date
@@ -38,7 +38,7 @@ from models.money import format_amount
 from models.obligations import is_open, next_unpaid_day
 from models.policy import PaymentAtRiskPolicy
 from models.rules import Rules
-from models.signals.binding import BORROWER_LEVEL, open_state
+from models.signals.binding import BORROWER_LEVEL
 from models.signals.missed_payment import resolution as loan_resolution
 
 
@@ -366,7 +366,7 @@ class PaymentAtRisk:
         deadline: bool,
     ) -> Finding | None:
         """What is not covered as of `at_ms`."""
-        severity, _ = open_state(episode)
+        severity = None if episode is None else SEVERITIES[episode.severity]
         return judge(
             borrower.loans, borrower.balances, borrower.income, at_ms, severity, rules, deadline=deadline
         )
@@ -375,7 +375,7 @@ class PaymentAtRisk:
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
         """The next local midnight at which an instalment is near."""
-        severity, _ = open_state(episode)
+        severity = None if episode is None else SEVERITIES[episode.severity]
         due_ms = next_deadline_ms(borrower.loans, borrower.balances, after_ms, severity, rules)
         return NEVER if due_ms is None else due_ms
 
@@ -390,6 +390,6 @@ def next_look_of(
     borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
 ) -> int:
     """`next_look_ms` of a borrower, for who sees to it that what it leaves out is asked for again."""
-    severity, _ = open_state(episode)
+    severity = None if episode is None else SEVERITIES[episode.severity]
     due_ms = next_look_ms(borrower.loans, borrower.balances, after_ms, severity, rules)
     return NEVER if due_ms is None else due_ms

@@ -33,7 +33,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from models import income_outlook
-from models.alerts import Finding, Reason, Resolution, Severity, Text, Tier, plain_number
+from models.alerts import SEVERITIES, Finding, Reason, Resolution, Severity, Text, Tier, plain_number
 from models.borrower import Borrower
 from models.calendars import DAY_MS, iso_date
 from models.deadlines import NEVER
@@ -54,7 +54,7 @@ from models.risk.features import FEATURES, LOOKBACK_DAYS, UNKNOWN, Features, Kin
 from models.risk.observation import has_evidence, observe
 from models.risk.scorecard import Contribution, Scorecard, tier_of
 from models.rules import Rules
-from models.signals.binding import BORROWER_LEVEL, open_state
+from models.signals.binding import BORROWER_LEVEL
 
 LOOK_DAYS: Final = 3
 """Local days from look to look while no alert is open: two days later than daily at most, where the median lead is a month."""
@@ -642,14 +642,14 @@ class RiskScore:
         deadline: bool,
     ) -> Finding | None:
         """What the last midnight's look shows."""
-        severity, _ = open_state(episode)
+        severity = None if episode is None else SEVERITIES[episode.severity]
         return judge(borrower, at_ms, severity, rules)
 
     def next_deadline_ms(
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
         """The next midnight at which there may be something to find."""
-        severity, _ = open_state(episode)
+        severity = None if episode is None else SEVERITIES[episode.severity]
         return next_deadline_ms(borrower, after_ms, severity, rules)
 
     def resolution(

@@ -99,24 +99,28 @@ def show(
     from models.rules import Rules
     from streams.history import RECORDS_MAX, read_history
     from streams.kafka.inspection import InspectionError, Inspector
+    from streams.mapping.errors import MappingError
+    from streams.mapping.loading import decoders_from
     from streams.progress import CorruptProgressError
     from streams.pseudonym import PseudonymError, pseudonyms_from
-    from streams.topics import TopicNames
+    from streams.topics import names_of
 
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
-    with expected(PseudonymError):
+    with expected(PseudonymError, MappingError):
         pseudonyms = pseudonyms_from(settings.pseudonym_key_file)
+        decoders = decoders_from(settings)
     rules = Rules(policy_from(policy_file))
     since_ms = None if since is None else _midnight_ms(since, rules, 0)
     until_ms = None if until is None else _midnight_ms(until, rules, 1)
     with expected(InspectionError, CorruptStateError, CorruptProgressError), Inspector(settings) as inspector:
         history = read_history(
             inspector,
-            TopicNames(settings.topic_prefix),
+            names_of(settings),
             borrower_id,
             since_ms=since_ms,
             records_max=records or RECORDS_MAX,
             pseudonyms=pseudonyms,
+            decoders=decoders,
         )
     if history.is_empty:
         raise click.ClickException(f"nothing is known of borrower {borrower_id}")

@@ -24,10 +24,10 @@ def lag(*, bootstrap: str | None, prefix: str | None, group: str | None, as_json
     After a replay, up to one heartbeat a topic and partition waits for what comes next; that is all right.
     """
     from streams.kafka.inspection import InspectionError, Inspector
-    from streams.topics import TopicNames
+    from streams.topics import names_of
 
     settings = settings_from(broker=bootstrap, topic_prefix=prefix, group_id=group)
-    names = TopicNames(settings.topic_prefix)
+    names = names_of(settings)
     with expected(InspectionError), Inspector(settings) as inspector:
         lags = inspector.lags(names.consumed, settings.group_id, transactional=[names.linked_risk])
     total = sum(one.lag for one in lags)

@@ -13,9 +13,9 @@ from streams.event_files import Line
 from streams.kafka.feeding import EventTimePace, feed
 from streams.kafka.inspection import Inspector
 from streams.partitioner import partition_of
-from streams.replay import LINE_BYTES_MAX, replay_plan, require_inputs
+from streams.replay import LINE_BYTES_MAX, ReplayError, replay_plan, require_inputs
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 
 def count_partitions(settings: Settings) -> int:
@@ -25,7 +25,12 @@ def count_partitions(settings: Settings) -> int:
         InspectionError: no broker.
         ReplayError: a topic is missing, or they differ.
     """
-    names = TopicNames(settings.topic_prefix)
+    names = names_of(settings)
+    if settings.mapping_file is not None or names.lenders:
+        raise ReplayError(
+            "this installation reads a lender's own topics (mapping_file, ..._topic): events in the contract's form go to one that "
+            "does not, under another prefix"
+        )
     with Inspector(settings) as inspector:
         return require_inputs(inspector.partition_counts(names.inputs))
 

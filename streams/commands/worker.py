@@ -64,6 +64,8 @@ def worker(
     Start as many as there are partitions at most; they share the tasks out among themselves. The policy file is used
     while the topic `policies` names none.
     """
+    from streams.mapping.errors import MappingError
+    from streams.mapping.loading import decoders_from
     from streams.pseudonym import PseudonymError, pseudonyms_from
     from streams.worker import run
 
@@ -79,8 +81,9 @@ def worker(
         web_port=web_port,
         web_host=web_host,
     )
-    with expected(PseudonymError):
+    with expected(PseudonymError, MappingError):
         pseudonyms_from(settings.pseudonym_key_file)
+        decoders_from(settings)
     sys.exit(run(settings, log_level=log_level.upper()))
 
 

@@ -12,7 +12,7 @@ from models.events import TOPICS, TYPES_BY_TOPIC, Heartbeat, Topic
 from models.limits import IDENTIFIER_CHARACTERS_MAX
 from streams.contract.schemas import ALERT, BORROWER_RISK, EVENTS, OUTPUTS, Schema, components_of
 from streams.settings import Settings
-from streams.topics import ALERTS, DEAD_LETTERS, TopicNames, TopicSpec, topic_specs
+from streams.topics import ALERTS, DEAD_LETTERS, TopicSpec, names_of, topic_specs
 from streams.topics import BORROWER_RISK as RISKS
 
 CONTRACT_VERSION: Final = "1.0.0"
@@ -62,7 +62,7 @@ _LETTER_HEADERS: Final[Schema] = {
 
 def asyncapi_document(settings: Settings) -> Schema:
     """The document for an installation: its broker and the prefix of its topics are those of `settings`."""
-    names = TopicNames(settings.topic_prefix)
+    names = names_of(settings)
     specs = {spec.name: spec for spec in topic_specs(settings)}
     channels = {topic: _input_channel(topic, specs[names.of(topic)]) for topic in sorted(TOPICS)} | {
         ALERTS: _channel(

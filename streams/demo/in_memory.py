@@ -38,7 +38,7 @@ from streams.metrics import PrometheusMetrics
 from streams.partitioner import partition_of
 from streams.replay import PlannedRecord, replay_plan
 from streams.settings import Settings, load_settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 _WRITTEN_AT_ONCE: Final = 2_000
 """Records between two turns of the pipeline."""
@@ -98,7 +98,7 @@ class _World:
         self.written = 0
         self._settings = settings
         self._clock = clock
-        self._names = TopicNames(settings.topic_prefix)
+        self._names = names_of(settings)
         self._broker = MemoryBroker(clock)
         self._ports = MemoryPorts(self._broker, settings)
         self._ports.create_topics()

@@ -40,7 +40,7 @@ from streams.kafka.local.broker import Broker, NamedBroker
 from streams.kafka.local.processes import GuardedProcesses
 from streams.kafka.removal import remove_topics
 from streams.settings import Settings, load_settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 _LOG_TAIL_LINES: Final = 20
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
@@ -90,14 +90,14 @@ def run_over_kafka(options: DemoOptions, broker: Broker, clock: Clock, stack: Ex
 
 def _alerts(settings: Settings) -> Iterator[Alert]:
     with Inspector(settings) as inspector:
-        for read in inspector.read(TopicNames(settings.topic_prefix).alerts, range(settings.partitions)):
+        for read in inspector.read(names_of(settings).alerts, range(settings.partitions)):
             if read.value is not None:
                 yield _ALERT.decode(read.value)
 
 
 def _dead_letters(settings: Settings) -> int:
     with Inspector(settings) as inspector:
-        topic = TopicNames(settings.topic_prefix).dead_letters
+        topic = names_of(settings).dead_letters
         return sum(1 for _ in inspector.read(topic, range(settings.partitions)))
 
 
@@ -229,7 +229,7 @@ class _Watch:
         self.all_consumed = False
         self._inputs, self._outputs = inputs, outputs
         self._group_id = settings.group_id
-        self._names = TopicNames(settings.topic_prefix)
+        self._names = names_of(settings)
         outputs.begin(self._names.alerts, range(settings.partitions))
 
     def look(self) -> Snapshot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -45,6 +45,7 @@ def apply(bootstrap: str, settings: Settings) -> list[str]:
     done: list[str] = []
     with _admin(bootstrap, settings) as admin:
         found = _describe(admin, settings)
+        _refuse_unlike_lenders(found, settings)
         missing = [spec for spec in topic_specs(settings) if spec.name not in found]
         if missing:
             _create(admin, missing, settings)
@@ -71,7 +72,11 @@ def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> l
     with _admin(bootstrap, settings) as admin:
         # A worker asks without: it need not be allowed to see them.
         found = _describe(admin, settings, with_configs=with_configs)
-    problems = [f"topic {spec.name} is missing" for spec in topic_specs(settings) if spec.name not in found]
+    problems = [
+        f"topic {spec.name} is missing{_missing_hint(spec, settings)}"
+        for spec in topic_specs(settings)
+        if spec.name not in found
+    ]
     counts = {
         spec.name: found[spec.name].partitions
         for spec in topic_specs(settings)
@@ -94,6 +99,25 @@ def check(bootstrap: str, settings: Settings, *, with_configs: bool = True) -> l
     return problems
 
 
+def _refuse_unlike_lenders(found: Mapping[str, _Found], settings: Settings) -> None:
+    """The lender's topics are as they are: the others are made to fit them, or not at all.
+
+    Raises:
+        PortError: one is missing, or has another number of partitions than asked for.
+    """
+    for spec in topic_specs(settings):
+        if not spec.is_lenders:
+            continue
+        topic = found.get(spec.name)
+        if topic is None:
+            raise PortError(f"topic {spec.name} is missing; it is your own, so it is not made here")
+        if topic.partitions != settings.partitions:
+            raise PortError(
+                f"topic {spec.name} has {topic.partitions} partitions, and all must have the same number: use --partitions "
+                f"{topic.partitions}, or read a copy of it with {settings.partitions} partitions, keyed by borrower"
+            )
+
+
 def members(bootstrap: str, settings: Settings) -> int:
     """How many workers the group has now.
 
@@ -104,6 +128,14 @@ def members(bootstrap: str, settings: Settings) -> int:
     with _admin(bootstrap, settings) as admin:
         group = _retried(lambda: admin.describe_groups([settings.group_id]))[settings.group_id]
     return len(group.get("members") or ())
+
+
+def _missing_hint(spec: TopicSpec, settings: Settings) -> str:
+    own = " (your own: it is not made here)" if spec.is_lenders else ""
+    if settings.security_protocol == "PLAINTEXT":
+        return own
+    # To those who may not see a topic Kafka does not tell that it is there.
+    return f"{own}, or hidden from this user (`forewarn topics acls`)"
 
 
 class _Found:

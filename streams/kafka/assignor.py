@@ -83,6 +83,7 @@ def _partition_count(partitions_of: Callable[[str], Any], topics: Iterable[str])
     counts = {topic: len(partitions_of(topic) or ()) for topic in topics}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise AssignmentError(
-            f"input topics missing or unequal in partitions: {counts}; run `forewarn topics apply`"
+            f"input topics missing, hidden from this user, or unequal in partitions: {counts}; run `forewarn topics apply`, or see "
+            f"`forewarn topics acls`"
         )
     return next(iter(counts.values()))

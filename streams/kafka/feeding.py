@@ -20,7 +20,7 @@ from streams.kafka.errors import retrieve_error
 from streams.kafka.idempotent import idempotent_producer
 from streams.replay import PlannedRecord
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import TopicNames, names_of
 
 REQUEST_TIMEOUT_MS: Final = 30_000
 """A leader change takes seconds; after this the broker counts as gone."""
@@ -90,7 +90,7 @@ async def feed(
     """
     try:
         async with idempotent_producer(settings, "forewarn-replay", REQUEST_TIMEOUT_MS) as producer:
-            writer = _Writer(producer, TopicNames(settings.topic_prefix), clock)
+            writer = _Writer(producer, names_of(settings), clock)
             return await _feed(writer, plan, pace, progress)
     except (KafkaError, TimeoutError, OSError) as error:
         raise FeedingError(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.errors import ended, limited
@@ -99,6 +101,7 @@ class KafkaLogs:
         async with limited(
             settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for log ranges"
         ):
+            await _require_visible(self._probe, topics)
             starts = await self._probe.beginning_offsets(asked)
             ends = await self._probe.end_offsets(asked)
         return {(one.topic, one.partition): LogRange(starts[one], ends[one]) for one in asked}
@@ -112,6 +115,7 @@ class KafkaLogs:
         async with limited(
             settings.offsets_query_timeout_ms, "offsets_query_timeout_ms", "asking for readable ends"
         ):
+            await _require_visible(self._readable_probe, topics)
             ends = await self._readable_probe.end_offsets(asked)
         return {(one.topic, one.partition): ends[one] for one in asked}
 
@@ -153,3 +157,16 @@ class KafkaLogs:
                     )
         finally:
             await ended(consumer.stop(), _STOP_SECONDS)
+
+
+async def _require_visible(probe: Any, topics: Sequence[str]) -> None:
+    """Make sure that we are allowed to know of the topics: asked for offsets of others, the client asks until the limit.
+
+    Raises:
+        TopicAuthorizationFailedError: we are not.
+    """
+    for topic in dict.fromkeys(topics):
+        with suppress(
+            UnknownTopicOrPartitionError
+        ):  # it may be about to be made: the question itself will tell
+            await probe._client._wait_on_metadata(topic)  # noqa: SLF001 - nothing public tells it

@@ -15,7 +15,7 @@ from streams.kafka.errors import ended, limited, retrieve_error
 from streams.kafka.security import aiokafka_options
 from streams.ports import OutputRecord, PortError
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class KafkaSink:
         """Connects only in `open`. `inputs`: whose offsets it commits, the events' topics unless given."""
         self._settings = settings
         self._task = task
-        self._inputs = inputs or TopicNames(settings.topic_prefix).consumed
+        self._inputs = inputs or names_of(settings).consumed
         self._producer: Any = None
         self._sent: list[asyncio.Future[Any]] = []
 

@@ -178,6 +178,8 @@ def _refused(settings: Settings, heard: BaseException | None) -> str:
         return f"{where} refused our certificate ({ours}; tls_certificate_file): {_words(heard)}"
     if isinstance(heard, kafka_errors.UnsupportedSaslMechanismError):
         return f"{where} does not take {settings.sasl_mechanism} on this listener (sasl_mechanism)"
+    if isinstance(heard, kafka_errors.IllegalSaslStateError):
+        return f"{where} takes no SASL on this listener (security_protocol {settings.security_protocol})"
     if isinstance(heard, kafka_errors.AuthenticationFailedError):
         return f"not connected to {where}: {heard}"
     return f"{where} refused {identity(settings)}: {_words(heard)}"

@@ -9,6 +9,7 @@ from models.rules import Rules
 from streams.dead_letters import Letter, Settled, receipt_record
 from streams.kafka.inspection import InspectionError, Inspector
 from streams.kafka.writing import Written
+from streams.mapping.loading import decoders_from
 from streams.partitioner import partition_of
 from streams.progress import decode_progress, progress_key
 from streams.releasing import (
@@ -21,7 +22,7 @@ from streams.releasing import (
 )
 from streams.retrying import Place
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 
 class Releases:
@@ -35,7 +36,11 @@ class Releases:
         now_ms: int,
         settled: Mapping[tuple[int, int], Settled],
     ) -> None:
-        """`rules` tell the allowed lateness; `settled` what became of letters, by partition and offset."""
+        """`rules` tell the allowed lateness; `settled` what became of letters, by partition and offset.
+
+        Raises:
+            MappingError: the mapping cannot be used.
+        """
         self.events: list[Written] = []
         self.receipts: list[Written] = []
         self.told: list[str] = []
@@ -43,7 +48,8 @@ class Releases:
         self.places: set[Place] = set()
         """By which the letters released can be named."""
         self._inspector = inspector
-        self._names = TopicNames(settings.topic_prefix)
+        self._names = names_of(settings)
+        self._decoders = decoders_from(settings)
         self._rules = rules
         self._now_ms = now_ms
         self._settled = settled
@@ -64,7 +70,7 @@ class Releases:
             return
         if became == "released":
             return
-        name = missing_name(letter, topic)
+        name = missing_name(letter, topic, self._decoders[TOPICS.index(topic)])
         event_id = f"released:{letter.partition}/{letter.offset}"
         record = releasing_record(borrower_id, name, event_id, self._time_ms(topic, partition))
         self.events.append(Written(self._names.of(topic), partition, record))

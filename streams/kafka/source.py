@@ -21,7 +21,7 @@ from streams.kafka.errors import ended, limited
 from streams.kafka.security import aiokafka_options
 from streams.ports import Assignment, Fetched, PortError, PositionLostError
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
     def __init__(self, settings: Settings, inputs: Sequence[str] | None = None) -> None:
         """Connects only in `start`. `inputs`: what is read, the events' topics unless given."""
         self._settings = settings
-        self._inputs = inputs or TopicNames(settings.topic_prefix).consumed
+        self._inputs = inputs or names_of(settings).consumed
         self._feeds = {name: feed for feed, name in enumerate(self._inputs)}
         self._consumer: Any = None
         self._on_handover: Callable[[], Awaitable[None]] | None = None

@@ -23,7 +23,7 @@ from streams.ports import (
 )
 from streams.settings import Settings
 from streams.time_limits import limited
-from streams.topics import TopicNames, topic_specs
+from streams.topics import names_of, topic_specs
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class MemorySource:
         self._network = network
         self._group = group
         self._settings = settings
-        self._topics = inputs or TopicNames(settings.topic_prefix).consumed
+        self._topics = inputs or names_of(settings).consumed
         self._on_handover: Callable[[], Awaitable[None]] | None = None
         self._assignment: Assignment | None = None
         self._stopped = False
@@ -256,7 +256,7 @@ class MemoryPorts:
         inputs: Sequence[str] | None = None,
     ) -> None:
         """`settings` name prefix and group; a group is made unless one is given, and reads the events' topics."""
-        topic = (inputs or TopicNames(settings.topic_prefix).consumed)[0]
+        topic = (inputs or names_of(settings).consumed)[0]
         self._inputs = inputs
         self.broker = broker
         self.group = group or MemoryGroup(lambda: broker.partition_count(topic))

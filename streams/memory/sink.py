@@ -15,7 +15,7 @@ from streams.memory.network import Network
 from streams.ports import OutputRecord
 from streams.settings import Settings
 from streams.time_limits import limited
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class MemorySink:
         self._broker = broker
         self._network = network
         self._settings = settings
-        self._topics = inputs or TopicNames(settings.topic_prefix).consumed
+        self._topics = inputs or names_of(settings).consumed
         self._task = task
         self._id = settings.transactional_id(task)
         self._epoch = 0

@@ -15,10 +15,10 @@ import pytest
 
 from models.alerts import Alert, Reason, Text
 from streams.kafka.local import Broker
-from streams.outputs import alert_record
 from streams.topics import TopicNames
 from tests.support import alert_samples
 from tests.support.processes import wait_until
+from tests.support.publishing import publish
 from tests.support.subscribers import java_subscriber, python_subscriber
 from tests.support.world import KafkaWorld, settings_for
 
@@ -81,20 +81,6 @@ def decided(journal: Path) -> dict[str, list[tuple[Any, ...]]]:
         fields = ("revision", "missed", "borrower_id", "task", "why", "stage")
         tasks.setdefault(task["alert_id"], []).append(tuple(task[field] for field in fields))
     return tasks
-
-
-async def publish(world: KafkaWorld, alerts: Sequence[Alert], *, commits: bool = True) -> None:
-    """As a worker does: in one transaction, or in one that is taken back."""
-    sink = world.ports.sink(0)
-    try:
-        await sink.open()
-        await sink.begin()
-        records = [alert_record(alert, b"/alerts") for alert in alerts]
-        await sink.send(TopicNames(world.settings.topic_prefix).alerts, records, 0)
-        await sink.flush()
-        await (sink.commit() if commits else sink.abort())
-    finally:
-        await sink.close()
 
 
 @contextmanager

@@ -59,10 +59,10 @@ def passed(schedule: Schedule, borrowers: dict[str, Borrower], now_ms: int) -> l
     while (earliest := schedule.queue.pop_due({HIGHEST: now_ms})) is not None:
         due_ms, clock, borrower_id = earliest
         borrower = borrowers[borrower_id]
-        if schedule.stands(clock, due_ms, borrower_id, borrower):
+        if borrower.deadlines_ms[clock] == due_ms:
             found.append((due_ms, borrower_id))
             schedule.renew(borrower_id, borrower, clock, (), NEVER)
-            schedule.await_next(clock, due_ms, borrower_id, borrower)
+        schedule.await_next(clock, due_ms, borrower_id, borrower)
     schedule.queue.settle()
     return found
 

@@ -284,4 +284,4 @@ def test_nothing_is_left_of_a_review_when_every_feed_has_passed_it() -> None:
     risk_engine.advance_together(end_of("2027-12-31"))
     borrower = risk_engine.borrower("b-1")
     assert borrower is not None
-    assert not risk_engine._reviews
+    assert not risk_engine._reviews.are_due

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.borrower import Borrower, encode_borrower
@@ -113,6 +113,7 @@ def test_buckets_are_those_of_the_missed_payment(days: int) -> None:
 # ---- laws ------------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(log=logs_in_order(), share=st.integers(min_value=1, max_value=3))
 def test_parts_add_up_and_a_restart_changes_nothing(log: list[BorrowerEvent], share: int) -> None:
     """Looked at a few at a time, or given back as bytes, it comes to the same; and who was bytes still is."""
@@ -129,6 +130,7 @@ def test_parts_add_up_and_a_restart_changes_nothing(log: list[BorrowerEvent], sh
     assert not any(isinstance(known, Borrower) for known in other._borrowers.values())
 
 
+@settings(max_examples=40)
 @given(log=logs_in_order())
 def test_a_survey_changes_nothing(log: list[BorrowerEvent]) -> None:
     """An engine that is surveyed after every event comes to what one comes to that never is."""
@@ -142,6 +144,7 @@ def test_a_survey_changes_nothing(log: list[BorrowerEvent]) -> None:
     assert watched.progress() == quiet.progress()
 
 
+@settings(max_examples=40)
 @given(log=logs_in_order())
 def test_amounts_are_those_of_the_ledgers(log: list[BorrowerEvent]) -> None:
     """What is outstanding and past due is what every loan's own standing says, added up."""

@@ -67,6 +67,28 @@ def test_each_grant_is_one_call_of_kafkas_own_tool() -> None:
     )
 
 
+def test_webhooks_and_the_lenders_own_topics_change_the_table() -> None:
+    """Delivering needs groups and producers of its own; nobody may make or change a topic that is the lender's."""
+    given = {"topic_prefix": "lender.", "webhooks_file": "hooks.toml", "repayments_topic": "core.payments"}
+    table = grants(load_settings({}, given))
+
+    assert {grant.resource for grant in table if "lender.webhook-" in grant.names} == {
+        "group",
+        "transactional-id",
+    }
+    lenders = {
+        (grant.role, operation)
+        for grant in table
+        if "core.payments" in grant.names
+        for operation in grant.operations
+    }
+    assert ("worker", "Read") in lenders
+    assert {operation for role, operation in lenders if role == "administrator"} == {
+        "Describe",
+        "DescribeConfigs",
+    }
+
+
 def test_strimzi_is_told_the_same() -> None:
     """One entry for each name, with Strimzi's own words for kinds and patterns."""
     entries = list(strimzi(grants(SETTINGS, ["worker"])))
@@ -97,3 +119,21 @@ def test_the_commands_roles_are_the_tables() -> None:
     assert {operation for grant in grants(SETTINGS) for operation in grant.operations} <= set(
         get_args(Operation)
     )
+
+
+def test_webhooks_are_granted_where_they_are_used() -> None:
+    """Groups and producers of every endpoint, and their dead letters; nothing of it without `webhooks_file`."""
+    plain = grants(SETTINGS)
+    more = grants(load_settings({}, {"topic_prefix": "lender.", "group_id": "night", "webhooks_file": "w"}))
+    added = [
+        (grant.resource, grant.names, grant.operations, grant.pattern)
+        for grant in more
+        if grant not in plain and grant.role == "worker"
+    ]
+
+    assert added == [
+        ("topic", ("lender.alerts",), ("Read",), "literal"),
+        ("topic", ("lender.webhook-dead-letters",), ("Write",), "literal"),
+        ("group", ("lender.webhook-",), ("Read",), "prefixed"),
+        ("transactional-id", ("lender.webhook-",), ("Write",), "prefixed"),
+    ]

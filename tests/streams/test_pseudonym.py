@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from models.alerts import Alert
 from models.events import BorrowerLinked, Heartbeat
 from streams.audit import export, prove_file, prove_partition
-from streams.codec import Reject
+from streams.codec import Decoder, KeptRecord, Reject
 from streams.history import read_history
 from streams.memory.broker import MemoryRecord
 from streams.memory.virtual_time import run_virtual
@@ -153,7 +153,7 @@ def test_the_alerts_are_those_without_pseudonyms(key_file: str) -> None:
 def test_a_linked_id_is_hidden_too() -> None:
     """Somebody else's id is an id; a heartbeat has none."""
     pseudonyms = Pseudonyms(KEY, 1)
-    decoder = PseudonymousDecoder("servicing", pseudonyms, 0, 1)
+    decoder = PseudonymousDecoder("servicing", Decoder("servicing"), pseudonyms, 0, 1)
     linked = {
         "type": "borrower_linked",
         "event_id": "e",
@@ -163,10 +163,10 @@ def test_a_linked_id_is_hidden_too() -> None:
         "relation": "guarantor",
     }
     for _ in range(2):  # met for the first time, and known
-        hidden = decoder.decode(json.dumps(linked).encode(), b"a", 1)
+        (hidden,) = decoder.decode_all([KeptRecord(json.dumps(linked).encode(), b"a", 1)])
         assert isinstance(hidden, BorrowerLinked)
         assert (hidden.borrower_id, hidden.linked_borrower_id) == (pseudonyms.of("a"), pseudonyms.of("b"))
-    beat = decoder.decode(b'{"type": "heartbeat", "event_time_ms": 1}', b"", 1)
+    (beat,) = decoder.decode_all([KeptRecord(b'{"type": "heartbeat", "event_time_ms": 1}', b"", 1)])
     assert beat == Heartbeat(event_time_ms=1)
 
 
@@ -177,9 +177,11 @@ def test_a_stray_is_refused_by_its_own_id(borrower: str) -> None:
     broken = json.dumps({"type": "repayment", "borrower_id": borrower}).encode()
     home = partition_of(borrower.encode(), PARTITIONS)
     for partition in range(PARTITIONS):
-        decoder = PseudonymousDecoder("repayments", Pseudonyms(KEY, 1), partition, PARTITIONS)
-        event = decoder.decode(payload, borrower.encode(), at("2025-01-02"))
-        reject = decoder.decode(broken, borrower.encode(), at("2025-01-02"))
+        decoder = PseudonymousDecoder(
+            "repayments", Decoder("repayments"), Pseudonyms(KEY, 1), partition, PARTITIONS
+        )
+        records = [KeptRecord(value, borrower.encode(), at("2025-01-02")) for value in (payload, broken)]
+        event, reject = decoder.decode_all(records)
         assert isinstance(reject, Reject)
         if partition == home:
             assert not isinstance(event, Reject)

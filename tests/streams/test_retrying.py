@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.codec import Decoder
 from streams.commands.dead_letters.looking import hex_dump
 from streams.dead_letters import (
     CONNECT_PREFIX,
@@ -191,9 +192,9 @@ def test_a_missing_record_is_named_by_its_id_or_its_first_place() -> None:
     with_id = letter(value=b'{"type":"repayment","event_id":"e-7"}')
     retried = letter_of(refused(returned_record(letter()), 99), 6)
 
-    assert missing_name(with_id, "repayments") == "e-7"
-    assert missing_name(letter(), "repayments") == "repayments@81"
-    assert missing_name(retried, "repayments") == "repayments@81"
+    assert missing_name(with_id, "repayments", Decoder("repayments")) == "e-7"
+    assert missing_name(letter(), "repayments", Decoder("repayments")) == "repayments@81"
+    assert missing_name(retried, "repayments", Decoder("repayments")) == "repayments@81"
 
 
 def test_who_is_held_is_told_by_the_key() -> None:

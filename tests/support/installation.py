@@ -18,7 +18,7 @@ from streams.kafka import admin
 from streams.kafka.inspection import Inspector
 from streams.kafka.local import Broker
 from streams.settings import Settings, load_settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 from tests.support.kafka import unique
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +83,7 @@ class Installation:
     def consumed(self) -> int:
         """Records whose offsets are committed."""
         with Inspector(self.settings) as inspector:
-            lags = inspector.lags(TopicNames(self.settings.topic_prefix).inputs, self.settings.group_id)
+            lags = inspector.lags(names_of(self.settings).inputs, self.settings.group_id)
         return sum(lag.committed or 0 for lag in lags)
 
     def wait_until_consumed(self, share: float, workers: list[subprocess.Popen[str]]) -> None:
@@ -92,7 +92,7 @@ class Installation:
         The whole is all but the closing heartbeat of each partition, behind which the merge waits for more.
         """
         with Inspector(self.settings) as inspector:
-            names = TopicNames(self.settings.topic_prefix).inputs
+            names = names_of(self.settings).inputs
             give_up_at = time.monotonic() + _CONSUMED_WITHIN_SECONDS
             while True:
                 lags = inspector.lags(names, self.settings.group_id)
@@ -106,7 +106,7 @@ class Installation:
     def alerts(self) -> list[Alert]:
         """What a `read_committed` reader finds on `alerts`."""
         decode = msgspec.json.Decoder(Alert).decode
-        topic = TopicNames(self.settings.topic_prefix).alerts
+        topic = names_of(self.settings).alerts
         with Inspector(self.settings) as inspector:
             return [
                 decode(read.value)

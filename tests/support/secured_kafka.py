@@ -45,8 +45,12 @@ from streams.kafka.local import LocalKafka
 from streams.kafka.reaching import refusal_now
 from streams.settings import load_settings
 from tests.support.processes import wait_until
+from tests.support.token_provider import TokenProvider, token_provider
 
 AUDIENCE: Final = "kafka"
+PLAIN_USER: Final = "plain"
+PLAIN_PASSWORD: Final = secrets.token_urlsafe(12)
+"""With PLAIN the broker's own settings hold the passwords."""
 REAUTHENTICATED_AFTER_MS: Final = 2_500
 """With SCRAM-SHA-256 the broker ends connections that are older: so hosted Kafkas do."""
 _TOKEN_SECONDS: Final = 3600
@@ -128,8 +132,10 @@ class Papers:
 class SecuredKafka:
     """The broker, and the hand of its administrator."""
 
-    def __init__(self, kafka: LocalKafka, papers: Papers) -> None:
+    def __init__(self, kafka: LocalKafka, papers: Papers, provider: TokenProvider) -> None:
         self.papers = papers
+        self.provider = provider
+        """Of tokens; it knows the clients that are put into `provider.clients`, by their secrets."""
         self.plain = kafka.bootstrap_servers
         self.secure = kafka.secured_listener("SECURE")
         self.mutual = kafka.secured_listener("MUTUAL")
@@ -194,12 +200,15 @@ class SecuredKafka:
 def secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
     """Start one for as long as the block lasts."""
     papers = Papers(folder)
-    with LocalKafka(
-        secured={"SECURE": "SASL_SSL", "MUTUAL": "SSL"},
-        settings=_settings(papers),
-        jvm_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={papers.jwks.as_uri()}"],
-    ) as kafka:
-        hand = SecuredKafka(kafka, papers)
+    with (
+        LocalKafka(
+            secured={"SECURE": "SASL_SSL", "MUTUAL": "SSL"},
+            settings=_settings(papers),
+            jvm_options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={papers.jwks.as_uri()}"],
+        ) as kafka,
+        token_provider(lambda who: papers.token(who, seconds=60)) as provider,
+    ):
+        hand = SecuredKafka(kafka, papers, provider)
         try:
             yield hand
         finally:
@@ -220,7 +229,11 @@ def _settings(papers: Papers) -> dict[str, str]:
         "ssl.truststore.location": str(papers.ca),
         "listener.name.mutual.ssl.client.auth": "required",
         "listener.name.mutual.ssl.principal.mapping.rules": "RULE:^.*CN=([^,]+).*$/$1/",
-        f"{secure}.sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+        f"{secure}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+        f"{secure}.plain.sasl.jaas.config": (
+            "org.apache.kafka.common.security.plain.PlainLoginModule required "
+            f'user_{PLAIN_USER}="{PLAIN_PASSWORD}";'
+        ),
         f"{secure}.scram-sha-256.sasl.jaas.config": scram,
         f"{secure}.scram-sha-256.connections.max.reauth.ms": str(REAUTHENTICATED_AFTER_MS),
         f"{secure}.scram-sha-512.sasl.jaas.config": scram,

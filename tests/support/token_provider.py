@@ -5,37 +5,35 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 
 class TokenProvider:
-    """How often it was asked, and where."""
+    """Where it is, whom it knows, and what it was asked."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked = 0
+        self.clients: dict[str, str] = {}
+        """Their secrets."""
         self.forms: list[dict[str, list[str]]] = []
 
 
 @contextmanager
-def token_provider(
-    clients: Mapping[str, str], token_for: Callable[[str], str], *, expires_in: float = 60
-) -> Iterator[TokenProvider]:
-    """Serve for as long as the block lasts; `clients` are their secrets."""
+def token_provider(token_for: Callable[[str], object], *, expires_in: float = 60) -> Iterator[TokenProvider]:
+    """Serve for as long as the block lasts."""
     provider = TokenProvider()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            provider.asked += 1
             content = self.rfile.read(int(self.headers["Content-Length"])).decode()
             provider.forms.append(parse_qs(content))
             kind, _, credentials = self.headers.get("Authorization", "").partition(" ")
             who, _, secret = base64.b64decode(credentials).decode().partition(":")
-            if kind != "Basic" or clients.get(who) != secret.replace("%20", " "):
+            if kind != "Basic" or provider.clients.get(who) != unquote(secret):
                 self._answer(401, {"error": "invalid_client"})
             else:
                 self._answer(200, {"access_token": token_for(who), "expires_in": expires_in})

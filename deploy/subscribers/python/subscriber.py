@@ -124,7 +124,7 @@ def main(broker: str, topic: str, file: str) -> None:
     alerts = KafkaConsumer(
         topic,
         bootstrap_servers=broker.split(","),
-        group_id=f"{topic}-python",
+        group_id=f"collections-{topic}-python",
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",

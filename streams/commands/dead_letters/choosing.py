@@ -80,9 +80,9 @@ def letters_in(inspector: Inspector, settings: Settings) -> Iterator[Letter]:
 def _records(inspector: Inspector, settings: Settings) -> Iterator[Letter | Receipt]:
     from streams.dead_letters import read_letter
     from streams.ports import Headers
-    from streams.topics import TopicNames
+    from streams.topics import names_of
 
-    name = TopicNames(settings.topic_prefix).dead_letters
+    name = names_of(settings).dead_letters
     for read in inspector.read(name, range(inspector.require(name))):
         headers = cast(Headers, read.headers)
         yield read_letter(read.partition, read.offset, read.key, read.value, headers)

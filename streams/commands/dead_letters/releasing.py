@@ -57,6 +57,7 @@ def release(
     from streams.kafka.inspection import InspectionError, Inspector
     from streams.kafka.releases import Releases
     from streams.kafka.writing import RecordWriter, WritingError
+    from streams.mapping.errors import MappingError
     from streams.progress import CorruptProgressError
     from streams.releasing import held_borrower
 
@@ -64,7 +65,10 @@ def release(
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
     rules = Rules(policy_from(policy_file))
     clock = SystemClock()
-    with expected(InspectionError, WritingError, CorruptProgressError), Inspector(settings) as inspector:
+    with (
+        expected(MappingError, InspectionError, WritingError, CorruptProgressError),
+        Inspector(settings) as inspector,
+    ):
         releases = Releases(inspector, settings, rules, clock.now_ms(), settled_in(inspector, settings))
         chosen = [
             letter

@@ -73,11 +73,11 @@ def retry(
     from streams.kafka.inspection import InspectionError, Inspector
     from streams.kafka.writing import RecordWriter, WritingError
     from streams.partitioner import partition_of
-    from streams.topics import TopicNames
+    from streams.topics import names_of
 
     selection = chosen_by(places, reason, topic, everything=everything)
     settings = settings_from(broker=bootstrap, topic_prefix=prefix)
-    names = TopicNames(settings.topic_prefix)
+    names = names_of(settings)
     with expected(InspectionError, WritingError), Inspector(settings) as inspector:
         count = inspector.require(names.inputs[0])
         run = Retry(

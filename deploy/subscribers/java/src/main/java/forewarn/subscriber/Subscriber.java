@@ -55,7 +55,7 @@ public final class Subscriber {
   private static Map<String, Object> settings(String broker, String topic) {
     return Map.of(
         ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, broker,
-        ConsumerConfig.GROUP_ID_CONFIG, topic + "-java",
+        ConsumerConfig.GROUP_ID_CONFIG, "collections-" + topic + "-java",
         ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG, StringDeserializer.class,
         ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG, ByteArrayDeserializer.class,
         ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed",
