@@ -18,6 +18,7 @@ from streams.clock import SystemClock
 from streams.kafka.local import Broker
 from streams.kafka.local.ports import free_ports
 from streams.simulator import SimulationSettings, write_folder
+from tests.dashboards.desk import desk
 from tests.dashboards.panels import Answered, Asked, Span, answer, asked
 from tests.dashboards.worker import CHALLENGERS_TOLD_FROM
 from tests.support.examples import days_of_examples
@@ -125,29 +126,34 @@ def garbled_book(folder: Path) -> Garbled:
 def watched_worker(broker: Broker, folder: Path) -> Iterator[Watched]:
     """Asked before its first event, so that no figure begins high, until all is consumed and every panel shows something."""
     book = garbled_book(folder / "book")
-    installation = Installation(broker, PARTITIONS, clock="wall", learning=True, portfolio_interval_ms=1_000)
-    known = [msgspec.json.encode(example) for example in KNOWN_EXAMPLES]
-    world = KafkaWorld(installation.settings)
-    asyncio.run(world.produce(world.names.training_examples, 0, known, key=b"k"))
     (port,) = free_ports(HOST, 1)
-    with (
-        running_prometheus(config_for(port, folder)) as prometheus,
-        installation.python("tests.dashboards.worker", web_port=port) as worker,
-    ):
-        watched = Watched(prometheus, _now(), worker)
-        watched.wait_for(f'sum(forewarn_tasks{{phase="open"}}) == {PARTITIONS}')
-        watched.wait_for(
-            f'sum(forewarn_challenger_examples_total{{outcome="learnt"}}) >= {CHALLENGERS_TOLD_FROM}'
+    with desk(folder) as endpoints, running_prometheus(config_for(port, folder)) as prometheus:
+        installation = Installation(
+            broker,
+            PARTITIONS,
+            clock="wall",
+            learning=True,
+            portfolio_interval_ms=1_000,
+            webhooks_file=str(endpoints),
         )
-        installation.replay(book.folder)
-        watched.wait_for(
-            f"sum(forewarn_processed_total) >= {book.lines} and sum(forewarn_consumer_lag_records) == 0"
-        )
-        # Surveyed since, so that the figures of the portfolio are those of the end.
-        age = "forewarn_portfolio_age_seconds"
-        watched.wait_for(f"min(timestamp({age}) - {age}) > {_now()}")
-        watched.wait_until_all_have_data()
-        yield watched
+        known = [msgspec.json.encode(example) for example in KNOWN_EXAMPLES]
+        world = KafkaWorld(installation.settings)
+        asyncio.run(world.produce(world.names.training_examples, 0, known, key=b"k"))
+        with installation.python("tests.dashboards.worker", web_port=port) as worker:
+            watched = Watched(prometheus, _now(), worker)
+            watched.wait_for(f'sum(forewarn_tasks{{phase="open"}}) == {PARTITIONS}')
+            watched.wait_for(
+                f'sum(forewarn_challenger_examples_total{{outcome="learnt"}}) >= {CHALLENGERS_TOLD_FROM}'
+            )
+            installation.replay(book.folder)
+            watched.wait_for(
+                f"sum(forewarn_processed_total) >= {book.lines} and sum(forewarn_consumer_lag_records) == 0"
+            )
+            # Surveyed since, so that the figures of the portfolio are those of the end.
+            age = "forewarn_portfolio_age_seconds"
+            watched.wait_for(f"min(timestamp({age}) - {age}) > {_now()}")
+            watched.wait_until_all_have_data()
+            yield watched
 
 
 def _now() -> float:
