@@ -83,9 +83,9 @@ def table(rows: Sequence[Answered]) -> str:
     for row in rows:
         if row.asked.dashboard != dashboard:
             dashboard = row.asked.dashboard
-            said += ["", f"{dashboard:<50}series       last    highest  which is the highest"]
+            said += ["", f"{dashboard:<50}series         last      highest  which is the highest"]
         said += [
-            f"  {row.asked.panel:<48}{row.series:>6}  {_figure(row.last):>9}  {_figure(row.highest):>9}  {row.one}",
+            f"  {row.asked.panel:<48}{row.series:>6}  {_figure(row.last):>11}  {_figure(row.highest):>11}  {row.one}",
             f"    {row.asked.expression}",
         ]
     return "\n".join(said[1:])
@@ -104,7 +104,9 @@ def _highest(series: Series) -> float:
 
 
 def _figure(value: float | None) -> str:
-    return "no data" if value is None else f"{value:.4g}"
+    if value is None:
+        return "no data"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _named(series: Series, legend: str) -> str:
