@@ -21,6 +21,7 @@ from models.policy import default_policy, parse_policy
 from models.rejects import RejectReason
 from streams.cli import main
 from streams.codec import Decoder, Reject, tag_of
+from streams.mapping.parsing import parse_mapping
 from streams.settings import Settings
 from streams.webhooks.endpoints import parse_endpoints
 
@@ -83,8 +84,12 @@ def policies_of(text: str) -> list[str]:
     return [
         block.text
         for block in blocks_of(text)
-        if block.language == "toml" and not block.text.startswith(_ENDPOINTS)
+        if block.language == "toml" and not block.text.startswith(_ENDPOINTS) and not _is_mapping(block)
     ]
+
+
+def _is_mapping(block: Block) -> bool:
+    return block.language == "toml" and ".events]]" in block.text
 
 
 def headings_of(text: str) -> list[tuple[int, str]]:
@@ -277,7 +282,7 @@ def test_every_signal_has_a_page_and_names_its_reasons(readme: str) -> None:
 
 
 def test_every_policy_that_is_shown_is_valid(readme: str) -> None:
-    """Each block of TOML is a policy file as it stands, but for the one of endpoints."""
+    """Each block of TOML is a policy file as it stands, but for mappings and the one of endpoints."""
     shown = policies_of(readme)
 
     assert shown
@@ -298,6 +303,27 @@ def test_the_schema_that_is_shown_begins_so(readme: str) -> None:
     command, _, printed = shown.partition("\n")
 
     assert CliRunner().invoke(main, command.partition(" |")[0].split()[2:]).output.startswith(printed)
+
+
+def test_every_mapping_that_is_shown_is_valid_and_does_what_is_shown(
+    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each as it stands; the first with the sample behind it, and with the slip of the pen that is told of."""
+    blocks = blocks_of(readme)
+    mappings = [block.text for block in blocks if _is_mapping(block)]
+    for text in mappings:
+        parse_mapping(text, "shown.toml")
+    monkeypatch.chdir(tmp_path)
+    Path("lender.toml").write_text(mappings[0], encoding="utf-8")
+    Path("typo.toml").write_text(mappings[0].replace('"yuan"', '"yaun"'), encoding="utf-8")
+    (sample,) = [block.text for block in blocks if block.text.startswith('{"header"')]
+    Path("sample.jsonl").write_text(sample, encoding="utf-8")
+    (shown,) = [block.text for block in blocks if block.text.startswith("$ forewarn mapping check")]
+    printed = ""
+    for command in re.findall(r"^\$ forewarn (.*)$", shown, re.MULTILINE):
+        printed += f"$ forewarn {command}\n{CliRunner().invoke(main, command.split()).output}"
+
+    assert printed == shown
 
 
 def test_what_policy_check_is_shown_to_print_is_what_it_prints(
