@@ -14,7 +14,6 @@ from msgspec import Struct
 from streams.settings import Settings
 from streams.topics import TopicNames, names_of, topic_specs
 from streams.trainer import TASK, trainer_settings
-from streams.webhooks.loop import webhook_groups
 
 Role = Literal["worker", "producer", "subscriber", "operator", "scaler", "administrator"]
 Resource = Literal["topic", "group", "transactional-id"]
@@ -52,7 +51,7 @@ def _table(settings: Settings) -> Iterator[Grant]:
     names = names_of(settings)
     yield from _of_workers(settings, names)
     if settings.webhooks_file:
-        yield from _of_webhooks(settings, names)
+        yield from _of_webhooks(names)
     yield Grant("producer", "topic", names.inputs, ("Write",), "events, and the heartbeats of a replay")
     yield Grant("subscriber", "topic", (names.alerts, names.borrower_risk), ("Read",), "what goes out")
     yield Grant(
@@ -99,9 +98,9 @@ def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
     yield Grant("worker", "transactional-id", (trainer.transactional_id(TASK),), ("Write",), "cards")
 
 
-def _of_webhooks(settings: Settings, names: TopicNames) -> Iterator[Grant]:
+def _of_webhooks(names: TopicNames) -> Iterator[Grant]:
     """Of workers as well, where they deliver to HTTP endpoints: each has a group and producers named after it."""
-    own = (webhook_groups(settings),)
+    own = (f"{names.prefix}webhook-",)
     yield Grant("worker", "topic", (names.alerts,), ("Read",), "what webhooks deliver")
     yield Grant("worker", "topic", (names.webhook_dead_letters,), ("Write",), "what webhooks gave up")
     yield Grant("worker", "group", own, ("Read",), "one group an endpoint", "prefixed")
@@ -128,8 +127,6 @@ def _of_operators(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         ("Read", "Write"),
         "`policy publish`, `model`",
     )
-    if settings.webhooks_file:
-        yield Grant("operator", "topic", (names.webhook_dead_letters,), ("Read",), "what webhooks gave up")
     yield Grant("operator", "group", (settings.group_id,), ("Describe",), "`lag`")
     yield Grant(
         "operator", "group", (trainer.group_id,), ("Read",), "`model rollback` moves where learning is"
