@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, Final, NamedTuple, Union, get_type_hints
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -471,7 +471,7 @@ def _kind_of_value(field: Field) -> Any:
             return str if "%" in options.get("date", "iso") else date
     if "sign" in options:
         return float
-    return _Word
+    return _Word if options.keys() & {"words", "other"} else Literal[field.words]
 
 
 def _kind_of_instant(form: str) -> Any:
@@ -488,7 +488,7 @@ def _merged(one: Any, other: Any, path: Path) -> Any:
     if one == other:
         return one
     for loose, strict in ((one, other), (other, one)):
-        if loose == _Word and strict in (Identifier, str, Count, int):
+        if loose == _Word and (strict in (Identifier, str, Count, int) or get_origin(strict) is Literal):
             return strict
     raise NotCompiledError(f"{path_text(path)} is read in two ways")
 

@@ -77,8 +77,20 @@ def load_endpoints(file: str) -> tuple[Endpoint, ...]:
     Raises:
         WebhooksError: it cannot be read, or something in it is wrong.
     """
+    endpoints = parse_endpoints(_read(Path(file)), file)
+    for endpoint in endpoints:
+        load_secrets(endpoint)
+    return endpoints
+
+
+def parse_endpoints(content: bytes, file: str) -> tuple[Endpoint, ...]:
+    """Make sense of the file's bytes; secrets are not looked at.
+
+    Raises:
+        WebhooksError: something in it is wrong.
+    """
     try:
-        found = msgspec.toml.decode(_read(Path(file)), type=EndpointFile)
+        found = msgspec.toml.decode(content, type=EndpointFile)
     except msgspec.DecodeError as error:
         raise WebhooksError(f"{file}: {error}") from error
     names = [endpoint.name for endpoint in found.endpoints]
@@ -86,7 +98,6 @@ def load_endpoints(file: str) -> tuple[Endpoint, ...]:
         raise WebhooksError(f"{file}: two endpoints have the same name")
     for endpoint in found.endpoints:
         _check_url(endpoint, file)
-        load_secrets(endpoint)
     return found.endpoints
 
 

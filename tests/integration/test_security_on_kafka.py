@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from models.alerts import Alert
+from streams import worker
 from streams.acls import Grant, Operation, grants
 from streams.cli import main
 from streams.clock import SystemClock
@@ -223,7 +224,7 @@ def test_every_client_comes_in_by_every_way(kafka: SecuredKafka, calm: House, wa
     kafka.grant(name, grants(calm.plain, ["operator", "administrator"]))
     with WAYS_IN[way](kafka, name, way) as user:
         settings = calm.as_user(user)
-        for arguments in (["topics", "apply"], ["topics", "check"], ["lag"], ["policy", "history"]):
+        for arguments in (["topics", "check"], ["lag"]):
             done = run(settings, *arguments)
             assert done.exit_code == 0, done.output
         before = len(asyncio.run(read_kafka(settings, topic))[0])
@@ -358,13 +359,15 @@ def test_no_command_tries_a_wrong_password_twice(
     assert gate.connections == 1
 
 
-def test_a_worker_with_a_wrong_password_ends_at_once(kafka: SecuredKafka, calm: House) -> None:
+def test_a_worker_with_a_wrong_password_ends_at_once(
+    kafka: SecuredKafka, calm: House, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One connection, the same sentence, exit status 1; it was never ready."""
     with counting_gate(kafka.secure) as gate:
-        done = run_worker(msgspec.structs.replace(calm.own, broker=gate.address, **wrong_password(kafka)))
+        status = worker.run(msgspec.structs.replace(calm.own, broker=gate.address, **wrong_password(kafka)))
 
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(
+    assert status == 1
+    assert capsys.readouterr().err.startswith(
         f"forewarn worker: Kafka at {gate.address} refused user {calm.user} (SCRAM-SHA-512): "
     )
     assert gate.connections == 1
@@ -389,6 +392,17 @@ def test_a_worker_with_exactly_its_grants_does_the_whole_job(kafka: SecuredKafka
     lag = json.loads(run(house.plain, "lag", "--json").stdout)
     # The last heartbeat of each partition waits for what comes behind it.
     assert lag["lag"] <= len(names.inputs) * PARTITIONS
+
+
+def test_a_worker_that_may_not_make_fausts_topic_says_so(kafka: SecuredKafka, house: House) -> None:
+    """The one topic that a worker makes itself; exit status 1, and nothing was begun."""
+    lacking = [grant for grant in grants(house.plain, ["worker"]) if "Create" in grant.operations]
+    kafka.revoke(house.user, lacking)
+
+    done = run_worker(house.own)
+
+    assert done.returncode == 1
+    assert re.search(rf"Cannot create topic: {lacking[0].names[0]} .*Authorization failed", done.stderr)
 
 
 class Need(NamedTuple):
@@ -584,7 +598,7 @@ async def test_a_grant_revoked_while_a_worker_runs_ends_it_and_loses_nothing(
 
 # ---- what runs out -----------------------------------------------------------------------------------------------
 
-PERIODS = 3
+PERIODS = 2
 """As many times what a worker came in with runs out while it works."""
 
 
@@ -635,7 +649,7 @@ async def test_a_worker_works_on_when_connections_and_tokens_run_out(kafka: Secu
 async def test_a_user_who_is_taken_away_ends_the_worker(kafka: SecuredKafka, house: House) -> None:
     """Nothing to do, and no way in any more: the worker ends within its limits all the same, and can say why."""
     own = msgspec.structs.replace(
-        house.own, sasl_mechanism="SCRAM-SHA-256", unready_after_ms=2_000, progress_timeout_ms=6_000
+        house.own, sasl_mechanism="SCRAM-SHA-256", unready_after_ms=1_000, progress_timeout_ms=4_000
     )
     unready: list[str] = []
     async with working(own) as fleet:

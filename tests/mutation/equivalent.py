@@ -68,12 +68,6 @@ EQUIVALENT: Final[dict[str, str]] = {
     "income_outlook.next_fall_day: today < standing.until_day < next_day -> today <= standing.until_day < next_day": (
         "What stands today stands until a later day."
     ),
-    "income_outlook._plain_outlook: level < stream.best_level -> level <= stream.best_level": (
-        "Of equal levels the newest stands, to its own end: looked at or not, the span is the same."
-    ),
-    "income_outlook._plain_outlook: fall_day < known_until_day -> fall_day <= known_until_day": (
-        "A span that ends where the one before it does is never reached."
-    ),
     "income_outlook.lost_fraction: from_ms <= at_ms < until_ms -> from_ms < at_ms < until_ms": (
         "As of the instant at which it was told it is told anew, and says the same."
     ),

@@ -249,13 +249,14 @@ def test_an_endpoint_that_is_gone_is_sent_nothing_more_and_loses_nothing() -> No
         async with asyncio.timeout(60):
             await office.loop(endpoint(), receiver).run()
         assert receiver.messages == [message_id(alert("b-0", 1)), message_id(alert("b-0", 2))]
+        assert office.metrics.gauges["webhook_disabled", "desk"] == 1
         back = FakeReceiver(office.clock)
         await office.run_until(lambda: office.count("delivered") == 3, office.loop(endpoint(), back))
         return back.messages, office
 
     messages, office = run_virtual(main())
     assert messages == [message_id(alert("b-0", 2)), message_id(alert("b-0", 3))]
-    assert office.metrics.gauges["webhook_disabled", "desk"] == 1
+    assert office.metrics.gauges["webhook_disabled", "desk"] == 0
     assert office.letters() == []
 
 
