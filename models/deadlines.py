@@ -39,17 +39,17 @@ class DeadlineQueue:
         taken, `settle` tells what is left.
         """
         first_ms, first = NEVER, -1
+        queues = self._entries
         for clock, target_ms in targets_ms.items():
-            entries = self._entries[clock]
-            if (
-                entries
-                and (due_ms := entries[0][0]) <= target_ms
-                and (due_ms < first_ms or (due_ms == first_ms and clock < first))
-            ):
+            entries = queues[clock]
+            if not entries:
+                continue
+            due_ms = entries[0][0]
+            if due_ms <= target_ms and (due_ms < first_ms or (due_ms == first_ms and clock < first)):
                 first_ms, first = due_ms, clock
         if first < 0:
             return None
-        entries = self._entries[first]
+        entries = queues[first]
         earliest = heappop(entries)
         while entries and entries[0] == earliest:
             heappop(entries)
@@ -57,11 +57,7 @@ class DeadlineQueue:
 
     def settle(self) -> None:
         """Find `earliest_ms` anew; until then it tells an instant that is too early, never one too late."""
-        earliest_ms = NEVER
-        for entries in self._entries:
-            if entries and entries[0][0] < earliest_ms:
-                earliest_ms = entries[0][0]
-        self.earliest_ms = earliest_ms
+        self.earliest_ms = min([entries[0][0] for entries in self._entries if entries], default=NEVER)
 
     def is_overgrown(self, clock: int, borrowers: int) -> bool:
         """Whether replaced deadlines have piled up."""

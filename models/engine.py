@@ -8,7 +8,7 @@ judged as of an instant, on evidence up to that instant, so that it does not mat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -549,16 +549,16 @@ class RiskEngine:
         ids = borrower.seen[feed]
         event_id, event_time_ms = event.event_id, event.event_time_ms
         fingerprint = fingerprint_of(event_id)
-        acquaintance = NEW
+        origin = Origin(TOPICS[feed], self._partition, offset, event_id)
         if fingerprint in ids.current or fingerprint in ids.previous or event_time_ms <= ids.floor_ms:
             acquaintance = recognise(ids, fingerprint, event_time_ms)
             if acquaintance is Acquaintance.DUPLICATE:
                 self.counts["duplicates"] += 1
                 return None
+            if acquaintance is not NEW:
+                self._changed.add(borrower_id)
+                return self._refuse(borrower_id, borrower, event, feed, origin, "too-late")
         self._changed.add(borrower_id)
-        origin = Origin(TOPICS[feed], self._partition, offset, event_id)
-        if acquaintance is not NEW:
-            return self._refuse(borrower_id, borrower, event, feed, origin, "too-late")
         if type(event) is BorrowerErased:
             self._erase(borrower_id, borrower, event_time_ms, origin)
             return None
@@ -710,21 +710,26 @@ class RiskEngine:
                 deadline_ms = borrower.deadlines_ms[clock]
             else:
                 borrower.judged_ms[clock] = moment.occasion.at_ms
-            moved = moved_by(borrower, clock, touched)
+            if noted.is_report:
+                moved: Collection[int] = {
+                    signal for signal, _ in touched if CLOCKS_BY_SIGNAL[signal] == clock
+                }
+            else:
+                moved = moved_by(borrower, clock, touched, self._book.only)
             self._schedule.renew(borrower_id, borrower, clock, moved, no_later_than_ms=deadline_ms)
 
     def _moment(
         self, borrower: Borrower, clock: int, event_time_ms: int, origin: Origin, noted: Noted
     ) -> _Moment:
         """As of when signals of a clock can be judged first."""
-        at_ms = event_time_ms
-        for reached_ms in (noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]):
-            if reached_ms > at_ms:
-                at_ms = reached_ms
+        at_ms = max(
+            event_time_ms, noted.entered_up_to_ms, self._watermarks_ms[clock], borrower.judged_ms[clock]
+        )
         is_behind = False
-        for waiting in borrower.pending:
-            if CLOCKS_BY_SIGNAL[waiting.signal] == clock:
-                at_ms, is_behind = max(at_ms, waiting.at_ms), True
+        if borrower.pending:
+            for waiting in borrower.pending:
+                if CLOCKS_BY_SIGNAL[waiting.signal] == clock:
+                    at_ms, is_behind = max(at_ms, waiting.at_ms), True
         occasion = Occasion(at_ms, event_time_ms, origin)
         return _Moment(occasion, is_behind or borrower.deadlines_ms[clock] <= at_ms)
 
@@ -802,7 +807,8 @@ class RiskEngine:
                 occasion = Occasion(at_ms, one.event_time_ms, one.origin)
                 self._lifecycle.judge(borrower_id, borrower, one.signal, one.loan_id, occasion)
             borrower.judged_ms[clock] = max(borrower.judged_ms[clock], at_ms)
-            self._schedule.renew(borrower_id, borrower, clock, moved_by(borrower, clock, touched))
+            moved = moved_by(borrower, clock, touched, self._book.only)
+            self._schedule.renew(borrower_id, borrower, clock, moved)
 
     # ---- observing -----------------------------------------------------------------------------------------------
 

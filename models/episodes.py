@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -79,7 +80,7 @@ def next_step(episode: Episode, finding: Finding, presentation: Presentation) ->
     return None
 
 
-def open_episode(episodes: list[Episode], signal: int, loan_id: str | None) -> Episode | None:
+def open_episode(episodes: Sequence[Episode], signal: int, loan_id: str | None) -> Episode | None:
     """The open episode of a signal and loan: there is one at most."""
     for episode in episodes:
         if episode.closed_ms is None and episode.signal == signal and episode.loan_id == loan_id:

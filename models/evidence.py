@@ -109,6 +109,8 @@ class Noted(Struct, frozen=True, gc=False):
     """With it: alerts opened after this instant are judged once more as of their opening."""
     entered_up_to_ms: int = -1
     """Latest event time of what had waited for this event and was entered with it."""
+    is_report: bool = False
+    """Servicing reported it: what open alerts show may be another, but nothing that other signals rest on."""
     lacks_money: bool = False
     """There is less than `payment_at_risk` had found enough: it is not to be judged, but when it looks is to be asked again."""
 
@@ -168,7 +170,7 @@ def _touches_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -
     """
     if not noted.touched:
         return False
-    rewrites_a_look = _rewrites_a_score(borrower, at_ms, noted)
+    rewrites_a_look = noted.rewrites_past or at_ms < borrower.judged_ms[REPAYMENTS]
     if not rewrites_a_look and (MULTI_PLATFORM_BORROWING, None) not in noted.touched:
         return False
     touched = {signal for signal, _ in noted.touched}
@@ -181,7 +183,7 @@ def _may_bring_into_reach(borrower: Borrower, at_ms: int, noted: Noted, rules: R
     """The same for a card that weighs evidence of any kind: all that is recorded may matter, unless the next look is awaited."""
     if (RISK_SCORE, None) in noted.touched:
         return False
-    rewrites_a_look = _rewrites_a_score(borrower, at_ms, noted)
+    rewrites_a_look = noted.rewrites_past or at_ms < borrower.judged_ms[REPAYMENTS]
     deadlines_ms = borrower.signal_deadlines_ms
     if (
         not rewrites_a_look
@@ -190,10 +192,6 @@ def _may_bring_into_reach(borrower: Borrower, at_ms: int, noted: Noted, rules: R
     ):
         return False
     return _is_score_in_reach(borrower, at_ms, noted, rules, rewrites_a_look=rewrites_a_look)
-
-
-def _rewrites_a_score(borrower: Borrower, at_ms: int, noted: Noted) -> bool:
-    return noted.rewrites_past or at_ms < borrower.judged_ms[REPAYMENTS]
 
 
 def _is_score_in_reach(
@@ -393,7 +391,7 @@ def _record_summary(borrower: Borrower, event: CreditSummary, origin: Origin, ru
 def _record_hold(borrower: Borrower, event: HoldPlaced | HoldReleased, origin: Origin, rules: Rules) -> Noted:
     if not servicing.record_hold(borrower.servicing, event):
         return Noted(refused="too-many-holds")
-    return Noted(touched=unsettled(borrower, event.event_time_ms))
+    return Noted(touched=unsettled(borrower, event.event_time_ms), is_report=True)
 
 
 def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin, rules: Rules) -> Noted:
@@ -409,14 +407,16 @@ def _record_contact(borrower: Borrower, event: ContactAttempted, origin: Origin,
     if not is_shown:
         return Noted(touched=_UNREACHABLE)  # nobody answered, and it was not the last attempt of the day
     touched = unsettled(borrower, at_ms)
-    return Noted(touched=touched if _UNREACHABLE[0] in touched else touched + _UNREACHABLE)
+    if _UNREACHABLE[0] not in touched:
+        touched += _UNREACHABLE
+    return Noted(touched=touched, is_report=True)
 
 
 def _record_restriction(
     borrower: Borrower, event: RestrictionListed | RestrictionLifted, origin: Origin, rules: Rules
 ) -> Noted:
     servicing.record_restriction(borrower.servicing, event)
-    return Noted(touched=unsettled(borrower, event.event_time_ms))
+    return Noted(touched=unsettled(borrower, event.event_time_ms), is_report=True)
 
 
 def _record_borrower_link(
@@ -441,6 +441,7 @@ def _record_alert_note(
     return Noted(
         touched=unsettled(borrower, event.event_time_ms),
         noticed=None if event.alert_id in known else f"unknown-alert.{event.__struct_config__.tag}",
+        is_report=True,
     )
 
 

@@ -207,6 +207,12 @@ def is_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
     return known is not None and known.is_plain
 
 
+def is_known_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
+    """Whether that was told with the newest pay and still holds: nobody looks for it."""
+    known = _known_outlook(evidence, at_ms, rules)
+    return known is not None and known.is_plain
+
+
 def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook | None:
     """The outlook of who has one source, whose newest pay is enough by itself, as nearly every pay is; None for anybody else.
 

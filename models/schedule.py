@@ -11,11 +11,13 @@ from typing import Final
 
 from models import levels
 from models.borrower import CLOCKS, Borrower, check_record, deadlines_of
+from models.combinations import confirmed_by
 from models.deadlines import NEVER, DeadlineQueue
-from models.episodes import open_episode
+from models.episodes import Episode, open_episode
 from models.lifecycle import Lifecycle
 from models.reviews import Reviews
 from models.rulebook import Rulebook
+from models.rules import Rules
 from models.signal_table import (
     CLOCKS_BY_SIGNAL,
     MOVED_WITH,
@@ -69,12 +71,15 @@ class Schedule:
             deadlines_ms += [borrower.deadlines_ms[own_clock] for own_clock in missing]
         due_ms = no_later_than_ms
         only, episodes = self._book.only, borrower.episodes
-        apart = {*SUBJECTS_DIFFER, *[one.signal for one in episodes]} if episodes else SUBJECTS_DIFFER
+        told = [episode.signal for episode in episodes] if episodes else ()
         for signal in signals:
-            if only is not None and signal not in apart:  # most: one policy, and never an alert
+            if signal in told:
+                own = [episode for episode in episodes if episode.signal == signal]
+                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, own)
+            elif only is not None and signal not in SUBJECTS_DIFFER:  # most: one policy, and never an alert
                 deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
             else:
-                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms)
+                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, ())
         if self._reviews.are_due:
             due_ms = min(due_ms, self._bring_forward(borrower_id, borrower, clock, signals))
         if borrower.links is not None:
@@ -152,10 +157,12 @@ class Schedule:
             return whole_ms, NEVER
         return whole_ms, self._book.score_review_ms(borrower_id, after_ms)
 
-    def _next_ms(self, borrower: Borrower, signal: int, after_ms: int) -> int:
-        """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows."""
+    def _next_ms(self, borrower: Borrower, signal: int, after_ms: int, own: Sequence[Episode]) -> int:
+        """The first instant after `after_ms` at which time alone may change what a signal finds or an alert of it shows.
+
+        `own`: the signal's alerts, open or not.
+        """
         next_look_ms, only, of = NEXT_LOOK_MS[signal], self._book.only, self._book.of
-        own = borrower.episodes and [one for one in borrower.episodes if one.signal == signal]
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
@@ -172,11 +179,20 @@ class Schedule:
         return due_ms
 
 
-def moved_by(borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | None]]) -> Collection[int]:
+def moved_by(
+    borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | None]], only: Rules | None
+) -> Collection[int]:
     """Signals of a clock, one of which was touched, whose deadlines may have come nearer with what was touched.
 
-    They are those touched, those that rest on the same evidence, and those with an open alert, which shows what all know. Of others
-    the deadline stands. It may have moved further away; then a look finds nothing, and what comes next.
+    They are those touched, those that rest on the same evidence, and those with an open alert that one of these may confirm. Of
+    others the deadline stands: what else an alert shows is reported by servicing, and that touches all alerts that are open. It
+    may have moved further away; then a look finds nothing, and what comes next.
+
+    Args:
+        borrower: with what is known by now.
+        clock: of the signals.
+        touched: by an event.
+        only: the rules of all time for everybody; None where there are several: then any open alert may be confirmed.
     """
     if len(touched) == 1 and not borrower.episodes:
         return MOVED_WITH[touched[0][0]]
@@ -184,8 +200,12 @@ def moved_by(borrower: Borrower, clock: int, touched: Sequence[tuple[int, str | 
     for signal, _ in touched:
         if CLOCKS_BY_SIGNAL[signal] == clock:
             moved.update(MOVED_WITH[signal])
-    for episode in borrower.episodes:
-        if episode.closed_ms is None and CLOCKS_BY_SIGNAL[episode.signal] == clock:
+    shown = SIGNALS_BY_CLOCK[clock]
+    if only is not None:
+        confirmed = {other for signal in moved for other in confirmed_by(signal, only)}
+        shown = tuple(confirmed.intersection(shown))
+    for episode in borrower.episodes if shown else ():
+        if episode.closed_ms is None and episode.signal in shown:
             moved.add(episode.signal)
     return moved
 

@@ -14,7 +14,6 @@ from msgspec import Struct
 from streams.settings import Settings
 from streams.topics import TopicNames, names_of, topic_specs
 from streams.trainer import TASK, trainer_settings
-from streams.webhooks.loop import webhook_groups
 
 Role = Literal["worker", "producer", "subscriber", "operator", "scaler", "administrator"]
 Resource = Literal["topic", "group", "transactional-id"]
@@ -51,7 +50,7 @@ def grants(settings: Settings, roles: Iterable[Role] = ROLES) -> list[Grant]:
 def _table(settings: Settings) -> Iterator[Grant]:
     names = names_of(settings)
     yield from _of_workers(settings, names)
-    if settings.webhooks_file is not None:
+    if settings.webhooks_file:
         yield from _of_webhooks(names)
     yield Grant("producer", "topic", names.inputs, ("Write",), "events, and the heartbeats of a replay")
     yield Grant("subscriber", "topic", (names.alerts, names.borrower_risk), ("Read",), "what goes out")
@@ -97,29 +96,17 @@ def _of_workers(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         "prefixed",
     )
     yield Grant("worker", "transactional-id", (trainer.transactional_id(TASK),), ("Write",), "cards")
-    if settings.webhooks_file:
-        webhooks = (webhook_groups(settings),)
-        yield topics(("Read",), "what webhooks deliver", names.alerts)
-        yield topics(("Write",), "what webhooks gave up", names.webhook_dead_letters)
-        yield Grant("worker", "group", webhooks, ("Read",), "one group an endpoint", "prefixed")
-        yield Grant(
-            "worker",
-            "transactional-id",
-            webhooks,
-            ("Write",),
-            "one producer an endpoint and task",
-            "prefixed",
-        )
 
 
 def _of_webhooks(names: TopicNames) -> Iterator[Grant]:
     """Of workers as well, where they deliver to HTTP endpoints: each has a group and producers named after it."""
-    own = f"{names.prefix}webhook-"
+    own = (f"{names.prefix}webhook-",)
     yield Grant("worker", "topic", (names.alerts,), ("Read",), "what webhooks deliver")
-    yield Grant("worker", "topic", (names.webhook_dead_letters,), ("Write",), "what they could not deliver")
-    yield Grant("worker", "group", (own,), ("Read",), "how far each endpoint is", "prefixed")
-    yield Grant("worker", "transactional-id", (own,), ("Write",), "deliveries and letters as one", "prefixed")
-    yield Grant("operator", "topic", (names.webhook_dead_letters,), ("Read",), "what was not delivered")
+    yield Grant("worker", "topic", (names.webhook_dead_letters,), ("Write",), "what webhooks gave up")
+    yield Grant("worker", "group", own, ("Read",), "one group an endpoint", "prefixed")
+    yield Grant(
+        "worker", "transactional-id", own, ("Write",), "one producer an endpoint and task", "prefixed"
+    )
 
 
 def _of_operators(settings: Settings, names: TopicNames) -> Iterator[Grant]:
@@ -140,8 +127,6 @@ def _of_operators(settings: Settings, names: TopicNames) -> Iterator[Grant]:
         ("Read", "Write"),
         "`policy publish`, `model`",
     )
-    if settings.webhooks_file:
-        yield Grant("operator", "topic", (names.webhook_dead_letters,), ("Read",), "what webhooks gave up")
     yield Grant("operator", "group", (settings.group_id,), ("Describe",), "`lag`")
     yield Grant(
         "operator", "group", (trainer.group_id,), ("Read",), "`model rollback` moves where learning is"

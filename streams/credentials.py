@@ -24,7 +24,7 @@ SECRETS: Final = {
     "oauth_token": "oauth_token_file",
     "oauth_client_secret": "oauth_client_secret_file",
 }
-"""What somebody may try to put into a variable, and the setting that names its file."""
+"""What somebody may try to put into a variable (`FOREWARN_SASL_PASSWORD`), and the setting that names its file."""
 
 _SECRET_BYTES_MAX: Final = 64 * 1024
 """Tokens with many claims have some kilobytes; more is the wrong file."""

@@ -1,6 +1,6 @@
 """Another number of partitions: the book moves, borrower by borrower, to the tasks of an installation under another prefix.
 
-    fence the old tasks ─ all consumed? ─ reference topics, examples ─ states, risks ─ still as it was? ─ positions, in one transaction
+    fence the old tasks ─ all consumed? ─ policies, cards, examples ─ states, risks ─ still as it was? ─ positions, in one transaction
 
 Nothing under the old prefix is changed, so the way back is the old prefix. Until the positions are written, and they come last
 and together, a worker refuses the new one. What makes it sound stands in `decisions/0013-another-number-of-partitions.md`.
@@ -92,24 +92,20 @@ async def repartition(old: Side, new: Side, clock: Clock) -> Moved:
     try:
         before = await _ends(logs, old)
         await _require_empty(logs, new)
+        progresses = await _all_consumed(logs, old, clock)
         async with _opened(new.ports.sink(0)) as sink:
             writer = _Writer(sink, clock)
             await _move_policies(logs, old, new, writer)
             examples = await _move_learning(logs, old, new, writer)
-            progresses, borrowers, risks = [], 0, 0
+            borrowers, risks = 0, 0
             for task in range(old.partitions):
                 changelog = await read_changelog(logs, old.names, task, PlainMetrics(), clock)
-                await _require_consumed(logs, old, changelog)
                 borrowers += await _move_states(changelog, new, writer)
                 risks += await _move_risks(logs, old, task, new, writer)
-                if changelog.progress is not None:
-                    progresses.append(changelog.progress)
             if await _ends(logs, old) != before:
                 raise RepartitionError(
                     "the old topics have grown meanwhile: stop workers and producers, delete the new topics, and begin again"
                 )
-            if not progresses:
-                raise RepartitionError("there is no state to move: `forewarn topics apply` is all it takes")
             await writer.write(
                 new.names.state,
                 {
@@ -181,8 +177,20 @@ async def _require_empty(logs: Logs, side: Side) -> None:
         )
 
 
-async def _require_consumed(logs: Logs, side: Side, changelog: Changelog) -> None:
-    task, progress = changelog.partition, changelog.progress
+async def _all_consumed(logs: Logs, side: Side, clock: Clock) -> list[Progress]:
+    """Where every task stands, made sure that nothing is left to read: before anything is written."""
+    found = []
+    for task in range(side.partitions):
+        changelog = await read_changelog(logs, side.names, task, PlainMetrics(), clock)
+        await _require_consumed(logs, side, task, changelog.progress)
+        if changelog.progress is not None:
+            found.append(changelog.progress)
+    if not found:
+        raise RepartitionError("there is no state to move: `forewarn topics apply` is all it takes")
+    return found
+
+
+async def _require_consumed(logs: Logs, side: Side, task: int, progress: Progress | None) -> None:
     ranges = await logs.ranges(side.names.consumed, [task])
     for place, name in enumerate(side.names.consumed):
         held = ranges[name, task]

@@ -21,7 +21,9 @@ from models.policy import default_policy, parse_policy
 from models.rejects import RejectReason
 from streams.cli import main
 from streams.codec import Decoder, Reject, tag_of
+from streams.mapping.parsing import parse_mapping
 from streams.settings import Settings
+from streams.webhooks.endpoints import parse_endpoints
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 READMES: Final = (ROOT / "README.md", ROOT / "README.zh-CN.md")
@@ -37,6 +39,7 @@ _HEADING: Final = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _LINK: Final = re.compile(r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?\)")
 _FILE: Final = re.compile(r"`((?:models|streams|tests|deploy|\.github)/[\w./*-]*[\w*/])`")
 _VARIABLE: Final = re.compile(r"\bFOREWARN_[A-Z_]+\b")
+_ENDPOINTS: Final = "[[endpoints]]"
 _REASON_CODE: Final = re.compile(r'"([A-Z]+(?:-[A-Z]+)+)"')
 
 
@@ -74,6 +77,19 @@ def lines_with(pattern: re.Pattern[str]) -> list[str]:
 def blocks_of(text: str) -> list[Block]:
     """The fenced blocks of a document, in order."""
     return [Block(*match.groups()) for match in _FENCE.finditer(text)]
+
+
+def policies_of(text: str) -> list[str]:
+    """The policy files that a document shows."""
+    return [
+        block.text
+        for block in blocks_of(text)
+        if block.language == "toml" and not block.text.startswith(_ENDPOINTS) and not _is_mapping(block)
+    ]
+
+
+def _is_mapping(block: Block) -> bool:
+    return block.language == "toml" and ".events]]" in block.text
 
 
 def headings_of(text: str) -> list[tuple[int, str]]:
@@ -266,12 +282,48 @@ def test_every_signal_has_a_page_and_names_its_reasons(readme: str) -> None:
 
 
 def test_every_policy_that_is_shown_is_valid(readme: str) -> None:
-    """Each block of TOML is a policy file as it stands."""
-    shown = [block.text for block in blocks_of(readme) if block.language == "toml"]
+    """Each block of TOML is a policy file as it stands, but for mappings and the one of endpoints."""
+    shown = policies_of(readme)
 
     assert shown
     for text in shown:
         parse_policy(text, "shown.toml")
+
+
+def test_the_file_of_endpoints_that_is_shown_is_valid(readme: str) -> None:
+    """It is taken as it stands, but for the secret."""
+    (shown,) = [block.text for block in blocks_of(readme) if block.text.startswith(_ENDPOINTS)]
+
+    assert parse_endpoints(shown.encode(), "shown.toml")
+
+
+def test_the_schema_that_is_shown_begins_so(readme: str) -> None:
+    """What the command is shown to print is what it prints."""
+    (shown,) = [block.text for block in blocks_of(readme) if block.text.startswith("$ forewarn schema")]
+    command, _, printed = shown.partition("\n")
+
+    assert CliRunner().invoke(main, command.partition(" |")[0].split()[2:]).output.startswith(printed)
+
+
+def test_every_mapping_that_is_shown_is_valid_and_does_what_is_shown(
+    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each as it stands; the first with the sample behind it, and with the slip of the pen that is told of."""
+    blocks = blocks_of(readme)
+    mappings = [block.text for block in blocks if _is_mapping(block)]
+    for text in mappings:
+        parse_mapping(text, "shown.toml")
+    monkeypatch.chdir(tmp_path)
+    Path("lender.toml").write_text(mappings[0], encoding="utf-8")
+    Path("typo.toml").write_text(mappings[0].replace('"yuan"', '"yaun"'), encoding="utf-8")
+    (sample,) = [block.text for block in blocks if block.text.startswith('{"header"')]
+    Path("sample.jsonl").write_text(sample, encoding="utf-8")
+    (shown,) = [block.text for block in blocks if block.text.startswith("$ forewarn mapping check")]
+    printed = ""
+    for command in re.findall(r"^\$ forewarn (.*)$", shown, re.MULTILINE):
+        printed += f"$ forewarn {command}\n{CliRunner().invoke(main, command.split()).output}"
+
+    assert printed == shown
 
 
 def test_what_policy_check_is_shown_to_print_is_what_it_prints(
@@ -280,9 +332,7 @@ def test_what_policy_check_is_shown_to_print_is_what_it_prints(
     """With the first policy that is shown, and with the slip of the pen that is told of."""
     blocks = blocks_of(readme)
     monkeypatch.chdir(tmp_path)
-    Path("house.toml").write_text(
-        next(block.text for block in blocks if block.language == "toml"), encoding="utf-8"
-    )
+    Path("house.toml").write_text(policies_of(readme)[0], encoding="utf-8")
     Path("typo.toml").write_text("[signals.missed_payment]\ngrace_dayz = 3\n", encoding="utf-8")
     shown = [block.text for block in blocks if block.text.startswith("$ forewarn policy check")]
 

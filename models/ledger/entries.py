@@ -17,7 +17,7 @@ from models.events import (
     ScheduleChanged,
 )
 from models.ledger.compaction import compact
-from models.ledger.folding import balances_at, enter_line, enter_payment, refold, tolerance_minor_of
+from models.ledger.folding import balances_at, begin, enter_line, enter_payment, refold, tolerance_minor_of
 from models.ledger.journal import (
     ALWAYS_MS,
     ARREARS,
@@ -71,7 +71,7 @@ def open_loan(event: LoanOpened, rules: Rules) -> Loan:
         purpose=event.purpose,
     )
     add_schedule(loan, event.instalments, ALWAYS_MS)
-    refold(loan, event.event_time_ms, rules)
+    begin(loan, event.event_time_ms)
     return loan
 
 

@@ -21,6 +21,13 @@ def balances_at(loan: Loan, known_ms: int, rules: Rules) -> Balances:
     return fold(loan, known_ms, known_ms, rules)
 
 
+def begin(loan: Loan, opened_ms: int) -> None:
+    """Fold a journal in which there is nothing yet but the schedule of the opening: all of it is in force, and asked for."""
+    loan.now.upto_ms = opened_ms
+    loan.now.short_minor = [line.due_minor for line in loan.lines]
+    loan.now.is_scheduled = bool(loan.lines)
+
+
 def refold(loan: Loan, entry_ms: int, rules: Rules) -> None:
     """Fold the journal anew after an entry at `entry_ms` that one step could not take."""
     upto_ms = max(loan.now.upto_ms, entry_ms)

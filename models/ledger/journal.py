@@ -227,15 +227,24 @@ def entry_ms_of(loan: Loan, event_time_ms: int) -> int:
 
 
 def add_schedule(loan: Loan, instalments: Iterable[Instalment], since_ms: int) -> None:
-    """Put the lines of a schedule in their places."""
-    for instalment in instalments:
-        line = Line(
+    """Put the lines of a schedule in their places; they are not in force before they are folded in."""
+    lines = [
+        Line(
             due_day=day_of_date(instalment.due_date),
             number=instalment.number,
             since_ms=since_ms,
             amount_minor=instalment.amount_minor,
         )
-        add_line(loan, line)
+        for instalment in instalments
+    ]
+    if loan.lines:
+        for line in lines:
+            add_line(loan, line)
+        return
+    lines.sort(key=_line_order)
+    loan.lines = lines
+    for balances in (loan.base, loan.now):
+        balances.short_minor = [NOT_IN_FORCE] * len(lines)
 
 
 def add_line(loan: Loan, line: Line) -> int:

@@ -8,6 +8,7 @@ evidence is read only if it is asked for, so that a card pays for what it uses.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from math import fsum, inf
 from typing import Final, NamedTuple
 
@@ -64,8 +65,8 @@ def observe(
         positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
     moment = _Moment(at_ms, known_ms, day, positions)
     found = _of_loans(loans, moment) if "loans" in kinds else {}
-    for kind, (has_evidence, read) in _READERS.items():
-        if kind in kinds and has_evidence(borrower):
+    for has_evidence, read in _readers_of(frozenset(kinds)):
+        if has_evidence(borrower):
             found.update(read(borrower, loans, moment, rules))
     return Features(**found)
 
@@ -351,6 +352,11 @@ _READERS: Final[dict[Kind, _Reader]] = {
     "servicing": (lambda borrower: borrower.servicing.contacts, _of_contacts),
 }
 """By kind, but the own loans: whether there is anything to read, and the features read from it (the rest have their defaults)."""
+
+
+@cache
+def _readers_of(kinds: frozenset[Kind]) -> tuple[_Reader, ...]:
+    return tuple(reader for kind, reader in _READERS.items() if kind in kinds)
 
 
 def _bounded(share: float) -> float:

@@ -112,7 +112,9 @@ def _spells_of(
 def _may_relapse(loans: dict[str, Loan], rules: Rules) -> bool:
     days_min = rules.policy.signals.relapse.repaired_days_min
     for loan in loans.values():
-        if loan.now.worst_days_past_due >= days_min or may_have_spells(loan, days_min, rules):
+        if loan.now.worst_days_past_due >= days_min:
+            return True
+        if loan.closed_ms is not None and may_have_spells(loan, days_min, rules):
             return True
     return False
 

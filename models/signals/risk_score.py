@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from math import inf
+from math import inf, nextafter
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -76,6 +76,8 @@ _OWN_LOANS: Final = frozenset[Kind](("loans",))
 """What every look needs: who has no open loan cannot be late, who is at the target is foreseen no more."""
 _BOUNDED: Final = frozenset[Kind](("loans", "income", "institutions"))
 """Kinds of which the bounds know something; their features come first."""
+_ALL_LOST: Final = 1.0
+"""Of income."""
 _DAYS_ALIKE: Final = 30
 """Days that the bounds of a look do not tell apart: a look too many, where a bin of the card begins amid them."""
 FACTORS_TOLD_MAX: Final = 3
@@ -263,7 +265,7 @@ def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rules: Rules) -> 
     sightings = _sightings_in_window(borrower, known_ms, rules)
     rest = _unbounded(borrower, rules)
     if_late, at_once = _thresholds_reached(
-        ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, rest, rules
+        ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, _ALL_LOST, rest, rules
     )
     return if_late if ahead.days_past_due > 0 else at_once
 
@@ -311,19 +313,34 @@ def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
 def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
     """Whether a look may find something, with as many new institutions as there may be; never told from late payments.
 
-    At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask.
+    At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask. So it is
+    too, for most, if nothing is known but that income was not lost: then nobody tells what part of it was.
     """
+    sightings, rest = _sightings_in_window(borrower, look_ms - 1, rules), _unbounded(borrower, rules)
+    has_limit, is_late = ahead.utilisation != UNKNOWN, ahead.days_past_due > 0
+    if income_outlook.is_known_plain(borrower.income, look_ms, rules):
+        most_used = inf if has_limit else UNKNOWN
+        reached = _thresholds_reached(
+            ahead.open_loans, ahead.worst_days, sightings, most_used, _no_loss(rules), rest, rules
+        )
+        if not reached[0 if is_late else 1]:
+            return False
     if_late, at_once = _thresholds_reached_by(
         income_outlook.lost_fraction(borrower.income, look_ms, rules),
         (look_ms - ahead.first_opened_ms) // DAY_MS // _DAYS_ALIKE,
         ahead.open_loans,
         ahead.worst_days,
-        _sightings_in_window(borrower, look_ms - 1, rules),
-        _unbounded(borrower, rules),
+        sightings,
+        rest,
         rules,
-        has_limit=ahead.utilisation != UNKNOWN,
+        has_limit=has_limit,
     )
-    return if_late if ahead.days_past_due > 0 else at_once
+    return if_late if is_late else at_once
+
+
+def _no_loss(rules: Rules) -> float:
+    """The most that may be lost of income where `income_drop` finds nothing."""
+    return nextafter(rules.policy.signals.income_drop.severity.watch, 0)
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
@@ -361,6 +378,7 @@ def _thresholds_reached(
     worst_days: int,
     sightings: int,
     utilisation: float,
+    lost_most: float,
     rest: frozenset[Kind],
     rules: Rules,
 ) -> tuple[bool, bool]:
@@ -368,7 +386,9 @@ def _thresholds_reached(
 
     Most borrowers ask for the same few.
     """
-    background, probability = _ceilings(open_loans, worst_days, sightings, utilisation, rest, rules)
+    background, probability = _ceilings(
+        open_loans, worst_days, sightings, utilisation, rest, rules, lost_most
+    )
     policy = rules.policy.signals.risk_score
     is_enough = background >= policy.background_min
     return is_enough, is_enough and probability >= _least(rules.policy)
@@ -414,11 +434,13 @@ def _ceilings(
     utilisation: float,
     rest: frozenset[Kind],
     rules: Rules,
+    lost_most: float = _ALL_LOST,
 ) -> tuple[float, float]:
     """The highest background and, with nothing past due, the highest probability; of the kinds of `rest` nothing is known."""
     least, most = _rest_between(rest)
-    lows = Features(0, 0, 0, 0, 0.0, 0.0, 0, utilisation, 0, open_loans, *least)
-    highs = Features(0, 0, 0, 0, 1.0, 1.0, sightings, utilisation, inf, open_loans, *most)
+    least_used = UNKNOWN if utilisation == inf else utilisation
+    lows = Features(0, 0, 0, 0, 0.0, 0.0, 0, least_used, 0, open_loans, *least)
+    highs = Features(0, 0, 0, 0, lost_most, 1.0, sightings, utilisation, inf, open_loans, *most)
     background = _ceiling(lows, highs, rules)
     if not worst_days:
         return background, background
@@ -450,12 +472,13 @@ def _rest_between(kinds: frozenset[Kind]) -> tuple[tuple[float, ...], tuple[floa
 
 def _sightings_in_window(borrower: Borrower, known_ms: int, rules: Rules) -> int:
     """At least as many as there are new institutions, now or later; never those of the lender and of the own loans."""
-    if not borrower.institutions.tracks:
-        return 0
+    tracks = borrower.institutions.tracks
     since_ms = known_ms - rules.policy.signals.multi_platform_borrowing.window_days * DAY_MS
+    if not tracks or tracks[-1].start_ms <= since_ms:  # the newest begins last
+        return 0
     fresh = [
         track.institution_id
-        for track in borrower.institutions.tracks
+        for track in tracks
         if since_ms < track.start_ms <= known_ms and track.kind != REVIEW
     ]
     if not fresh:

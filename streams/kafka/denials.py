@@ -17,7 +17,7 @@ def denial(error: BaseException) -> str | None:
         if resource is not None:
             named = _names(cause)
             of_what = f"{resource} {named}" if named else resource
-            return f"Kafka does not allow this user {of_what}; `forewarn topics acls` prints what each role needs"
+            return f"Kafka does not allow this user to use {of_what}; `forewarn topics acls` prints what each role needs"
         cause = cause.__cause__
     return None
 

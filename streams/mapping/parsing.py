@@ -269,6 +269,7 @@ def _field(name: str, hint: Any, said: Any, zone: ZoneInfo, where: str, *, requi
         paths=_paths(options, category, where),
         convert=_CONVERTS[category](options, hint, zone, where),
         options=options,
+        words=_words_of(hint) if category == "word" else (),
         constant=given.get("constant", ABSENT),
         default=given.get("default", ABSENT),
         separator=_text(options.get("separator", "-"), f"{where}.separator"),
@@ -386,9 +387,11 @@ def _word(options: dict[str, Any], hint: Any, zone: ZoneInfo, where: str) -> val
 
 
 def _known_word(word: Any, hint: Any, where: str) -> None:
-    for option in (hint, *get_args(hint)):
-        if get_origin(option) is Literal:
-            _one_of(word, get_args(option), where, "word")
+    _one_of(word, _words_of(hint), where, "word")
+
+
+def _words_of(hint: Any) -> tuple[str, ...]:
+    return next(get_args(option) for option in (hint, *get_args(hint)) if get_origin(option) is Literal)
 
 
 def _as_is(options: dict[str, Any], hint: Any, zone: ZoneInfo, where: str) -> values.Convert:

@@ -41,6 +41,8 @@ class Field(Struct, frozen=True):
     convert: Convert
     options: dict[str, Any]
     """As written, for what is made faster from them."""
+    words: tuple[str, ...] = ()
+    """Of a word: those that the contract knows."""
     constant: Any = ABSENT
     default: Any = ABSENT
     """Where nothing stands at the path."""

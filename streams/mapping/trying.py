@@ -165,8 +165,14 @@ def _short(where: str) -> str:
 
 
 def _without_nulls(event: Struct) -> str:
-    fields = {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not None}
-    return msgspec.json.encode({"type": tag_of(type(event)), **fields}).decode()
+    plain = _filled(msgspec.to_builtins(event))
+    return msgspec.json.encode({"type": tag_of(type(event)), **plain}).decode()
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(inner) for name, inner in value.items() if inner is not None}
+    return [_filled(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _paths_of(feed: FeedMapping) -> frozenset[str]:

@@ -46,14 +46,9 @@ class _GoneError(Exception):
     """The endpoint answered 410."""
 
 
-def webhook_groups(settings: Settings) -> str:
-    """What the groups and producers of all endpoints begin with."""
-    return f"{settings.topic_prefix}webhook-"
-
-
 def webhook_settings(settings: Settings, endpoint: Endpoint) -> Settings:
     """The same installation with the endpoint's group and producers, which are named after topics and endpoint alone."""
-    name = f"{webhook_groups(settings)}{endpoint.name}"
+    name = f"{settings.topic_prefix}webhook-{endpoint.name}"
     return msgspec.structs.replace(
         settings, group_id=name, transactional_id_prefix=name, fetch_partition_bytes_max=_FETCH_BYTES
     )
@@ -100,6 +95,7 @@ class WebhookLoop:
         Raises:
             WebhookError: Kafka failed again and again, or where to go on cannot be made out.
         """
+        self._show_zeros()
         try:
             while not self._stopping.is_set():
                 try:
@@ -114,6 +110,12 @@ class WebhookLoop:
                 self._alerts,
             )
             self._metrics.set("webhook_disabled", 1, self._endpoint.name)
+
+    def _show_zeros(self) -> None:
+        """What happens for the first time must show as an increase."""
+        for outcome in ("delivered", "dead_lettered", "filtered"):
+            self._metrics.count("webhook_messages", 0, self._endpoint.name, outcome)
+        self._metrics.set("webhook_disabled", 0, self._endpoint.name)
 
     async def _as_member(self) -> None:
         logs, source = self._ports.logs(), self._ports.source()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from streams.pages import LIVE_PATH
 from streams.settings import ENVIRONMENT_PREFIX, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -71,7 +72,8 @@ def test_the_image_is_nobodys_and_writes_nothing() -> None:
     assert len(re.findall(r"^FROM ", text, re.MULTILINE)) == 2
     assert "--require-hashes -r deploy/requirements.lock" in text
     assert "HEALTHCHECK" in text
-    assert "/livez" in text
+    assert LIVE_PATH in text
+    assert "FOREWARN_WEB_HOST=0.0.0.0" in text
     assert set(re.findall(r"FOREWARN_[A-Z_]+", text)) <= KNOWN
 
 
@@ -83,6 +85,21 @@ def test_the_composition_is_what_the_specification_allows(tmp_path: Path) -> Non
     schema = (TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec")
     assert run(*schema, COMPOSE).returncode == 0
     assert "stop_grace" in run(*schema, slipped).stdout
+
+
+def test_every_file_that_is_mounted_is_there(services: dict[str, dict[str, Any]]) -> None:
+    """Docker makes an empty folder of a file that is missing, and the service starts without it."""
+    mounted = [
+        volume.split(":")
+        for service in services.values()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./")
+    ]
+
+    assert len(mounted) >= 5
+    for source, _, mode in mounted:
+        assert (DEPLOY / source).exists(), source
+        assert mode == "ro"
 
 
 def test_containers_have_no_rights_and_show_themselves_to_this_machine_alone(
@@ -112,3 +129,35 @@ def test_the_broker_is_the_one_that_is_tested_with(services: dict[str, dict[str,
 
     assert services["kafka"]["image"] == f"apache/kafka:{version}"
     assert cluster[-1]["spec"]["kafka"]["version"] == version
+
+
+def test_prometheus_and_grafana_find_what_is_mounted(services: dict[str, dict[str, Any]]) -> None:
+    """The paths and host names in their configurations are those of the composition."""
+    prometheus = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yaml").read_text())
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "forewarn.yaml").read_text())["providers"]
+    (source,) = [
+        one
+        for file in (provisioning / "datasources").glob("*.yaml")
+        for one in yaml.safe_load(file.read_text())["datasources"]
+    ]
+    (scraped,) = prometheus["scrape_configs"][0]["dns_sd_configs"]
+
+    assert scraped["names"] == ["worker"]
+    assert f"FOREWARN_WEB_PORT={scraped['port']}" in DOCKERFILE.read_text()
+    assert prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == ["alertmanager:9093"]
+    assert source["url"] == "http://prometheus:9090"
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
+    assert services.keys() >= {"worker", "alertmanager", "prometheus", "grafana", "kafka"}
+
+
+def test_the_workflows_are_what_their_schema_allows() -> None:
+    """One of them runs the composition, where there is a container engine."""
+    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    done = run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+
+    assert done.returncode == 0, done.stdout
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["containers"][
+        "steps"
+    ]
+    assert any("compose.yaml up --build --detach --wait" in step.get("run", "") for step in steps)

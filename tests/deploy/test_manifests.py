@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from models.events import TOPICS
-from streams.pages import READY_PATH
+from streams.pages import LIVE_PATH, METRICS_PATH, READY_PATH
 from streams.settings import ENVIRONMENT_PREFIX, Settings
 from tests.deploy.strimzi import read_with_strimzi
 
@@ -108,15 +108,16 @@ def test_strimzis_own_classes_read_its_resources(everything: list[Manifest]) -> 
         assert what in refused
 
 
-def test_topics_and_users_are_those_of_the_code(tmp_path: Path) -> None:
-    """`generate.py` writes what is committed: the table of access and the topics are told once."""
-    generate = KUBERNETES / "strimzi" / "generate.py"
+def test_what_is_generated_is_what_is_committed(tmp_path: Path) -> None:
+    """Topics, users and rules are told once: in the code's tables and in Prometheus' own files."""
+    generate = KUBERNETES / "generate.py"
     subprocess.run(
         [sys.executable, generate, "--into", tmp_path], cwd=ROOT, env={"PYTHONPATH": "."}, check=True
     )
 
-    for name in ("topics.yaml", "users.yaml"):
-        assert (tmp_path / name).read_text() == (generate.parent / name).read_text(), f"run {generate}"
+    for written in sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.yaml")):
+        assert (tmp_path / written).read_text() == (KUBERNETES / written).read_text(), f"run {generate}"
+    assert len(list(tmp_path.rglob("*.yaml"))) == 3
 
 
 def test_the_workers_alone_can_be_had_without_any_operator() -> None:
@@ -168,6 +169,9 @@ def test_every_object_that_names_another_means_one_that_is_there(everything: lis
         "web"
     ]
     assert container["readinessProbe"]["httpGet"] == {"path": READY_PATH, "port": "web"}
+    assert container["livenessProbe"]["httpGet"] == {"path": LIVE_PATH, "port": "web"}
+    assert container["startupProbe"]["httpGet"] == {"path": LIVE_PATH, "port": "web"}
+    assert one(everything, "ServiceMonitor")["spec"]["endpoints"][0]["path"] == METRICS_PATH
     assert one(everything, "ScaledObject")["spec"]["scaleTargetRef"]["name"] == workers["metadata"]["name"]
     assert "replicas" not in workers["spec"]
 
@@ -189,3 +193,30 @@ def test_workers_are_scaled_on_the_lag_of_every_input(everything: list[Manifest]
     assert [each["topic"] for each in watched] == list(TOPICS)
     assert {each["consumerGroup"] for each in watched} == {Settings().group_id}
     assert scaled["maxReplicaCount"] == Settings().partitions
+
+
+def test_the_certificates_are_where_the_settings_say(everything: list[Manifest]) -> None:
+    """Each file that a setting names lies in a mounted secret, and that is the one of the workers' own user."""
+    (settings,) = [each["data"] for each in everything if each["kind"] == "ConfigMap"]
+    pod = one(everything, "StatefulSet")["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    files = {
+        f"{mount['mountPath']}/{item['path']}": volumes[mount["name"]]["secret"]["secretName"]
+        for mount in pod["containers"][0]["volumeMounts"]
+        for item in volumes[mount["name"]].get("secret", {}).get("items", [])
+    }
+
+    assert settings["FOREWARN_SECURITY_PROTOCOL"] == "SSL"
+    assert files == {
+        settings["FOREWARN_TLS_CA_FILE"]: "forewarn-kafka-cluster-ca-cert",
+        settings["FOREWARN_TLS_CERTIFICATE_FILE"]: "forewarn-worker",
+        settings["FOREWARN_TLS_KEY_FILE"]: "forewarn-worker",
+    }
+
+
+def test_the_rules_of_the_operator_are_those_of_prometheus(everything: list[Manifest]) -> None:
+    """The same groups, whether Prometheus reads them as files or by the Prometheus Operator."""
+    files = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yaml"))
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+
+    assert one(everything, "PrometheusRule")["spec"]["groups"] == groups

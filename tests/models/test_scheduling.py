@@ -66,6 +66,19 @@ def test_asking_only_what_an_event_moved_tells_what_asking_all_tells(
     assert alerts_of(events, override) == expected
 
 
+@settings(deadline=None, max_examples=25)
+@given(events=served_logs())
+def test_what_is_known_with_the_newest_pay_spares_the_score_nothing_but_time(
+    events: list[BorrowerEvent],
+) -> None:
+    """Told what part of income is lost at every look, it finds the same."""
+    with pytest.MonkeyPatch.context() as outlook:
+        outlook.setattr("models.income_outlook.is_known_plain", lambda *_: False)
+        expected = alerts_of(events)
+
+    assert alerts_of(events) == expected
+
+
 @pytest.mark.parametrize("kind", DRAWN, ids=lambda kind: kind.__name__)
 @settings(deadline=None, max_examples=8)
 @given(data=st.data())

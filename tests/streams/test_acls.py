@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import get_args
 
+import pytest
 from click.testing import CliRunner
 
 import streams.commands.topics
 from streams.acls import ROLES, Operation, commands, grants, strimzi
 from streams.cli import main
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 from streams.topics import TopicNames, topic_specs
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = load_settings({}, {"topic_prefix": "lender.", "group_id": "night"})
 
 
@@ -119,6 +123,22 @@ def test_the_commands_roles_are_the_tables() -> None:
     assert {operation for grant in grants(SETTINGS) for operation in grant.operations} <= set(
         get_args(Operation)
     )
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_read_mes_show_the_table_as_it_is(name: str) -> None:
+    """A line for each grant, with the default names and every operation."""
+    cells = [
+        line.split(" | ")
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `") and line.count(" | ") == 3
+    ]
+    shown = [
+        (re.findall(r"`([^`]+)`", f"{role} {resource}"), re.findall(r"\w+", operations))
+        for role, resource, operations, _ in cells
+    ]
+    for grant in grants(Settings()):
+        assert ([grant.role, *grant.names], list(grant.operations)) in shown
 
 
 def test_webhooks_are_granted_where_they_are_used() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import Any
 
 import pytest
 
@@ -24,3 +26,20 @@ async def test_a_pipeline_that_was_cancelled_has_not_finished(monkeypatch: pytes
         await service._watch(run)
 
     assert ends == [service.failure]
+
+
+async def test_the_pages_are_for_this_machine_unless_told_otherwise() -> None:
+    """They have no password: by default nobody finds them at another address of the machine."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for settings, address in (
+        (Settings(web_port=port), "127.0.0.1"),
+        (Settings(web_port=port, web_host="0.0.0.0"), "0.0.0.0"),
+    ):
+        web: Any = app.create_app(settings).web
+        await web.start_server()
+        try:
+            bound = {one.getsockname()[0] for site in web._runner.sites for one in site._server.sockets}
+        finally:
+            await web.stop_server()
+        assert bound == {address}

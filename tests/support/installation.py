@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -73,6 +74,29 @@ class Installation:
         finally:
             process.kill()
             process.communicate()
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """A `forewarn` command to its end, and what it said."""
+        command = [sys.executable, "-m", "streams.cli", *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=_CONSUMED_WITHIN_SECONDS,
+            check=False,
+        )
+
+    def under(self, prefix: str, partitions: int) -> Installation:
+        """The same under another prefix, whose topics somebody else makes."""
+        other = copy.copy(self)
+        other.settings = msgspec.structs.replace(self.settings, topic_prefix=prefix, partitions=partitions)
+        other._environment = self._environment | {
+            "FOREWARN_TOPIC_PREFIX": prefix,
+            "FOREWARN_PARTITIONS": str(partitions),
+        }
+        return other
 
     def replay(self, folder: Path) -> None:
         """Write a folder of events to the input topics."""

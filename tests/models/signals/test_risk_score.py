@@ -19,7 +19,7 @@ from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.engine import RiskEngine
 from models.events import TOPICS, BorrowerEvent, CreditQuery, Event, Origin
-from models.risk.features import UNKNOWN, Features
+from models.risk.features import UNKNOWN, Features, Kind
 from models.risk.observation import observe
 from models.risk.scorecard import Scorecard, broad_prior, expert_prior
 from models.rules import Rules
@@ -28,6 +28,9 @@ from models.signals.risk_score import (
     LOOK_DAYS,
     QUIET_DAYS,
     _ceilings,
+    _no_loss,
+    _thresholds_reached,
+    _thresholds_reached_by,
     is_forgotten,
     is_in_reach,
     judge,
@@ -388,6 +391,43 @@ def test_with_nothing_in_reach_the_next_look_is_when_an_instalment_is_missed() -
     quiet = borrower_of()
 
     assert local(next_deadline_ms(quiet, at("2025-01-20"), None, rules())) == "2025-04-12 00:00"
+
+
+@settings(deadline=None)
+@given(
+    card=cards(),
+    lost=st.none() | st.floats(0, 1),
+    loans=st.integers(1, 4),
+    worst_days=st.sampled_from([0, 1, 7, 29]),
+    sightings=st.integers(0, 8),
+    months=st.integers(0, 40),
+    has_limit=st.booleans(),
+)
+def test_what_no_loss_can_find_no_part_of_a_loss_below_it_finds(
+    card: Scorecard,
+    lost: float | None,
+    loans: int,
+    worst_days: int,
+    sightings: int,
+    months: int,
+    has_limit: bool,
+) -> None:
+    """Nobody tells what part of income is lost where the bound without a loss is out of reach already."""
+    own, kinds = rules("[signals.risk_score]\nbackground_min = 0.05\n").with_card(card), frozenset[Kind]()
+    part = None if lost is None else lost * _no_loss(own)
+    used = inf if has_limit else UNKNOWN
+
+    found = _thresholds_reached_by(
+        part, months, loans, worst_days, sightings, kinds, own, has_limit=has_limit
+    )
+    bound = _thresholds_reached(loans, worst_days, sightings, used, _no_loss(own), kinds, own)
+    assert not [name for name, by, most in zip(["late", "now"], found, bound, strict=True) if by > most]
+
+
+def test_where_no_income_is_lost_is_where_income_drop_finds_nothing() -> None:
+    """Just below the fraction from which on it warns."""
+    watch = rules().policy.signals.income_drop.severity.watch
+    assert watch * 0.999 < _no_loss(rules()) < watch
 
 
 def test_in_reach_it_looks_every_third_day_and_daily_while_open() -> None:

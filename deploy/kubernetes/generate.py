@@ -1,6 +1,6 @@
-"""Write `topics.yaml` and `users.yaml` beside this file, from the same tables as `topics apply` and `topics acls`.
+"""Write what is told elsewhere already: Strimzi's topics and users from the tables of the code, the rules from Prometheus' files.
 
-python deploy/kubernetes/strimzi/generate.py [--prefix TEXT] [--partitions N] [--into FOLDER]
+python deploy/kubernetes/generate.py [--prefix TEXT] [--partitions N] [--into FOLDER]
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ API_VERSION: Final = "kafka.strimzi.io/v1"
 CLUSTER: Final = "forewarn-kafka"
 REPLICAS: Final = 3
 """With `min.insync.replicas` 2 one broker may be away, and nothing that was acknowledged is lost with it."""
-_HEAD: Final = "# Written by generate.py beside it: change streams/{source} and run that again.\n"
+RULES: Final = Path(__file__).parents[1] / "prometheus" / "rules"
+_HEAD: Final = "# Written by deploy/kubernetes/generate.py: change {source} and run that again.\n"
 
 
 def topics(settings: Settings) -> Iterator[dict[str, Any]]:
@@ -45,25 +46,40 @@ def users(settings: Settings) -> Iterator[dict[str, Any]]:
         )
 
 
+def rules() -> dict[str, Any]:
+    """Return the alerting rules as a PrometheusRule."""
+    groups = [
+        group for file in sorted(RULES.glob("*.yaml")) for group in yaml.safe_load(file.read_text())["groups"]
+    ]
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "forewarn"},
+        "spec": {"groups": groups},
+    }
+
+
 def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "labels": {"strimzi.io/cluster": CLUSTER}}
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def _write(file: Path, source: str, resources: Iterable[dict[str, Any]]) -> None:
+    file.parent.mkdir(exist_ok=True)
     file.write_text(_HEAD.format(source=source) + yaml.safe_dump_all(resources, sort_keys=False, width=110))
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prefix", default="")
     parser.add_argument("--partitions", type=int, default=Settings().partitions)
     parser.add_argument("--into", type=Path, default=Path(__file__).parent)
     chosen = parser.parse_args()
     settings = Settings(topic_prefix=chosen.prefix, partitions=chosen.partitions)
-    _write(chosen.into / "topics.yaml", "topics.py", topics(settings))
-    _write(chosen.into / "users.yaml", "acls.py", users(settings))
+    _write(chosen.into / "strimzi" / "topics.yaml", "streams/topics.py", topics(settings))
+    _write(chosen.into / "strimzi" / "users.yaml", "streams/acls.py", users(settings))
+    _write(chosen.into / "monitoring" / "prometheusrule.yaml", "deploy/prometheus/rules/", [rules()])
 
 
 if __name__ == "__main__":
