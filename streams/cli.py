@@ -19,6 +19,7 @@ from streams.commands.replay import replay
 from streams.commands.schema import schema
 from streams.commands.simulate import simulate
 from streams.commands.topics import topics
+from streams.commands.webhooks import webhooks
 from streams.commands.worker import worker
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -51,6 +52,7 @@ for _command in (
     audit,
     lag,
     schema,
+    webhooks,
 ):
     main.add_command(_command)
 

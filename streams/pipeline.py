@@ -137,7 +137,7 @@ class Pipeline:
         if min(counts.values()) == 0 or len(set(counts.values())) > 1:
             found = ", ".join(f"{name} {count}" for name, count in counts.items())
             raise PipelineError(
-                f"topics missing or unequal in partitions ({found}): run `forewarn topics apply`"
+                f"topics missing, hidden from this user, or unequal in partitions ({found}): run `forewarn topics apply`"
             )
         self._partition_count = next(iter(counts.values()))
         examples = self._names.training_examples
@@ -487,6 +487,12 @@ class Pipeline:
         checked = self._held
         counts = await self._logs.partition_counts(self._names.consumed)
         if set(counts.values()) != {self._partition_count}:
+            gone = ", ".join(name for name, count in counts.items() if count == 0)
+            if gone:
+                raise PipelineError(
+                    f"input topics are gone, or hidden from this user ({gone}): see `forewarn topics check` and `forewarn topics "
+                    f"acls`"
+                )
             raise self._partitions_changed(", ".join(f"{name} {count}" for name, count in counts.items()))
         self._assignment_checked = checked
 

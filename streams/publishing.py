@@ -57,7 +57,9 @@ async def read_topic(settings: Settings) -> Published:
     await logs.start()
     try:
         if (await logs.partition_counts([topic]))[topic] == 0:
-            raise PublishingError(f"topic {topic} is missing: run `forewarn topics apply`")
+            raise PublishingError(
+                f"topic {topic} is missing, or hidden from this user: run `forewarn topics apply`"
+            )
         return await read_published(logs, topic)
     finally:
         await logs.stop()

@@ -223,4 +223,6 @@ def require_inputs(partition_counts: Mapping[str, int]) -> int:
     if len(counts) == 1 and (count := counts.pop()) > 0:
         return count
     found = ", ".join(f"{topic} {count or 'missing'}" for topic, count in partition_counts.items())
-    raise ReplayError(f"input topics missing or unequal in partitions ({found}): run `forewarn topics apply`")
+    raise ReplayError(
+        f"input topics missing, hidden from this user, or unequal in partitions ({found}): run `forewarn topics apply`"
+    )

@@ -124,7 +124,9 @@ async def read_topic(ports: Ports, settings: Settings) -> Cards:
     await logs.start()
     try:
         if (await logs.partition_counts([topic]))[topic] == 0:
-            raise CardError(f"topic {topic} is missing: run `forewarn topics apply`")
+            raise CardError(
+                f"topic {topic} is missing, or hidden from this user: run `forewarn topics apply`"
+            )
         return await read_cards(logs, topic)
     finally:
         await logs.stop()

@@ -23,6 +23,7 @@ def dashboard() -> dict[str, object]:
             "What is refused or odd": _refused(),
             "State and restores": _state(),
             "Policies and scorecards in force": _inputs_of_the_engine(),
+            "Delivery by webhooks": _delivery(),
         },
     )
 
@@ -284,6 +285,37 @@ def _inputs_of_the_engine() -> Sequence[Panel]:
                 'sum by (outcome) (increase(forewarn_scorecards_total{job=~"$job"}[1d]))',
                 "scorecards {{outcome}}",
             ),
+        ),
+    )
+
+
+def _delivery() -> Sequence[Panel]:
+    return (
+        stacked(
+            "Alerts delivered a minute, by endpoint",
+            "What became of each revision: delivered, filtered as the endpoint asked, or given up as a dead letter.",
+            query(
+                "sum by (endpoint, outcome)"
+                ' (rate(forewarn_webhook_messages_total{job=~"$job"}[$__rate_interval])) * 60',
+                "{{endpoint}} {{outcome}}",
+            ),
+            span=8,
+        ),
+        stacked(
+            "Requests to endpoints a minute, by answer",
+            "More requests than deliveries: an endpoint refuses, hangs, or is away, and is asked again.",
+            query(
+                "sum by (endpoint, outcome)"
+                ' (rate(forewarn_webhook_attempts_total{job=~"$job"}[$__rate_interval])) * 60',
+                "{{endpoint}} {{outcome}}",
+            ),
+            span=8,
+        ),
+        lines(
+            "Alerts that wait for an endpoint",
+            "In memory; when they are a thousand, the rest waits in Kafka.",
+            query('sum by (endpoint) (forewarn_webhook_pending{job=~"$job"})', "{{endpoint}}"),
+            span=8,
         ),
     )
 

@@ -120,7 +120,9 @@ class Inspector:
         """
         count = self.partition_counts([topic])[topic]
         if count == 0:
-            raise InspectionError(f"topic {topic} does not exist: run `forewarn topics apply`")
+            raise InspectionError(
+                f"topic {topic} is missing, or hidden from this user: run `forewarn topics apply`"
+            )
         return count
 
     def begin(

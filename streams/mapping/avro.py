@@ -7,7 +7,7 @@ import struct
 from io import BytesIO
 from typing import Any, Final
 
-from streams.mapping.errors import MappingError, UnfitError
+from streams.mapping.errors import UnfitError
 from streams.mapping.registry import Schema, Schemas
 from streams.mapping.wire import avro_body, schema_id_of
 
@@ -30,15 +30,9 @@ class AvroDocuments:
     """See `streams.mapping.decoder.Documents`. Logical types come as decimals, instants and dates."""
 
     def __init__(self, schemas: Schemas) -> None:
-        """`schemas`: where they come from.
+        """`schemas`: where they come from."""
+        import fastavro  # not for those whose topics hold none
 
-        Raises:
-            MappingError: the library is not installed.
-        """
-        try:
-            import fastavro
-        except ImportError as error:
-            raise MappingError('format = "avro" needs fastavro: pip install "forewarn[registry]"') from error
         self._library: Any = fastavro
         self._schemas = schemas
         self._parsed: dict[int, Any] = {}

@@ -93,6 +93,7 @@ class _Compiler:
         self._keyed = keyed
         self._zone = ZoneInfo(mapping.time_zone)
         self._leaves: dict[Path, _Leaf] = {}
+        self._lines_known: list[tuple[Any, type[Struct]]] = []
         self._names: dict[str, Any] = {"FITS": fits, "AHEAD": FUTURE_TOLERANCE_MS, "REFUSED": REFUSED}
         self._needed_by_all = 0 if mapping.ignored else len(mapping.rules)
 
@@ -190,8 +191,12 @@ class _Compiler:
 
     def _kind_of_one(self, field: Field) -> Any:
         """What is not JSON knows decimals, dates and instants of its own: they are converted the plain way, one by one."""
-        plainly = self._document is not None and field.convert is not values.as_is and len(field.paths) == 1
-        return Any if plainly else _kind_of_value(field)
+        return Any if self._is_plainly(field) else _kind_of_value(field)
+
+    def _is_plainly(self, field: Field) -> bool:
+        """Whether a value is converted by `values` itself."""
+        converts = field.category in {"money", "instant", "date"} or "sign" in field.options
+        return self._document is not None and converts and field.convert is not values.as_is
 
     def _line_struct(self, field: Field) -> type[Struct]:
         fields = []
@@ -202,7 +207,13 @@ class _Compiler:
             fields.append((f"g{place}", kind) if part.required else (f"g{place}", _or_none(kind), None))
         fields.sort(key=len)
         renamed = {f"g{place}": str(part.paths[0][0]) for place, part in enumerate(field.each)}
-        return defstruct("ReadLine", fields, rename=renamed, frozen=True, gc=False)
+        # Two rules that read the same lines (a loan's, and those of its new schedule) read them into the same struct.
+        for known, struct in self._lines_known:
+            if known == (fields, renamed):
+                return struct
+        struct = defstruct("ReadLine", fields, rename=renamed, frozen=True, gc=False)
+        self._lines_known.append(((fields, renamed), struct))
+        return struct
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
@@ -343,7 +354,7 @@ class _Compiler:
     def _converted(self, field: Field, x: str) -> str:
         """The expression that makes the field's value out of what msgspec read."""
         options = field.options
-        if self._document is not None and field.convert is not values.as_is and not field.each:
+        if self._is_plainly(field):
             return self._converted_plainly(field, x)
         if field.each:
             parts = ", ".join(
@@ -375,9 +386,7 @@ class _Compiler:
         converted = f"{self._name('CONVERT', field.convert)}({x})"
         if field.category == "date":
             return f"{self._name('DATE', date.fromisoformat)}({converted})"
-        if field.category == "word":
-            return f"{self._name('WORD', _known_word(field))}[{converted}]"
-        if field.category in {"money", "instant", "count"}:
+        if field.category in {"money", "instant"}:
             least = -INT64_MAX - 1 if field.target == "balance_after_minor" else 0
             return f"{self._name('BOUNDED', partial(_bounded, least))}({converted})"
         return converted
@@ -483,12 +492,16 @@ def _kind_of_instant(form: str) -> Any:
     return EpochMs if times == 1 else Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX // times)]
 
 
+def _is_whole_or_text(kind: Any) -> bool:
+    return (kind.__origin__ if get_origin(kind) is Annotated else kind) in (str, int)
+
+
 def _merged(one: Any, other: Any, path: Path) -> Any:
     """One kind for two uses of the same value, where the stricter one serves both."""
     if one == other:
         return one
     for loose, strict in ((one, other), (other, one)):
-        if loose == _Word and (strict in (Identifier, str, Count, int) or get_origin(strict) is Literal):
+        if loose == _Word and (_is_whole_or_text(strict) or get_origin(strict) is Literal):
             return strict
     raise NotCompiledError(f"{path_text(path)} is read in two ways")
 
@@ -497,13 +510,6 @@ def _bounded(least: int, number: int) -> int:
     if not least <= number <= INT64_MAX:
         raise ValueError
     return number
-
-
-def _known_word(field: Field) -> dict[str, str]:
-    """The words that the mapping may make, each itself: any other is for the contract to judge."""
-    options = field.options
-    words = (*options.get("words", {}).values(), *options.get("sign", {}).values(), options.get("other"))
-    return {word: word for word in words if word is not None}
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def documents_of(feed: FeedMapping, mapping: Mapping, settings: Settings) -> Doc
     """How the records of a feed are read before they are mapped.
 
     Raises:
-        MappingError: a schema cannot be read, or a library is not installed.
+        MappingError: a schema cannot be read, or the registry's address is none.
     """
     if feed.format == "json":
         return json_document

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from streams.mapping.errors import MappingError, UnfitError
+from streams.mapping.errors import UnfitError
 from streams.mapping.registry import Schema, Schemas, descriptor_bytes
 from streams.mapping.wire import message_of, schema_id_of
 
@@ -20,17 +20,9 @@ class ProtobufDocuments:
     """
 
     def __init__(self, schemas: Schemas) -> None:
-        """`schemas`: where they come from.
+        """`schemas`: where they come from."""
+        from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
-        Raises:
-            MappingError: the library is not installed.
-        """
-        try:
-            from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
-        except ImportError as error:
-            raise MappingError(
-                'format = "protobuf" needs protobuf: pip install "forewarn[registry]"'
-            ) from error
         self._files: Any = descriptor_pb2
         self._pools: Any = descriptor_pool
         self._factory: Any = message_factory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ssl
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -80,6 +81,7 @@ def load_endpoints(file: str) -> tuple[Endpoint, ...]:
     endpoints = parse_endpoints(_read(Path(file)), file)
     for endpoint in endpoints:
         load_secrets(endpoint)
+        trusted(endpoint)
     return endpoints
 
 
@@ -112,6 +114,18 @@ def load_secrets(endpoint: Endpoint) -> list[bytes]:
     if not 1 <= len(lines) <= SECRETS_MAX:
         raise WebhooksError(f"{file}: {len(lines)} secrets; expected 1 to {SECRETS_MAX}, one a line")
     return [_secret_of(line, file) for line in lines]
+
+
+def trusted(endpoint: Endpoint) -> ssl.SSLContext:
+    """Whose certificates an endpoint may show.
+
+    Raises:
+        WebhooksError: `ca_file` cannot be read, or holds no certificates.
+    """
+    try:
+        return ssl.create_default_context(cafile=endpoint.ca_file)
+    except OSError as error:  # also what OpenSSL says
+        raise WebhooksError(f"{endpoint.ca_file}: {error.strerror or error}") from error
 
 
 def _secret_of(line: str, file: str) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from msgspec import Struct
 
 from streams.dead_letters import CONNECT_PREFIX
 from streams.ports import OutputRecord, RawRecord
@@ -46,3 +49,42 @@ def webhook_letter(
     }
     headers = [*record.headers, *((name, text.encode()) for name, text in told.items())]
     return OutputRecord(record.key, record.value, headers)
+
+
+class WebhookLetter(Struct, frozen=True):
+    """A letter as it stands in its topic."""
+
+    partition: int
+    offset: int
+    given_up_at_ms: int
+    endpoint: str
+    reason: str
+    detail: str
+    attempts: int
+    message_id: str
+    """Empty where the record is no alert."""
+    value: bytes | None
+
+
+def read_webhook_letter(
+    place: tuple[int, int],
+    timestamp_ms: int,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes | None]],
+) -> WebhookLetter | None:
+    """Make sense of a record of the topic; None where it is none of ours. `place`: partition and offset."""
+    said = {name: (data or b"").decode(errors="replace") for name, data in headers}
+    attempts = said.get(ATTEMPTS_HEADER, "")
+    if ENDPOINT_HEADER not in said or not (attempts.isascii() and attempts.isdecimal()):
+        return None
+    return WebhookLetter(
+        partition=place[0],
+        offset=place[1],
+        given_up_at_ms=timestamp_ms,
+        endpoint=said[ENDPOINT_HEADER],
+        reason=said.get(REASON_HEADER, ""),
+        detail=said.get(DETAIL_HEADER, ""),
+        attempts=int(attempts),
+        message_id=said.get(MESSAGE_HEADER, ""),
+        value=value,
+    )

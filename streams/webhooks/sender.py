@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,7 +13,7 @@ from msgspec import Struct
 from standardwebhooks import Webhook
 
 from streams.clock import Clock
-from streams.webhooks.endpoints import Endpoint, load_secrets
+from streams.webhooks.endpoints import Endpoint, load_secrets, trusted
 
 Outcome = Literal[
     "delivered",
@@ -67,13 +66,12 @@ class HttpSender:
         """`clock` gives the time that is signed.
 
         Raises:
-            WebhooksError: a secret is not readable.
-            OSError: `ca_file` is not.
+            WebhooksError: a secret or `ca_file` is not readable.
         """
         self._endpoint = endpoint
         self._clock = clock
         self._keys = [Webhook(secret) for secret in load_secrets(endpoint)]
-        self._tls = ssl.create_default_context(cafile=endpoint.ca_file)
+        self._tls = trusted(endpoint)
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:

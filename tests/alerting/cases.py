@@ -46,6 +46,7 @@ def buckets(histogram: str, fast: str, slow: str) -> Series:
 
 _JOB: Final = {"job": "forewarn"}
 _WORKER: Final = {"job": "forewarn", "instance": "w1"}
+_DESK: Final = {"job": "forewarn", "endpoint": "desk"}
 _HALF_HOUR: Final = "30m"
 _DAY: Final = 48
 """Half hours."""
@@ -244,6 +245,36 @@ PIPELINE: Final = (
             'forewarn_policy_tasks{job="forewarn", instance="w1", version="b"}': "0x5 4x75",
         },
         "a new one is taken up",
+    ),
+    Case(
+        "ForewarnWebhookGivesUp",
+        "10m",
+        _DESK,
+        {f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="dead_lettered"}}': "2x5 3x10"},
+        {f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="filtered"}}': "2x5 3x10"},
+        "it did not want it",
+    ),
+    Case(
+        "ForewarnWebhookStuck",
+        "35m",
+        _DESK,
+        {
+            f'forewarn_webhook_pending{{{_W}, endpoint="desk"}}': "5x40",
+            f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="delivered"}}': "7x40",
+        },
+        {
+            f'forewarn_webhook_pending{{{_W}, endpoint="desk"}}': "5x40",
+            f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="delivered"}}': "7+1x40",
+        },
+        "busy, and getting on",
+    ),
+    Case(
+        "ForewarnWebhookDisabled",
+        "5m",
+        _DESK,
+        {f'forewarn_webhook_disabled{{{_W}, endpoint="desk"}}': "1x10"},
+        {f'forewarn_webhook_disabled{{{_W}, endpoint="desk"}}': "1x3 0x10"},
+        "it listens again",
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,6 +13,9 @@ from tests.support.prometheus import Prometheus, Series
 FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "dashboards"
 DASHBOARDS: Final = ("risk-operations.json", "pipeline.json", "model.json")
 
+NO_LEGEND: Final = "__auto"
+_LABEL: Final = re.compile(r"\{\{(\w+)\}\}")
+
 
 class Asked(NamedTuple):
     """A query as it stands in a dashboard."""
@@ -19,6 +23,8 @@ class Asked(NamedTuple):
     dashboard: str
     panel: str
     expression: str
+    legend: str
+    """How its series are called; `{{label}}` is the label's value."""
 
 
 class Answered(NamedTuple):
@@ -27,7 +33,7 @@ class Answered(NamedTuple):
     asked: Asked
     series: int
     one: str = ""
-    """Its labels."""
+    """As its legend calls it."""
     last: float | None = None
     highest: float | None = None
 
@@ -38,7 +44,7 @@ def asked() -> Iterator[Asked]:
         document = json.loads((FOLDER / name).read_text(encoding="utf-8"))
         for panel in _panels(document["panels"]):
             for target in panel["targets"]:
-                yield Asked(document["title"], panel["title"], target["expr"])
+                yield Asked(document["title"], panel["title"], target["expr"], target["legendFormat"])
 
 
 class Span(NamedTuple):
@@ -58,7 +64,7 @@ def answer(prometheus: Prometheus, one: Asked, job: str, span: Span) -> Answered
     if not found:
         return Answered(one, 0)
     shown = max(found, key=_highest)
-    return Answered(one, len(found), _named(shown), shown.samples[-1][1], _highest(shown))
+    return Answered(one, len(found), _named(shown, one.legend), shown.samples[-1][1], _highest(shown))
 
 
 def filled(expression: str, job: str, rate_interval: str, whole: str) -> str:
@@ -77,9 +83,9 @@ def table(rows: Sequence[Answered]) -> str:
     for row in rows:
         if row.asked.dashboard != dashboard:
             dashboard = row.asked.dashboard
-            said += ["", f"{dashboard:<50}series       last    highest  of the highest"]
+            said += ["", f"{dashboard:<50}series         last      highest  which is the highest"]
         said += [
-            f"  {row.asked.panel:<48}{row.series:>6}  {_figure(row.last):>9}  {_figure(row.highest):>9}  {row.one}",
+            f"  {row.asked.panel:<48}{row.series:>6}  {_figure(row.last):>11}  {_figure(row.highest):>11}  {row.one}",
             f"    {row.asked.expression}",
         ]
     return "\n".join(said[1:])
@@ -98,11 +104,12 @@ def _highest(series: Series) -> float:
 
 
 def _figure(value: float | None) -> str:
-    return "no data" if value is None else f"{value:.4g}"
+    if value is None:
+        return "no data"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _named(series: Series) -> str:
-    labels = {
-        name: value for name, value in series.labels.items() if name not in {"__name__", "job", "instance"}
-    }
-    return " ".join(f"{name}={value}" for name, value in labels.items())
+def _named(series: Series, legend: str) -> str:
+    if legend == NO_LEGEND:
+        return ""
+    return _LABEL.sub(lambda found: series.labels.get(found[1], ""), legend)

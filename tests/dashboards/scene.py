@@ -18,6 +18,7 @@ from streams.clock import SystemClock
 from streams.kafka.local import Broker
 from streams.kafka.local.ports import free_ports
 from streams.simulator import SimulationSettings, write_folder
+from tests.dashboards.desk import desk
 from tests.dashboards.panels import Answered, Asked, Span, answer, asked
 from tests.dashboards.worker import CHALLENGERS_TOLD_FROM
 from tests.support.examples import days_of_examples
@@ -27,7 +28,7 @@ from tests.support.world import KafkaWorld
 
 JOB: Final = "forewarn"
 PARTITIONS: Final = 3
-BOOK: Final = SimulationSettings(borrowers=200, months=10, seed=1)
+BOOK: Final = SimulationSettings(borrowers=300, months=10, seed=4)
 SCRAPE_SECONDS: Final = 1
 RATE_INTERVAL: Final = "4s"
 """Four scrapes, as Grafana takes it."""
@@ -104,38 +105,55 @@ def config_for(port: int, folder: Path) -> Path:
     return file
 
 
-def garbled_book(folder: Path) -> Path:
+class Garbled(NamedTuple):
+    """A book on its way into Kafka."""
+
+    folder: Path
+    lines: int
+
+
+def garbled_book(folder: Path) -> Garbled:
     """A simulated book with an event that comes twice, and some lines that are no events."""
-    write_folder(BOOK, folder)
+    counts = write_folder(BOOK, folder)
     with (folder / "repayments.jsonl").open("r+b") as file:
         twice = file.readline().strip()
         file.seek(0, os.SEEK_END)
         file.writelines(line + b"\n" for line in (twice, *GARBAGE))
-    return folder
+    return Garbled(folder, counts.events + 1 + len(GARBAGE))
 
 
 @contextmanager
 def watched_worker(broker: Broker, folder: Path) -> Iterator[Watched]:
     """Asked before its first event, so that no figure begins high, until all is consumed and every panel shows something."""
     book = garbled_book(folder / "book")
-    installation = Installation(broker, PARTITIONS, clock="wall", learning=True, portfolio_interval_ms=1_000)
-    known = [msgspec.json.encode(example) for example in KNOWN_EXAMPLES]
-    world = KafkaWorld(installation.settings)
-    asyncio.run(world.produce(world.names.training_examples, 0, known, key=b"k"))
     (port,) = free_ports(HOST, 1)
-    with (
-        running_prometheus(config_for(port, folder)) as prometheus,
-        installation.python("tests.dashboards.worker", web_port=port) as worker,
-    ):
-        watched = Watched(prometheus, _now(), worker)
-        watched.wait_for(f'sum(forewarn_tasks{{phase="open"}}) == {PARTITIONS}')
-        watched.wait_for(
-            f'sum(forewarn_challenger_examples_total{{outcome="learnt"}}) >= {CHALLENGERS_TOLD_FROM}'
+    with desk(folder) as endpoints, running_prometheus(config_for(port, folder)) as prometheus:
+        installation = Installation(
+            broker,
+            PARTITIONS,
+            clock="wall",
+            learning=True,
+            portfolio_interval_ms=1_000,
+            webhooks_file=str(endpoints),
         )
-        installation.replay(book)
-        watched.wait_for("sum(forewarn_consumer_lag_records) == 0")
-        watched.wait_until_all_have_data()
-        yield watched
+        known = [msgspec.json.encode(example) for example in KNOWN_EXAMPLES]
+        world = KafkaWorld(installation.settings)
+        asyncio.run(world.produce(world.names.training_examples, 0, known, key=b"k"))
+        with installation.python("tests.dashboards.worker", web_port=port) as worker:
+            watched = Watched(prometheus, _now(), worker)
+            watched.wait_for(f'sum(forewarn_tasks{{phase="open"}}) == {PARTITIONS}')
+            watched.wait_for(
+                f'sum(forewarn_challenger_examples_total{{outcome="learnt"}}) >= {CHALLENGERS_TOLD_FROM}'
+            )
+            installation.replay(book.folder)
+            watched.wait_for(
+                f"sum(forewarn_processed_total) >= {book.lines} and sum(forewarn_consumer_lag_records) == 0"
+            )
+            # Surveyed since, so that the figures of the portfolio are those of the end.
+            age = "forewarn_portfolio_age_seconds"
+            watched.wait_for(f"min(timestamp({age}) - {age}) > {_now()}")
+            watched.wait_until_all_have_data()
+            yield watched
 
 
 def _now() -> float:

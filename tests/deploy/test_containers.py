@@ -149,3 +149,15 @@ def test_prometheus_and_grafana_find_what_is_mounted(services: dict[str, dict[st
     assert source["url"] == "http://prometheus:9090"
     assert f"./grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
     assert services.keys() >= {"worker", "alertmanager", "prometheus", "grafana", "kafka"}
+
+
+def test_the_workflows_are_what_their_schema_allows() -> None:
+    """One of them runs the composition, where there is a container engine."""
+    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    done = run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+
+    assert done.returncode == 0, done.stdout
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["containers"][
+        "steps"
+    ]
+    assert any("compose.yaml up --build --detach --wait" in step.get("run", "") for step in steps)

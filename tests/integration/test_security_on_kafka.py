@@ -116,6 +116,12 @@ def calm(kafka: SecuredKafka) -> House:
     return new_house(kafka)
 
 
+@pytest.fixture(scope="module")
+def nobody(kafka: SecuredKafka) -> dict[str, str]:
+    """A user who comes in, and is allowed nothing."""
+    return kafka.add_user(unique("nobody"))
+
+
 def environment_of(settings: Settings) -> dict[str, str]:
     """The settings as variables, those that are not the default."""
     return {
@@ -394,6 +400,28 @@ def test_a_worker_with_exactly_its_grants_does_the_whole_job(kafka: SecuredKafka
     assert lag["lag"] <= len(names.inputs) * PARTITIONS
 
 
+NOT_ALLOWED = (
+    ("topics", "apply"),
+    ("topics", "check"),
+    ("lag",),
+    ("alerts", "tail", "--until-end"),
+    ("policy", "history"),
+    ("model", "history"),
+    ("simulate", "--to-kafka", "--borrowers", "1"),
+)
+
+
+@pytest.mark.parametrize("command", NOT_ALLOWED, ids=" ".join)
+def test_a_command_says_what_its_user_may_not_do(
+    kafka: SecuredKafka, calm: House, nobody: dict[str, str], command: tuple[str, ...]
+) -> None:
+    """Let in, and allowed nothing: Kafka does not even tell that a topic is there."""
+    done = run(calm.as_user(nobody), *command)
+
+    assert done.exit_code == 1, done.output
+    assert re.search("does not allow|hidden from this user", done.output), done.output
+
+
 def test_a_worker_that_may_not_make_fausts_topic_says_so(kafka: SecuredKafka, house: House) -> None:
     """The one topic that a worker makes itself; exit status 1, and nothing was begun."""
     lacking = [grant for grant in grants(house.plain, ["worker"]) if "Create" in grant.operations]
@@ -586,7 +614,8 @@ async def test_a_grant_revoked_while_a_worker_runs_ends_it_and_loses_nothing(
             await alerts_in(house, len(produced), fleet)
             await asyncio.to_thread(kafka.revoke, house.user, [lacking])
             await produce_more()
-            with pytest.raises((PipelineError, PortError), match=f"does not allow this user .*{name}"):
+            told = f"(does not allow|hidden from) this user .*{name}"
+            with pytest.raises((PipelineError, PortError), match=told):
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await asyncio.shield(fleet.run)
         await asyncio.to_thread(kafka.grant, house.user, [lacking])

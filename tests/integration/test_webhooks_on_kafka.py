@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
@@ -57,6 +59,28 @@ async def until(condition: Callable[[], bool], process: Process) -> None:
             await asyncio.sleep(0.05)
 
 
+def forewarn(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `forewarn webhooks`."""
+    own = {"FOREWARN_BROKER": settings.broker, "FOREWARN_TOPIC_PREFIX": settings.topic_prefix}
+    return subprocess.run(
+        [sys.executable, "-m", "streams.cli", "webhooks", *arguments],
+        cwd=ROOT,
+        env=os.environ | own | {"FOREWARN_WEBHOOKS_FILE": str(settings.webhooks_file)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def resent(settings: Settings, file: Path) -> tuple[list[str], int]:
+    """What an endpoint that is well again is sent by hand, and the exit status."""
+    async with listening(honest) as receiver:
+        write(file, receiver.url)
+        done = await asyncio.to_thread(forewarn, settings, "resend", "desk")
+        assert receiver.forged() == []
+        return receiver.ids, done.returncode
+
+
 def test_a_worker_killed_between_a_delivery_and_its_commit_delivers_again(
     broker: Broker, tmp_path: Path
 ) -> None:
@@ -106,6 +130,15 @@ def test_a_worker_killed_between_a_delivery_and_its_commit_delivers_again(
     for number in range(4):
         mine = [one for one in dict.fromkeys(seen) if one.startswith(alert(f"b-{number}").alert_id)]
         assert mine == [message_id(alert(f"b-{number}", turn)) for turn in (1, 2, 3)]
+    told = forewarn(settings, "list", "desk", "--json")
+    assert json.loads(told.stdout)["message_id"] == message_id(POISON)
+    assert forewarn(settings, "list", "other").stdout == ""
+    assert forewarn(settings, "list", "--since", "2100-01-01").stdout == ""
+    again = asyncio.run(resent(settings, file))
+    assert again == ([message_id(POISON)], 0)
+    refused = forewarn(settings, "resend", "desk")
+    assert (refused.returncode, "1 unreachable" in refused.stdout) == (1, True), refused
+
     (letters,) = [
         records for records in asyncio.run(read_kafka(settings, world.names.webhook_dead_letters)) if records
     ]

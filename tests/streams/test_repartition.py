@@ -12,6 +12,7 @@ import pytest
 
 from models.alerts import Alert, ChainHead
 from models.events import TOPICS
+from models.policy import Policy, parse_policy
 from streams.bootstrap import build_pipeline
 from streams.memory.broker import MemoryBroker
 from streams.memory.ports import MemoryPorts
@@ -20,6 +21,7 @@ from streams.metrics import PlainMetrics
 from streams.partitioner import partition_of
 from streams.ports import OutputRecord
 from streams.progress import decode_progress, is_progress_key
+from streams.reference import content_records
 from streams.repartition import Moved, RepartitionError, Side, merged, repartition
 from streams.scorecards import LEARNING_KEY, Learning
 from streams.settings import Settings
@@ -62,15 +64,22 @@ class World:
             clock="event", until_end=True, partitions=partitions, topic_prefix=prefix, learning=False
         )
 
-    def produce(self, side: Side, lines: list[Line], end_ms: int) -> None:
-        """Events, and behind them the heartbeats of a replay."""
+    def produce(self, side: Side, lines: list[Line], end_ms: int | None) -> None:
+        """Events, and behind them the heartbeats of a replay; without, each task has come as far as its own events."""
         for _, topic, borrower, payload in lines:
             key = borrower.encode()
             self.broker.produce(side.names.prefix + topic, partition_of(key, side.partitions), key, payload)
+        if end_ms is None:
+            return
         beat = json.dumps({"type": "heartbeat", "event_time_ms": end_ms}).encode()
         for topic in side.names.inputs:
             for partition in range(side.partitions):
                 self.broker.produce(topic, partition, b"", beat)
+
+    def publish(self, side: Side, policy: Policy | None) -> None:
+        """Put a policy in force since ever."""
+        for key, value in [] if policy is None else content_records(policy):
+            self.broker.produce(side.names.policies, 0, key, value)
 
     async def work(self, side: Side) -> None:
         """One worker, until everything is consumed."""
@@ -111,11 +120,14 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     return Book([line for line in lines if line[0] < CUT_MS], [line for line in lines if line[0] >= CUT_MS])
 
 
-async def moved(book: Book, *, old: int, new: int) -> tuple[World, Side, Side, Moved]:
+async def moved(
+    book: Book, *, old: int, new: int, cut_ms: int | None = CUT_MS, policy: Policy | None = None
+) -> tuple[World, Side, Side, Moved]:
     """A world in which the number of partitions was changed at the cut."""
     world = World()
     before, after = world.side("", old), world.side("wide.", new)
-    world.produce(before, book.before, CUT_MS)
+    world.publish(before, policy)
+    world.produce(before, book.before, cut_ms)
     await world.work(before)
     found = await repartition(before, after, world.clock)
     world.produce(after, book.after, END_MS)
@@ -123,20 +135,33 @@ async def moved(book: Book, *, old: int, new: int) -> tuple[World, Side, Side, M
     return world, before, after, found
 
 
-@pytest.mark.parametrize(("old", "new"), [(3, 5), (4, 2)])
-async def test_alerts_are_those_of_an_engine_that_never_changed(book: Book, old: int, new: int) -> None:
-    """More partitions or fewer: the same alerts with the same revisions, and the same last word on everybody."""
-    never = World()
-    only = never.side("", old)
-    never.produce(only, book.before, CUT_MS)
-    await never.work(only)
-    never.produce(only, book.after, END_MS)
-    await never.work(only)
+async def never_moved(
+    book: Book, partitions: int, cut_ms: int | None, policy: Policy | None
+) -> tuple[World, Side]:
+    """The same world without the change."""
+    world = World()
+    side = world.side("", partitions)
+    world.publish(side, policy)
+    world.produce(side, book.before, cut_ms)
+    await world.work(side)
+    world.produce(side, book.after, END_MS)
+    await world.work(side)
+    return world, side
 
-    world, before, after, _ = await moved(book, old=old, new=new)
+
+@pytest.mark.parametrize("cut_ms", [CUT_MS, None], ids=["all-as-far", "each-as-far-as-its-events"])
+@pytest.mark.parametrize(("old", "new"), [(3, 5), (4, 2)])
+async def test_alerts_are_those_of_an_engine_that_never_changed(
+    book: Book, old: int, new: int, cut_ms: int | None
+) -> None:
+    """More partitions or fewer, tasks equally far or not, under a policy of the house: the same alerts, revision by revision."""
+    policy = parse_policy("[signals.missed_payment]\ngrace_days = 2\n", "house.toml")
+    never, only = await never_moved(book, old, cut_ms, policy)
+    world, before, after, _ = await moved(book, old=old, new=new, cut_ms=cut_ms, policy=policy)
 
     expected, found = never.alerts(only), world.alerts(before) + world.alerts(after)
     assert len(world.alerts(after)) > 20
+    assert {alert.policy_version for alert in world.alerts(after)} == {policy.version}
     assert by_borrower(expected) == by_borrower(found)
     assert open_linked_distress(expected) == open_linked_distress(found)
     assert never.risks(only).keys() == world.risks(after).keys()
@@ -211,7 +236,8 @@ async def test_pseudonyms_are_refused() -> None:
         await repartition(before, after, world.clock)
 
 
-async def test_learning_goes_on_at_the_same_example(book: Book) -> None:
+@pytest.mark.parametrize("at_once", [1, 6])
+async def test_learning_goes_on_at_the_same_example(book: Book, at_once: int) -> None:
     """Offsets are others in the new topic, for the marks of transactions lie elsewhere: the next example is the same."""
     world = World()
     before, after = world.side("", 3), world.side("wide.", 5)
@@ -219,10 +245,10 @@ async def test_learning_goes_on_at_the_same_example(book: Book) -> None:
     await world.work(before)
     sink = before.ports.sink(0)
     await sink.open()
-    for number in range(6):  # each in a transaction of its own: every second offset is a mark
+    for first in range(0, 6, at_once):  # one in a transaction: every second offset is a mark
         await sink.begin()
-        example = OutputRecord(b"k", str(number).encode())
-        await sink.send(before.names.training_examples, [example], 5, EXAMPLES_PARTITION)
+        examples = [OutputRecord(b"k", str(first + number).encode()) for number in range(at_once)]
+        await sink.send(before.names.training_examples, examples, 5, EXAMPLES_PARTITION)
         await sink.flush()
         await sink.commit()
     await sink.close()

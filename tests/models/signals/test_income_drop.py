@@ -966,16 +966,19 @@ def test_the_part_lost_is_a_feature_too() -> None:
 
 
 def test_the_part_lost_is_told_as_of_its_instant_whatever_was_asked_before() -> None:
-    """Of an instant before the one asked about last, while both pays stood, nothing is lost."""
+    """From the very midnight on at which the full pay stands no more, and of an instant before it nothing, also afterwards."""
     evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 85 // 100))
     assert is_plain(evidence, at(MONTHS[-1]), RULES)
-    for day, fraction in (
-        ("2025-08-12", 0.0),
-        ("2025-08-20", 0.15),
-        ("2025-08-15", 0.0),
-        ("2025-08-20", 0.15),
+    fall_ms = at("2025-08-18", "00:00")
+    for asked_ms, fraction in (
+        (at("2025-08-12"), 0.0),
+        (fall_ms - 1, 0.0),
+        (fall_ms, 0.15),
+        (at("2025-08-20"), 0.15),
+        (at("2025-08-15"), 0.0),
+        (fall_ms, 0.15),
     ):
-        assert lost_fraction(evidence, at(day), RULES) == pytest.approx(fraction)
+        assert lost_fraction(evidence, asked_ms, RULES) == pytest.approx(fraction)
 
 
 def test_the_part_lost_is_told_anew_after_a_link_that_was_known_ahead() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.events import Event, FundFlow, Instalment, LoanOpened, Repayment
@@ -151,6 +151,7 @@ def _paths(document: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [at, *below] if at else below
 
 
+@settings(max_examples=400)
 @given(repayments | openings | flows, st.data())
 def test_whatever_is_done_to_a_record_both_ways_say_the_same(event: Event, data: st.DataObject) -> None:
     """A value replaced by anything, or taken away, anywhere."""

@@ -6,7 +6,9 @@ import base64
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from streams.cli import main
 from streams.settings import Settings
 from streams.webhooks.endpoints import ENDPOINTS_MAX, WebhooksError, load_endpoints, load_secrets
 from streams.worker import run
@@ -143,6 +145,24 @@ def test_files_that_are_missing_or_too_many_endpoints_are_refused(tmp_path: Path
     named = [text.replace('"desk"', f'"desk-{number}"') for number in range(ENDPOINTS_MAX + 1)]
     Path(file).write_text("".join(named))
     assert "endpoints" in refusal(file)
+
+
+def test_certificates_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    """A file that is missing, and one that holds something else."""
+    assert refusal(write(tmp_path, 'ca_file = "nowhere.pem"')) == "nowhere.pem: No such file or directory"
+    (tmp_path / "no.pem").write_text("no certificate")
+    assert f"{tmp_path}/no.pem: " in refusal(write(tmp_path, f'ca_file = "{tmp_path}/no.pem"'))
+
+
+def test_resending_needs_the_file_and_an_endpoint_in_it(tmp_path: Path) -> None:
+    """Told before a broker is looked for."""
+    runner = CliRunner(env={"FOREWARN_WEBHOOKS_FILE": None})
+    without = runner.invoke(main, ["webhooks", "resend", "desk"])
+    other = runner.invoke(main, ["webhooks", "resend", "other", "--webhooks-file", write(tmp_path)])
+
+    assert (without.exit_code, other.exit_code) == (2, 2)
+    assert "FOREWARN_WEBHOOKS_FILE" in without.output
+    assert "there are: desk" in other.output
 
 
 def test_a_worker_with_a_wrong_file_does_not_start(
