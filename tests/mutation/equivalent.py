@@ -93,9 +93,6 @@ EQUIVALENT: Final[dict[str, str]] = {
     "unreachable.past_due_since_ms: due_day < oldest_day -> due_day <= oldest_day": (
         "Of two equal days either is the older."
     ),
-    "relapse._may_relapse: loan.now.worst_days_past_due >= days_min -> loan.now.worst_days_past_due > days_min": (
-        "Where it is just as bad, `may_have_spells`, which is asked next, says yes by the same comparison."
-    ),
     "missed_payment.next_deadline_ms: loan.now.upto_ms <= known_ms -> loan.now.upto_ms < known_ms": (
         "Where all is known by then nothing follows, and the loop returns its first step, the very same."
     ),
@@ -125,5 +122,8 @@ EQUIVALENT: Final[dict[str, str]] = {
     ),
     "income_sight.was_always_seen: len(links) <= 1 -> len(links) < 1": (
         "Of a single link, all are links where it is one."
+    ),
+    "risk_score._sightings_in_window: tracks[-1].start_ms <= since_ms -> tracks[-1].start_ms < since_ms": (
+        "What began just then, and all before it, is left out one by one, too."
     ),
 }

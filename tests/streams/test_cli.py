@@ -328,7 +328,7 @@ def test_a_broker_that_was_named_is_not_replaced() -> None:
     result = forewarn("demo", FOREWARN_BROKER=NOBODY, FOREWARN_START_TIMEOUT_MS="300")
 
     assert result.exit_code == 1
-    assert "does not answer" in result.stderr
+    assert "no broker answers at 127.0.0.1:1" in result.stderr
 
 
 def test_a_demo_of_no_events_fails_before_anything_is_started(tmp_path: Path) -> None:
