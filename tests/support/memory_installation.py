@@ -15,7 +15,7 @@ from streams.memory.virtual_time import VirtualClock
 from streams.metrics import PrometheusMetrics
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from streams.topics import TopicNames
+from streams.topics import names_of
 
 PARTITIONS = 3
 
@@ -30,7 +30,7 @@ class Installation:
         self.broker = MemoryBroker(self.clock)
         self.ports = MemoryPorts(self.broker, self.settings)
         self.ports.create_topics()
-        self.names = TopicNames("")
+        self.names = names_of(self.settings)
         self.metrics = PrometheusMetrics()
 
     def produce(self, topic: Topic, document: dict[str, Any] | bytes, borrower: str) -> None:
