@@ -493,7 +493,7 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
     entered_up_to_ms = -1
     if borrower.waiting and isinstance(event, Repayment):
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
-    still_has_enough = entered_up_to_ms < 0 and _still_has_enough(borrower, loan, event)
+    still_has_enough = entered_up_to_ms < 0 and _still_has_enough(borrower, loan, event, rules)
     return Noted(
         touched=(
             (MISSED_PAYMENT, event.loan_id),
@@ -563,14 +563,17 @@ def _touched_by_dues(borrower: Borrower) -> Touched:
     return _PAYMENT_AT_RISK if borrower.balances.accounts else ()
 
 
-def _still_has_enough(borrower: Borrower, loan: ledger.Loan, event: RepaymentsEvent) -> bool:
+def _still_has_enough(borrower: Borrower, loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:
     """Whether a payment, the last of what is known of its loan, is made by one who had enough before: it leaves less to be paid.
 
-    `payment_at_risk` finds nothing then, and is only to be asked when it looks: that goes with `missed_payment`.
+    `payment_at_risk` finds nothing then, and is only to be asked when it looks: that goes with `missed_payment`. A loan that was
+    ever past due is asked about: while it is, what falls due next is not looked at, and is again once it is paid.
     """
     return (
         borrower.balances.enough_minor > 0
         and isinstance(event, Repayment)
+        and loan.now.worst_days_past_due <= 0
+        and not rules.moves_due_days
         and loan.now.upto_ms <= event.event_time_ms
         and event.event_time_ms >= borrower.judged_ms[REPAYMENTS]
         and all(episode.signal != PAYMENT_AT_RISK for episode in borrower.episodes)

@@ -255,9 +255,15 @@ COUNTERS: Final[dict[CounterName, Described]] = {
         "Examples learnt from, read again after a restart too; lost: deleted before they were learnt from",
         "用于学习的样本，重启后重读的也计入；lost 为学习前已被删除的",
         ("outcome",),
+        "things",
+        _each(("bad", "good", "censored", "lost", "unreadable")),
     ),
     "card_steps": Described(
-        "Scorecards published, or refused and why", "评分卡的发布，或拒绝及其原因", ("outcome",)
+        "Scorecards published, or refused and why",
+        "评分卡的发布，或拒绝及其原因",
+        ("outcome",),
+        "things",
+        _each(("published",)),
     ),
     "drifts": Described(
         "Times that the model was found to foretell another way than before",

@@ -14,7 +14,8 @@ def denial(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause is not None:
         resource = _RESOURCES.get(getattr(cause, "errno", None) or 0)
-        if resource is not None:
+        # The system numbers its own errors likewise: 30 is a read-only file system.
+        if resource is not None and not isinstance(cause, OSError):
             named = _names(cause)
             of_what = f"{resource} {named}" if named else resource
             return f"Kafka does not allow this user to use {of_what}; `forewarn topics acls` prints what each role needs"

@@ -35,6 +35,7 @@ REFUSED: Final = (
     TypeError,
     AttributeError,
     IndexError,
+    ArithmeticError,  # a number near the end of binary64
     RecursionError,
     UnfitError,
 )

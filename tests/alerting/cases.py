@@ -1,6 +1,6 @@
 """For each alerting rule what makes it fire, and what looks much the same and must not. Series are promtool's notation.
 
-`1+2x5` is 1 3 5 7 9 11, one sample a minute; in the courses of days one every half hour.
+`1+2x5` is 1 3 5 7 9 11, `_x5` five missing ones; one sample a minute, in the courses of days one every half hour.
 """
 
 from __future__ import annotations
@@ -248,11 +248,22 @@ PIPELINE: Final = (
     ),
     Case(
         "ForewarnWebhookGivesUp",
-        "10m",
+        "30m",
         _DESK,
-        {f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="dead_lettered"}}': "2x5 3x10"},
-        {f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="filtered"}}': "2x5 3x10"},
-        "it did not want it",
+        {f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="dead_lettered"}}': "_x25 1x10"},
+        {
+            f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="dead_lettered"}}': "3x40",
+            f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="filtered"}}': "_x25 1x10",
+        },
+        "old ones; and what it did not want",
+    ),
+    Case(
+        "ForewarnWebhookGivesUp",
+        "30m",
+        _DESK,
+        {f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="dead_lettered"}}': "2x25 3x10"},
+        {f'forewarn_webhook_messages_total{{{_W}, endpoint="desk", outcome="delivered"}}': "2x25 3x10"},
+        "it took them",
     ),
     Case(
         "ForewarnWebhookStuck",

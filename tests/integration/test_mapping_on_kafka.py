@@ -62,6 +62,7 @@ def make_topics(broker: Broker, names: list[str], partitions: int = PARTITIONS) 
     client = KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
     try:
         client.create_topics([NewTopic(name, partitions, 1) for name in names])
+        client.wait_for_topics(names, timeout_ms=30_000)
     finally:
         client.close()
 
@@ -93,7 +94,7 @@ def test_a_lenders_topics_give_the_alerts_of_the_contracts_form(
     broker: Broker, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     """Three feeds of JSON and one of Avro, every type of event, no field called as ours."""
-    write_folder(SimulationSettings(seed=7, borrowers=40, months=8), tmp_path / "events")
+    write_folder(SimulationSettings(seed=7, borrowers=30, months=7), tmp_path / "events")
     backtest.run(tmp_path / "events", tmp_path / "out", default_policy(), now_ms=SystemClock().now_ms())
     decode = msgspec.json.Decoder(Alert).decode
     expected = by_borrower(map(decode, (tmp_path / "out" / backtest.ALERTS_FILE).read_bytes().splitlines()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 from pathlib import Path
 
 import pytest
 import trustme
 
+from streams import credentials
 from streams.credentials import SECRETS, identity, read_secret, tls_context
 from streams.kafka.security import aiokafka_options, faust_credentials, kafka_python_options
 from streams.settings import Settings, SettingsError, load_settings
@@ -239,3 +241,40 @@ def test_who_we_are_can_be_said_without_a_secret(secret: str) -> None:
         identity(Settings(security_protocol="SSL", tls_certificate_file="c.pem"))
         == "the certificate in c.pem"
     )
+
+
+CLIENTS = {
+    "AIOKafkaClient",
+    "AIOKafkaConsumer",
+    "AIOKafkaProducer",
+    "AIOKafkaAdminClient",
+    "KafkaAdminClient",
+    "KafkaConsumer",
+    "KafkaProducer",
+}
+
+
+def made_with(call: ast.Call) -> set[str]:
+    """The functions whose results are spread into a call's keywords."""
+    spread = [keyword.value for keyword in call.keywords if keyword.arg is None]
+    return {one.func.id for one in spread if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
+
+
+def name_of(node: ast.expr) -> str:
+    """Of a function that is called, or handed over to be called."""
+    return str(getattr(node, "id", getattr(node, "attr", "")))
+
+
+def test_every_client_in_the_process_is_made_with_the_credentials() -> None:
+    """One that is forgotten would connect in the clear, or not at all, and only where Kafka is secured."""
+    options = {"aiokafka_options", "kafka_python_options"}
+    streams = Path(credentials.__file__).parent
+    made = [
+        (file.name, call.lineno, bool(made_with(call) & options))
+        for file in sorted(streams.rglob("*.py"))
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and {name_of(one) for one in (call.func, *call.args)} & CLIENTS
+    ]
+
+    assert len(made) >= 9
+    assert [(name, line) for name, line, secured in made if not secured] == []

@@ -129,6 +129,20 @@ def test_leaving_looks_out_tells_what_looking_at_everybody_tells(
     assert story(told_now) == story(expected)
 
 
+def test_a_payment_that_ends_a_miss_has_what_falls_due_next_looked_at() -> None:
+    """There was enough for the other loan alone: while an instalment is past due, its loan's next one is not looked at."""
+    events: list[BorrowerEvent] = [
+        loan("2025-04-01", [("2025-05-20", 100_000), (DUE, 100_000)]),
+        loan("2025-04-01", [("2025-06-18", 60_000)], loan_id="l-2"),
+        told("2025-06-12", 90_000),
+        paid("2025-06-15", 100_000),
+    ]
+    opened = [
+        (alert.signal, alert.event_time_ms) for alert in alerts_of(events, NEVER) if alert.status == "opened"
+    ]
+    assert ("payment_at_risk", events[-1].event_time_ms) in opened
+
+
 RICH = every_day("2025-06-01", "2025-06-14", 150_000)
 
 
