@@ -19,6 +19,7 @@ from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.engine import RiskEngine
 from models.events import TOPICS, BorrowerEvent, CreditQuery, Event, Origin
+from models.income_outlook import is_plain
 from models.risk.features import UNKNOWN, Features, Kind
 from models.risk.observation import observe
 from models.risk.scorecard import Scorecard, broad_prior, expert_prior
@@ -323,6 +324,19 @@ def test_what_is_used_of_a_limit_is_found(edge: float, *, is_found: bool) -> Non
     assert found_by(weighing("utilisation", edge), borrower_of(card, bill)) == is_found
 
 
+def test_what_is_left_of_a_limit_is_found_beside_income_that_is_not_lost() -> None:
+    """By a card that fears who uses less than nearly all: the bounds hold whatever is used, little or much."""
+    card = loan(OPENED, [], loan_id="card", principal_minor=0, credit_limit_minor=100_000, product="card")
+    bill = billed("2025-02-05", "2025-03-25", 90_000, 1, loan_id="card", balance_minor=90_000)
+    pays = [flow(f"2025-{month:02d}-20", 1_000_000) for month in (1, 2)]
+    known = borrower_of(card, bill, *pays)
+
+    by = rules(NO_JUMP).with_card(Scorecard(("utilisation",), ((0.95,),), ((1.0, -3.0),), 0.0))
+
+    assert is_plain(known.income, at("2025-02-21"), by)
+    assert judge(known, at(LOOK, "00:00"), None, by) is not None
+
+
 @pytest.mark.parametrize(("days_later", "is_found"), [(3, False), (6, True)])
 @pytest.mark.parametrize("also", [(), (loan("2025-02-20", [("2025-07-20", 100_000)], loan_id="l-2"),)])
 def test_how_long_a_borrower_is_known_is_found_by_the_first_loan(
@@ -515,6 +529,11 @@ def test_institutions_are_in_reach_from_their_instant_to_the_end_of_their_window
 
     assert [is_in_reach(crowded, asked_ms + ms, rules()) for ms in (-1, 0)] == [False, True]
     assert [is_in_reach(crowded, over_ms + ms, rules()) for ms in (-1, 0)] == [True, False]
+
+    and_one_later = borrower_of(
+        *(query(CROWD_DAY, f"i-{n}", event_time_ms=asked_ms) for n in range(8)), query(LOOK, "j")
+    )
+    assert [is_in_reach(and_one_later, over_ms + ms, rules()) for ms in (-1, 0)] == [True, False]
 
 
 def test_who_has_asked_everywhere_is_in_reach_while_a_loan_is_open() -> None:
