@@ -395,6 +395,8 @@ def _is_ours(disbursed: Disbursed, loans: dict[str, Loan], rules: Rules) -> bool
     if disbursed.loan_id is not None:
         return True
     for loan in loans.values():
+        if loan.is_voided:
+            continue
         if disbursed.platform_id:
             if _is_own_platform(disbursed.platform_id, loan, rules):
                 return True

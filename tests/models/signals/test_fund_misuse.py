@@ -415,6 +415,17 @@ def test_a_loan_that_opens_without_money_has_nothing_to_misuse(fields: dict[str,
     assert drawn.reasons[0].evidence["fraction"] == (0.5 if "credit_limit_minor" in fields else 1)
 
 
+def test_what_the_platform_of_a_voided_loan_lent_is_money_of_others() -> None:
+    """It explains spending as any other lender's does; while its loan stood, it was that loan's."""
+    both = loans_of(opened(), opened(loan_id="l-2", platform_id="p-2"))
+    flows = (lent(), lent("2025-03-02", LENT, loan_id=None, counterparty_id="p-2"), spent("2025-03-03", LENT))
+    standing = used(*flows, loans=both)
+    both["l-2"].is_voided = True
+
+    assert standing == LENT
+    assert used(*flows, loans=both) == used(*flows) == 0
+
+
 def test_loans_that_were_taken_on_voided_or_closed_are_not_judged() -> None:
     """The living book began elsewhere; what ended is not watched."""
     flows = [spent("2025-03-02", LENT)]
