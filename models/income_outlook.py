@@ -28,21 +28,21 @@ from models.money import within_int64
 from models.obligations import NO_DAY
 from models.pays import Pays, is_one_flow, next_counting_day, pays_into, recognised
 from models.policy import IncomeDropPolicy
-from models.rhythm import WEEK_DAYS, end_of_standing, level_then, stream_of, surely_stands
+from models.rhythm import WEEK_DAYS, end_of_standing, level_now, level_then, stream_of, surely_stands
 from models.rules import Rules
 
 
 class SteadyIncome(Struct, frozen=True, gc=False):
-    """What all pay that has come brings a month at least in the main currency, while no more comes.
+    """What all pay that has come brings a month in the main currency, while no more comes: what `models.income_level` tells.
 
-    It is what `models.income_level` tells, but where the newest pay is enough by itself: older pay may stand beside it for more.
+    Exactly that: deadlines that stand in the state follow from it, and must not depend on whether anybody had asked before.
     """
 
     currency: str
     after_day: int
     """From the midnight on that ends this day."""
     spans: tuple[tuple[int, int], ...]
-    """One after the other: minor units a month, and until before which day at least. After the last it is not known here."""
+    """One after the other: minor units a month, and until before which day. After the last it is not known here."""
 
     def on(self, day: int) -> tuple[int, int] | None:
         """Minor units a month as of the midnight that begins a day, and until before which day; None where it is not known."""
@@ -240,7 +240,14 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
     may_be_lost = last_day - stream.days[0] >= policy.history_days_min
     known_until_day = min(end_day, last_day + REMEMBERED_DAYS + 1)
     outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules, is_plain=True)
-    outlook.steady = SteadyIncome(source.currency, last_day, ((within_int64(level), known_until_day),))
+    spans: list[tuple[int, int]] = []
+    if level < stream.best_level:  # older pay may stand beside it
+        best, fall_day = level_now(stream, last_day + 1)
+        spans.append((within_int64(best), min(fall_day, known_until_day)))
+        level, end_day = level_then(stream, fall_day) if fall_day < known_until_day else (0, 0)
+    if level:
+        spans.append((within_int64(level), min(end_day, known_until_day)))
+    outlook.steady = SteadyIncome(source.currency, last_day, tuple(spans))
     vars(source)[OUTLOOK] = outlook
     return outlook
 

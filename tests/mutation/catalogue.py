@@ -648,8 +648,8 @@ _ORDER_AND_TIME: Final = (
         edits=(
             Edit(
                 "models/engine.py",
-                "        if acquaintance is not NEW and acquaintance is Acquaintance.DUPLICATE:\n",
-                "        if False:\n",
+                "            if acquaintance is Acquaintance.DUPLICATE:\n",
+                "            if False:\n",
             ),
         ),
         caught_by=(f"{_ENGINE}::test_a_duplicate_is_counted_and_changes_nothing",),

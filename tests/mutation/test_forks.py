@@ -47,7 +47,7 @@ def steer(forks: Forks) -> None:
         for ended in forks.run([Job(name, [FILE], partial(put, place, number), 1)]):
             print(ended.job.name, ended.word, ended.test.rpartition("::")[2])
 
-status = pytest.main(["-qq", "-s", "-p", "no:cacheprovider", sys.argv[1]], plugins=[Forks(steer, 2)])
+status = pytest.main(["-qq", "-s", "-p", "no:cacheprovider", "-p", "no:cloudcoil", sys.argv[1]], plugins=[Forks(steer, 2)])
 sys.exit(status)
 """
 
