@@ -28,21 +28,21 @@ from models.money import within_int64
 from models.obligations import NO_DAY
 from models.pays import Pays, is_one_flow, next_counting_day, pays_into, recognised
 from models.policy import IncomeDropPolicy
-from models.rhythm import WEEK_DAYS, end_of_standing, level_now, level_then, stream_of, surely_stands
+from models.rhythm import WEEK_DAYS, end_of_standing, level_then, stream_of, surely_stands
 from models.rules import Rules
 
 
 class SteadyIncome(Struct, frozen=True, gc=False):
-    """What all pay that has come brings a month in the main currency, while no more comes: what `models.income_level` tells.
+    """What all pay that has come brings a month at least in the main currency, while no more comes.
 
-    Exactly that: deadlines that stand in the state follow from it, and must not depend on whether anybody had asked before.
+    It is what `models.income_level` tells, but where the newest pay is enough by itself: older pay may stand beside it for more.
     """
 
     currency: str
     after_day: int
     """From the midnight on that ends this day."""
     spans: tuple[tuple[int, int], ...]
-    """One after the other: minor units a month, and until before which day. After the last it is not known here."""
+    """One after the other: minor units a month, and until before which day at least. After the last it is not known here."""
 
     def on(self, day: int) -> tuple[int, int] | None:
         """Minor units a month as of the midnight that begins a day, and until before which day; None where it is not known."""
@@ -146,10 +146,16 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
     vars(evidence.sources[0])[LOSS] = loss
 
 
-def steady_income(evidence: IncomeEvidence, rules: Rules) -> SteadyIncome | None:
-    """What was learnt of income with the outlook; None where there is none. There must be a source."""
+def steady_income(evidence: IncomeEvidence, day: int, rules: Rules) -> SteadyIncome | None:
+    """What the outlook tells of income as of the midnight that begins a day; None where it tells nothing. There must be a source.
+
+    Deadlines that stand in the state follow from it, and must not depend on whether anybody asked before: where no outlook is
+    known, a plain one is told anew; any other says just what `models.income_level` does.
+    """
     known: Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
-    return None if known is None or known.rules is not rules else known.steady
+    if known is None or known.rules is not rules:
+        known = _plain_outlook(evidence, rules.calendar.midnight_ms(day) - 1, rules)
+    return None if known is None else known.steady
 
 
 def _steady(evidence: IncomeEvidence, scene: Scene, falls: list[list[Standing]]) -> SteadyIncome:
@@ -177,7 +183,7 @@ def _steady(evidence: IncomeEvidence, scene: Scene, falls: list[list[Standing]])
 
 def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     """What is known already as of an instant, or told now."""
-    known = _known_outlook(evidence, at_ms, rules) or _plain_outlook(evidence, at_ms, rules)
+    known = _known_outlook(evidence, at_ms, rules) or _told_plain(evidence, at_ms, rules)
     if known is not None:
         return known
     policy = rules.policy.signals.income_drop
@@ -203,7 +209,7 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
 
 def is_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
     """Whether nothing is found as of an instant without an alert, told cheaply: where this says no, it may be so all the same."""
-    known = _known_outlook(evidence, at_ms, rules) or _plain_outlook(evidence, at_ms, rules)
+    known = _known_outlook(evidence, at_ms, rules) or _told_plain(evidence, at_ms, rules)
     return known is not None and known.is_plain
 
 
@@ -211,6 +217,13 @@ def is_known_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
     """Whether that was told with the newest pay and still holds: nobody looks for it."""
     known = _known_outlook(evidence, at_ms, rules)
     return known is not None and known.is_plain
+
+
+def _told_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook | None:
+    outlook = _plain_outlook(evidence, at_ms, rules)
+    if outlook is not None:
+        vars(evidence.sources[0])[OUTLOOK] = outlook
+    return outlook
 
 
 def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook | None:
@@ -240,15 +253,7 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
     may_be_lost = last_day - stream.days[0] >= policy.history_days_min
     known_until_day = min(end_day, last_day + REMEMBERED_DAYS + 1)
     outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules, is_plain=True)
-    spans: list[tuple[int, int]] = []
-    if level < stream.best_level:  # older pay may stand beside it
-        best, fall_day = level_now(stream, last_day + 1)
-        spans.append((within_int64(best), min(fall_day, known_until_day)))
-        level, end_day = level_then(stream, fall_day) if fall_day < known_until_day else (0, 0)
-    if level:
-        spans.append((within_int64(level), min(end_day, known_until_day)))
-    outlook.steady = SteadyIncome(source.currency, last_day, tuple(spans))
-    vars(source)[OUTLOOK] = outlook
+    outlook.steady = SteadyIncome(source.currency, last_day, ((within_int64(level), known_until_day),))
     return outlook
 
 

@@ -315,7 +315,7 @@ def _enough_until_day(income: IncomeEvidence, currency: str, most_minor: int, da
     """Before which day income is known to put debts out of reach, or not known at all; `day` itself where it does not."""
     policy = rules.policy.signals.over_indebtedness
     watch = policy.severity.watch
-    steady = income_outlook.steady_income(income, rules)
+    steady = income_outlook.steady_income(income, day, rules)
     span = steady.on(day) if steady is not None and steady.currency == currency else None
     if span is not None and most_minor / span[0] < watch:
         return span[1]

@@ -735,9 +735,9 @@ def test_steady_income_is_kept_until_it_falls(
     """From the day on that follows the last that is not over, and fall by fall what would be told anew."""
     evidence = recorded(*flows)
     outlook_of(evidence, at("2025-08-12"), RULES)
-    steady = steady_income(evidence, RULES)
-    assert steady is not None
     day = day_of_date(date.fromisoformat(after))
+    steady = steady_income(evidence, day + 1, RULES)
+    assert steady is not None
     assert steady.on(day) is None
     day += 1
     for amount, until in spans:

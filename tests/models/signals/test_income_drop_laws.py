@@ -233,7 +233,7 @@ def test_a_pay_that_is_enough_by_itself_finds_what_a_whole_look_finds(
         if dice.random() < 0.8 or not is_plain(evidence, now_ms, RULES):
             continue
         due_ms = next_deadline_ms(evidence, now_ms, None, None, RULES) or now_ms + 400 * DAY_MS
-        steady = steady_income(evidence, RULES)
+        steady = steady_income(evidence, CALENDAR.day_of(now_ms) + 1, RULES)
         assert steady is not None
         falls_ms = [CALENDAR.midnight_ms(until_day) for _, until_day in steady.spans]
         asked_ms = [now_ms, due_ms - 1, *falls_ms, *(dice.randint(now_ms, due_ms - 1) for _ in range(3))]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models import debts, evidence, income_outlook
 from models.alerts import Finding, Severity
 from models.borrower import Borrower, new_borrower
-from models.calendars import HOUR_MS
+from models.calendars import DAY_MS, HOUR_MS
 from models.deadlines import NEVER
 from models.debts import (
     LAPSE_DAYS,
@@ -607,7 +607,7 @@ def looked_into(*pays: FundFlow) -> IncomeEvidence:
     """Income, with what `income_drop` leaves beside it once it has been looked at."""
     income = income_of(*[one for one in by_time(pays) if isinstance(one, FundFlow)])
     income_drop.next_deadline_ms(income, at("2025-06-13"), None, None, RULES)
-    steady = income_outlook.steady_income(income, RULES)
+    steady = income_outlook.steady_income(income, TODAY, RULES)
     assert steady is not None
     assert steady.on(TODAY) is not None
     return income
@@ -825,13 +825,26 @@ def test_what_is_remembered_of_income_is_what_would_be_told_anew(
                 assert income_from(without_memory(income), "CNY", later, RULES) == (known, until_day)
 
 
+@given(PAYS, st.integers(0, 60), st.sampled_from([20_000, 200_000, 400_000]))
+def test_when_to_look_does_not_depend_on_who_asked_before(pays: list[FundFlow], days: int, owed: int) -> None:
+    """A deadline stands in the state: an engine that was begun again in between comes to the same."""
+    income = paid_by(pays)
+    asked_ms = income.recent[-1].time_ms
+    after_ms = asked_ms + days * DAY_MS
+    loans = loans_of(*up_to_date(owed))
+    income_drop.next_deadline_ms(income, asked_ms, None, None, RULES)
+
+    anew = next_finding_ms(loans, DebtEvidence(), without_memory(income), after_ms, RULES, may_be_found=False)
+    assert next_finding_ms(loans, DebtEvidence(), income, after_ms, RULES, may_be_found=False) == anew
+
+
 @given(PAYS)
 def test_income_remembered_at_a_pay_is_that_of_the_debts(pays: list[FundFlow]) -> None:
     """No less than what is kept of steady income is compared with debts, from the next day on until it falls."""
     income = paid_by(pays)
     after_ms = income.recent[-1].time_ms
     income_drop.next_deadline_ms(income, after_ms, None, None, RULES)
-    steady = income_outlook.steady_income(income, RULES)
+    steady = income_outlook.steady_income(income, RULES.calendar.day_of(after_ms) + 1, RULES)
     if steady is None:
         return
     assert steady.on(steady.after_day) is None
