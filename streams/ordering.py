@@ -133,10 +133,6 @@ class MergeQueue(Generic[E, R]):
         """How many records of all topics wait to be let go."""
         return sum(map(len, self._waiting))
 
-    def oldest_arrival_ms(self) -> int | None:
-        """Stop-watch time at which the longest waiting batch arrived; None where nothing waits."""
-        return min((arrivals[0][0] for arrivals in self._arrivals if arrivals), default=None)
-
     def _release_up_to(self, bound: int) -> None:
         released = self._ready[self._ready_from :]
         before = len(released)
