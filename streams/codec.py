@@ -23,6 +23,7 @@ from models.limits import (
     PAYLOAD_BYTES_MAX,
 )
 from models.rejects import PayloadReason, RejectReason
+from streams.ports import ReadRecord
 
 CONTRACT_HEADER: Final = "forewarn.contract"
 """Marks a record of a mapped feed that is in the contract's own form: what a release writes beside the lender's records."""
@@ -45,30 +46,6 @@ class Reject(NotAnEvent, frozen=True):
     event_id: str | None
     event_time_ms: int | None
     detail: str
-
-
-class ReadRecord(Protocol):
-    """What a decoder looks at of a record as it was read; see `streams.ports.RawRecord`."""
-
-    @property
-    def timestamp(self) -> int:
-        """When it was produced, epoch milliseconds."""
-        ...
-
-    @property
-    def key(self) -> bytes | None:
-        """As written."""
-        ...
-
-    @property
-    def value(self) -> bytes | None:
-        """As written."""
-        ...
-
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
-        """As written."""
-        ...
 
 
 class KeptRecord(NamedTuple):

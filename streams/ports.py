@@ -24,13 +24,8 @@ LINKED: Final = len(TOPICS)
 """The place of `linked-risk` among what a task reads: no feed, for it has neither events nor a watermark."""
 
 
-class RawRecord(Protocol):
-    """A record as read. The Kafka client's own class fits, so none is made a second time."""
-
-    @property
-    def offset(self) -> int:
-        """Its place in the partition."""
-        ...
+class ReadRecord(Protocol):
+    """What a decoder looks at of a record as it was read."""
 
     @property
     def timestamp(self) -> int:
@@ -50,6 +45,15 @@ class RawRecord(Protocol):
     @property
     def headers(self) -> Headers:
         """As written."""
+        ...
+
+
+class RawRecord(ReadRecord, Protocol):
+    """A record as read, in its place. The Kafka client's own class fits, so none is made a second time."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
         ...
 
 

@@ -23,8 +23,9 @@ import msgspec
 from msgspec import Struct
 
 from models.events import TOPICS, BorrowerLinked, BorrowerUnlinked, Event, Heartbeat, Topic
-from streams.codec import Ignored, ReadRecord, RecordDecoder, Reject
+from streams.codec import Ignored, RecordDecoder, Reject
 from streams.partitioner import partition_of
+from streams.ports import ReadRecord
 
 KEY_BYTES_MIN: Final = 32
 """As long as the hash (RFC 2104, section 3): a shorter key can be guessed sooner than a pseudonym."""

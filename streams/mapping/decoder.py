@@ -11,11 +11,12 @@ import msgspec
 
 from models.events import Event
 from models.limits import PAYLOAD_BYTES_MAX
-from streams.codec import CONTRACT_HEADER, Decoder, Ignored, KeptRecord, ReadRecord, Reject, unfit_text
+from streams.codec import CONTRACT_HEADER, Decoder, Ignored, KeptRecord, Reject, unfit_text
 from streams.mapping.compiled import NotCompiledError, compile_mapping
 from streams.mapping.errors import UnfitError
 from streams.mapping.reading import Read, Unread, read_document
 from streams.mapping.spec import FeedMapping, IgnoreRule
+from streams.ports import ReadRecord
 
 _IGNORED: Final = Ignored()
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
