@@ -19,6 +19,7 @@ from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.ledger import Loan, Position, position
+from models.obligations import is_open
 from models.rules import BUCKET_STARTS_DAYS, Rules
 from models.signal_table import SIGNALS
 
@@ -70,13 +71,7 @@ def bucket_of(days_past_due: int) -> str:
 
 def open_loans(borrower: Borrower, at_ms: int) -> list[Loan]:
     """Own loans that were opened by an instant and had not ended."""
-    return [
-        loan
-        for loan in borrower.loans.values()
-        if loan.opened_ms <= at_ms
-        and not loan.is_voided
-        and (loan.closed_ms is None or loan.closed_ms > at_ms)
-    ]
+    return [loan for loan in borrower.loans.values() if not loan.is_voided and is_open(loan, at_ms)]
 
 
 def add_alerts(book: Portfolio, borrower: Borrower) -> None:
