@@ -41,7 +41,7 @@ from streams.replay import PlannedRecord
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames
 from tests.bench.endless_book import EndlessBook
-from tests.bench.soak import Watcher, limit_topics, top_speed, worker_process
+from tests.bench.soak import Pace, Watcher, limit_topics, top_speed, worker_process
 from tests.support.kafka import unique
 
 TARGETS_MS: Final = {"p50": 100, "p99": 250, "p99.9": 1_000}
@@ -81,21 +81,6 @@ class Latency(Struct, frozen=True):
     most_ms: float
     behind: int
     """Records not processed at the end of the load: many, where the worker does not keep up."""
-
-
-class SteadyPace:
-    """Lets go so many records a second, whatever their event time is."""
-
-    def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._began = time.monotonic()
-        self._count = 0
-
-    def seconds_until(self, place_ms: int) -> float:
-        """Nothing, until a whole tick is ahead of its time."""
-        self._count += 1
-        ahead = self._count / self._per_second - (time.monotonic() - self._began)
-        return ahead if ahead > TICK_SECONDS else 0.0
 
 
 class LiveEvents:
@@ -222,7 +207,7 @@ async def offer(
     reader = await asyncio.to_thread(Reader, settings)
     began_at, began_ms = time.monotonic(), time.time() * 1000
     written = await feed(
-        live.until(began_at + seconds), settings, clock=SystemClock(), pace=SteadyPace(per_second)
+        live.until(began_at + seconds), settings, clock=SystemClock(), pace=Pace(per_second, TICK_SECONDS)
     )
     took = time.monotonic() - began_at
     _, behind = await asyncio.to_thread(watcher.progress)

@@ -12,7 +12,7 @@ import cProfile
 import gc
 import pstats
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -22,7 +22,6 @@ from models.events import Event
 from models.policy import default_policy
 from models.rejects import StateReason
 from models.risk.scorecard import expert_prior
-from models.rulebook import Adopted
 from models.rules import Rules
 from streams.app import GC_THRESHOLDS
 from streams.bootstrap import RiskEngineMaker
@@ -50,14 +49,7 @@ class IdleEngine(FakeEngine):
 class IdleEngineMaker(FakeEngineMaker):
     """Makes idle engines."""
 
-    def __call__(
-        self,
-        task: int,
-        belongs: Callable[[str], bool],
-        adopted: Adopted | None = None,
-        cards: Adopted | None = None,
-    ) -> FakeEngine:
-        return IdleEngine(task, belongs)
+    kind = IdleEngine
 
 
 class Timed(PlainMetrics):

@@ -82,18 +82,17 @@ class Sample(Struct, frozen=True):
 class Pace:
     """Lets go so many records a second, whatever their event time is."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, tick_seconds: float = TICK_SECONDS) -> None:
         self._per_second = per_second
+        self._tick_seconds = tick_seconds
         self._began = time.monotonic()
         self._count = 0
 
     def seconds_until(self, place_ms: int) -> float:
         """Nothing, until a whole tick is ahead of its time."""
         self._count += 1
-        if self._count & 63:
-            return 0.0
         ahead = self._count / self._per_second - (time.monotonic() - self._began)
-        return ahead if ahead > TICK_SECONDS else 0.0
+        return ahead if ahead > self._tick_seconds else 0.0
 
 
 class Until:

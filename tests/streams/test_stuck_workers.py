@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pytest
 
-from models.rulebook import Adopted
 from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryLogs, MemoryPorts, MemorySource
 from streams.memory.virtual_time import run_virtual
@@ -72,14 +71,7 @@ class ReviewingEngine(FakeEngine):
 class ReviewingEngineMaker(FakeEngineMaker):
     """Makes them."""
 
-    def __call__(
-        self,
-        task: int,
-        belongs: Callable[[str], bool],
-        adopted: Adopted | None = None,
-        cards: Adopted | None = None,
-    ) -> FakeEngine:
-        return ReviewingEngine(task, belongs)
+    kind = ReviewingEngine
 
 
 class UnansweredLogs(MemoryLogs):

@@ -207,6 +207,8 @@ class FakeEngineMaker:
     """Makes fake engines, and keeps the last of each task for the test to look at."""
 
     lateness_ms: Sequence[int] = (0,) * len(TOPICS)
+    kind: type[FakeEngine] = FakeEngine
+    """Which engines are made."""
 
     def __init__(self, *, alert_every: int = 5) -> None:
         self.engines: dict[int, FakeEngine] = {}
@@ -219,7 +221,7 @@ class FakeEngineMaker:
         adopted: Adopted | None = None,
         cards: Adopted | None = None,
     ) -> FakeEngine:
-        engine = FakeEngine(task, belongs, alert_every=self._alert_every)
+        engine = self.kind(task, belongs, alert_every=self._alert_every)
         self.engines[task] = engine
         return engine
 

@@ -15,7 +15,6 @@ from models.alerts import Alert
 from models.engine import EngineOutput
 from models.events import CreditQuery, Event, FundFlow, Heartbeat, Repayment
 from models.rejects import StateReason
-from models.rulebook import Adopted
 from streams.app import GC_THRESHOLDS
 from streams.clock import SystemClock
 from streams.kafka.ports import KafkaPorts
@@ -49,8 +48,8 @@ class Told(Struct, frozen=True):
 class JobEngine(FakeEngine):
     """Does the job, and nothing else."""
 
-    def __init__(self, partition: int, belongs: Callable[[str], bool]) -> None:
-        super().__init__(partition, belongs)
+    def __init__(self, partition: int, belongs: Callable[[str], bool], *, alert_every: int = 5) -> None:
+        super().__init__(partition, belongs, alert_every=alert_every)
         self._pictures: dict[str, job.Picture] = {}
         self._told: list[Told] = []
 
@@ -95,14 +94,7 @@ class JobEngine(FakeEngine):
 class JobEngineMaker(FakeEngineMaker):
     """Makes them."""
 
-    def __call__(
-        self,
-        task: int,
-        belongs: Callable[[str], bool],
-        adopted: Adopted | None = None,
-        cards: Adopted | None = None,
-    ) -> FakeEngine:
-        return JobEngine(task, belongs)
+    kind = JobEngine
 
 
 async def main() -> None:
