@@ -131,12 +131,13 @@ def test_events_are_counted_by_topic_and_type(book: Book) -> None:
     """As decoded; what is no event is `rejected`, and a word that nobody knows is counted by its field."""
     events = {key[1:]: count for key, count in book.metrics.counters.items() if key[0] == "events"}
 
-    assert events == {
+    expected: dict[tuple[str, ...], int] = {
         ("repayments", "loan_opened"): 6,
         ("repayments", "repayment"): 1,
         ("repayments", "rejected"): 1,
         **{(topic, "heartbeat"): PARTITIONS for topic in TOPICS},
     }
+    assert events == expected
     assert book.metrics.total("processed") == sum(events.values())
     assert book.metrics.counters["unknown_words", "repayment.payer"] == 1
     assert book.metrics.counters["rejects", "repayments", "not-json"] == 1
