@@ -66,7 +66,7 @@ from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.risk.examples import remember_decided
 from models.rules import Rules
-from models.short_ids import short_id
+from models.short_ids import ID_CHARACTERS_MAX, short_id
 from models.signal_table import (
     ASSET_FLIGHT,
     BORROWING_TO_REPAY,
@@ -147,12 +147,15 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
     """Add an event to a borrower's evidence; refused events leave it as it was."""
     if borrower.voids and _is_voided_already(borrower, event, origin):
         return Noted(noticed=f"voided-before.{event.__struct_config__.tag}")
-    recorder = _RECORDERS.get(type(event))
-    if recorder is None:
-        return Noted(noticed=f"unused.{event.__struct_config__.tag}")
-    if recorder not in _LOANS_STAY:
-        vars(borrower).clear()
-    noted = recorder(borrower, event, origin, rules)
+    if type(event) is FundFlow:
+        noted = _record_flow(borrower, event, origin, rules)
+    else:
+        recorder = _RECORDERS.get(type(event))
+        if recorder is None:
+            return Noted(noticed=f"unused.{event.__struct_config__.tag}")
+        if recorder not in _LOANS_STAY:
+            vars(borrower).clear()
+        noted = recorder(borrower, event, origin, rules)
     weighs_more = risk_score.weighs_more(rules)
     if noted is NOTHING and not weighs_more:  # most flows: what touches nothing moves no score
         return noted
@@ -213,10 +216,15 @@ def _is_score_in_reach(
 def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
     """Most flows are everyday spending: what they cannot concern, by category and direction, is not asked."""
     at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
-    day, account_id = rules.calendar.day_of(at_ms), short_id(event.account_id)
+    day, account_id = rules.calendar.day_of(at_ms), event.account_id
+    if len(account_id) > ID_CHARACTERS_MAX:
+        account_id = short_id(account_id)
     is_late = at_ms < borrower.judged_ms[REPAYMENTS]
-    kind = None if is_out else income.kind_of(event)
-    excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
+    kind, excused_minor = None, 0
+    if not is_out:
+        kind = income.kind_of(event)
+    elif balances.is_excused(event):
+        excused_minor = event.amount_minor
     is_life = kind is None and category != "own_transfer"  # as `income.is_life`
     recent_flows.remember(borrower.recent_flows, event, account_id, excused_minor, is_life)
     touched: Touched = ()
@@ -760,10 +768,9 @@ _LEDGER_ENTRIES: Final[dict[type[Struct], Callable[[ledger.Loan, Any, Rules], No
     LoanClosed: ledger.close,
 }
 
-_LOANS_STAY: Final = frozenset({_record_flow, _record_query, _record_contact, _record_loan_event})
+_LOANS_STAY: Final = frozenset({_record_query, _record_contact, _record_loan_event})
 """Recorders of most events: they change no loan, or see to what follows from the loans themselves."""
 _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], Noted]]] = {
-    FundFlow: _record_flow,
     AccountLinked: _record_link,
     AccountUnlinked: _record_unlink,
     CreditQuery: _record_query,
@@ -789,4 +796,4 @@ _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], No
     AlertReviewed: _record_alert_note,
     AlertSnoozed: _record_alert_note,
 }
-"""What is not listed here is accepted and counted, for the signals to come."""
+"""What is not listed here, and is no flow, is accepted and counted, for the signals to come."""
