@@ -1,4 +1,4 @@
-"""A digest of all that an engine makes of a folder of events: `python -m tests.compiled.digest FOLDER`, in either form."""
+"""A digest of all that an engine makes of a folder of events: `python -m streams tests.compiled.digest FOLDER`, in either form."""
 
 from __future__ import annotations
 

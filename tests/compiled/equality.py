@@ -14,7 +14,7 @@ from streams.simulator import SimulationSettings, write_folder
 
 def _told(folder: Path, choice: str) -> list[str]:
     said = subprocess.run(
-        [sys.executable, "-m", "tests.compiled.digest", str(folder)],
+        [sys.executable, "-m", "streams", "tests.compiled.digest", str(folder)],
         env=os.environ | {"FOREWARN_COMPILED": choice},
         capture_output=True,
         text=True,
