@@ -1,7 +1,7 @@
 """Which form of `models` runs: as it is written, or compiled where a build of exactly these sources is at hand.
 
-`deploy/compile` builds into `.compiled/<digest>/` beside the folder `models`. The digest is of every source of `models` and
-of this very Python, so what was built of other sources, or for another Python, is never looked at. Both forms decide alike to
+`deploy/compile` builds into `.compiled/<digest>/` beside the folder `models`. The digest is of every source of `models` and of
+Python's binary interface, so what was built of other sources, or for another Python, is never looked at. Both forms decide alike to
 the byte (`tests/compiled`): only the speed differs.
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,7 +37,7 @@ def root() -> Path:
 
 def build_folder(root: Path) -> Path:
     """Where the build of the sources below `root` for this Python belongs."""
-    digest = hashlib.sha256(f"{sys.version}|{sys.implementation.cache_tag}|{sys.platform}".encode())
+    digest = hashlib.sha256(str(sysconfig.get_config_var("SOABI")).encode())
     for source in sorted((root / "models").rglob("*.py")):
         digest.update(f"\n{source.relative_to(root).as_posix()}\n".encode() + source.read_bytes())
     return root / FOLDER / digest.hexdigest()[:24]
