@@ -27,7 +27,8 @@ from deploy.compiling.classes import (
 )
 from streams.compiled import COMPLETE, build_folder
 
-OPTIMISATION: Final = os.environ.get("FOREWARN_COMPILE_LEVEL", "1")
+OPTIMISATION: Final = os.environ.get("FOREWARN_COMPILE_LEVEL", "2")
+"""The C compiler's. Level 1 compiles in two thirds of the time and runs a twentieth slower."""
 _ROOT: Final = Path(__file__).parents[2]
 _SLOTS: Final = Path(__file__).with_name("slots.h")
 _RIVER: Final = """[mypy]
