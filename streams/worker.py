@@ -79,7 +79,7 @@ def kafkas_word(end: SystemExit) -> str | None:
     cause = end.__context__
     if not isinstance(cause, KafkaError):
         return None
-    return f"Kafka answers, and does not do what Faust asks: {cause}. Are enough of its brokers up? The process ends; a restart tries again"
+    return f"Kafka answers, and does not do what Faust asks ({cause}): are enough of its brokers up? The process ends; a restart tries again"
 
 
 def main() -> None:
