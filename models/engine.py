@@ -680,11 +680,10 @@ class RiskEngine:
         """Which loans are open says which segment the borrower as a whole belongs to, and so what is to be found."""
         if not self._book.at(max(event_time_ms, self._watermarks_ms[HIGHEST])).segments:
             return  # segments of a policy to come
-        touched = [
-            (signal, subject)
+        touched: list[tuple[int, str | None]] = [
+            (signal, None)
             for signal, kind in enumerate(SIGNALS)
-            for subject in kind.subjects(borrower)
-            if subject is None and (signal, subject) not in noted.touched
+            if (signal, None) not in noted.touched and None in kind.subjects(borrower)
         ]
         self._react(borrower_id, borrower, touched, event_time_ms, origin)
 
