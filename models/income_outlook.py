@@ -22,13 +22,21 @@ from models.income import (
     week_of,
 )
 from models.income_level import REMEMBERED_DAYS, pay_counts_day
-from models.income_picture import Scene, Standing, is_plainly_enough, picture_of, scene_of
+from models.income_picture import Scene, Standing, is_plainly_enough, lost_of_one, picture_of, scene_of
 from models.income_sight import was_always_seen
 from models.money import within_int64
 from models.obligations import NO_DAY
 from models.pays import Pays, is_one_flow, next_counting_day, pays_into, recognised
 from models.policy import IncomeDropPolicy
-from models.rhythm import WEEK_DAYS, end_of_standing, level_then, stream_of, surely_stands
+from models.rhythm import (
+    WEEK_DAYS,
+    Stream,
+    end_of_standing,
+    level_now,
+    level_then,
+    stream_of,
+    surely_stands,
+)
 from models.rules import Rules
 
 
@@ -66,8 +74,8 @@ class Outlook(Struct, gc=False):
     deadline_ms: int
     """When that may be a loss."""
     rules: Rules
-    is_plain: bool = False
-    """Whether the newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
+    plain: Stream | None = None
+    """The one source, where its newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
     steady: SteadyIncome | None = None
     lost: float | None = None
     lost_ms: tuple[int, int] = (0, 0)
@@ -105,12 +113,22 @@ def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float |
         return lost
     from_ms, until_ms = outlook.lost_ms
     if not from_ms <= at_ms < until_ms:
+        if outlook.plain is not None:
+            return _lost_of_plain(outlook, outlook.plain, at_ms, rules)
         outlook.lost = _lost_fraction(evidence, at_ms, rules)
         outlook.lost_ms = outlook.from_ms, outlook.until_ms
-        if outlook.is_plain:
-            standings = scene_of(evidence, at_ms, None, rules).standings
-            until_day = min([standing.until_day for standing in standings])
-            outlook.lost_ms = at_ms, rules.calendar.midnight_ms(until_day)
+    return outlook.lost
+
+
+def _lost_of_plain(outlook: Outlook, stream: Stream, at_ms: int, rules: Rules) -> float | None:
+    """The same of one source whose newest pay stands: nothing is out of sight, and `level_now` tells what comes and until when."""
+    policy, calendar = rules.policy.signals.income_drop, rules.calendar
+    if stream.days[-1] - stream.days[0] < policy.history_days_min:
+        outlook.lost, outlook.lost_ms = None, (outlook.from_ms, outlook.until_ms)
+        return None
+    level, until_day = level_now(stream, calendar.day_of(at_ms))
+    outlook.lost = lost_of_one(stream, level, policy)
+    outlook.lost_ms = at_ms, calendar.midnight_ms(until_day)
     return outlook.lost
 
 
@@ -210,13 +228,13 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
 def is_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
     """Whether nothing is found as of an instant without an alert, told cheaply: where this says no, it may be so all the same."""
     known = _known_outlook(evidence, at_ms, rules) or _told_plain(evidence, at_ms, rules)
-    return known is not None and known.is_plain
+    return known is not None and known.plain is not None
 
 
 def is_known_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
     """Whether that was told with the newest pay and still holds: nobody looks for it."""
     known = _known_outlook(evidence, at_ms, rules)
-    return known is not None and known.is_plain
+    return known is not None and known.plain is not None
 
 
 def _told_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook | None:
@@ -252,7 +270,7 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
     until_ms = rules.calendar.midnight_ms(end_day)
     may_be_lost = last_day - stream.days[0] >= policy.history_days_min
     known_until_day = min(end_day, last_day + REMEMBERED_DAYS + 1)
-    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules, is_plain=True)
+    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules, plain=stream)
     outlook.steady = SteadyIncome(source.currency, last_day, ((within_int64(level), known_until_day),))
     return outlook
 

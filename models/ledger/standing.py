@@ -10,9 +10,12 @@ from models.calendars import DAY_MS
 from models.events import ClosingReason
 from models.ledger.folding import balances_at, days_past_due_of, oldest_unpaid, tolerance_minor_of
 from models.ledger.journal import Balances, Loan
+from models.limits import INT64_MAX
 from models.money import within_int64
 from models.rules import Rules
 
+NONE_DUE: Final = INT64_MAX
+"""Later than every day."""
 RESTRUCTURED_DAYS: Final = 365
 """How long a loan stays marked after a restructuring (blueprint, section 5: a year)."""
 
@@ -94,14 +97,18 @@ class Position(Struct, frozen=True, gc=False):
     instalments_past_due: int
     overdue_minor: int
     outstanding_minor: int
+    next_due_day: int = NONE_DUE
+    """The last day to pay what falls due first from the local day on; `NONE_DUE` where nothing is asked for."""
+    next_due_minor: int = 0
+    """What is to be paid by then."""
 
 
 def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> Position:
     """What `standing` says as of `at_ms`, on the local `day`, in one walk over the lines."""
     balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
     lines, tolerance_minor = loan.lines, tolerance_minor_of(rules)
-    asked_minor = overdue_minor = instalments = 0
-    oldest_day = 0
+    asked_minor = overdue_minor = instalments = next_minor = oldest_day = 0
+    next_day = NONE_DUE
     for index, short_minor in enumerate(balances.short_minor):
         if short_minor <= tolerance_minor:
             continue
@@ -114,11 +121,15 @@ def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> P
         if due_day < day:
             overdue_minor += short_minor
             instalments += 1
+        elif due_day <= next_day:  # lines stand in order of their due days
+            next_day = due_day
+            next_minor += short_minor
     worst_days = balances.worst_days_past_due
     closed_ms = loan.closed_ms
     if asked_minor:
         last_day = day if closed_ms is None or closed_ms >= at_ms else rules.calendar.day_of(closed_ms)
-        worst_days = max(worst_days, last_day - oldest_day)
+        if last_day - oldest_day > worst_days:
+            worst_days = last_day - oldest_day
     if closed_ms is not None and closed_ms <= known_ms:
         return Position(0, worst_days, 0, 0, 0)
     return Position(
@@ -127,12 +138,17 @@ def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> P
         instalments,
         within_int64(overdue_minor),
         within_int64(_outstanding_minor(loan, balances, asked_minor, overdue_minor)),
+        next_day,
+        next_minor,
     )
 
 
 def credit_limit_minor(loan: Loan, known_ms: int) -> int | None:
     """The limit of a credit line on what is known up to `known_ms`; None where the loan is none."""
-    return next((limit for ms, limit in reversed(loan.limits_minor) if ms <= known_ms), None)
+    for since_ms, limit_minor in reversed(loan.limits_minor):
+        if since_ms <= known_ms:
+            return limit_minor
+    return None
 
 
 def oldest_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:

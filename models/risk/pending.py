@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import ne
 from typing import Final
 
 import msgspec
@@ -38,4 +39,11 @@ class Observation(Struct, array_like=True, frozen=True, gc=False):
 
 def packed(values: Sequence[float]) -> bytes:
     """Numbers in few bytes, exactly: most features are whole numbers, and most of these small ones."""
-    return _encode([int(value) if value == int(value) else value for value in values])
+    numbers: list[float] = list(map(int, values))
+    place = -1
+    for _ in range(sum(map(ne, numbers, values))):
+        place += 1
+        while numbers[place] == values[place]:
+            place += 1
+        numbers[place] = values[place]
+    return _encode(numbers)

@@ -249,9 +249,10 @@ def _burdens(
         if is_open(loan, known_ms):
             due_minor = due_within(loan, known_ms, day, month_later(day), rules)
             own_minor[loan.currency] = own_minor.get(loan.currency, 0) + due_minor
-    own = {loan.platform_id for loan in loans.values() if loan.opened_ms <= known_ms}
-    summary_days = rules.policy.signals.over_indebtedness.summary_days
-    told_minor = summary_minor(debts, day, summary_days) if len(own_minor) == 1 else None
+    own = {loan.platform_id for loan in loans.values() if loan.opened_ms <= known_ms} if debts.lenders else ()
+    told_minor: int | None = None
+    if debts.summaries and len(own_minor) == 1:
+        told_minor = summary_minor(debts, day, rules.policy.signals.over_indebtedness.summary_days)
     for currency in sorted(own_minor):
         yield _burden(currency, within_int64(own_minor[currency]), told_minor, debts, day, own, rules)
 
