@@ -78,10 +78,17 @@ def income_from(
     for span in spans:
         if span.from_day <= day < span.until_day and span.currency == currency and span.rules is rules:
             return span.income, span.until_day
-    calendar = rules.calendar
-    seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
-    income = _monthly_income(seen, currency, day, rules) if seen else None
-    until_day = NO_DAY if _is_all(evidence, seen) else pay_counts_day(evidence, day)
+    calendar, sources = rules.calendar, evidence.sources
+    if (
+        len(sources) == 1 and sources[0].days[-1] < day and is_one_flow(sources[0])
+    ):  # as nearly always: all counts
+        (source,) = sources
+        income = _monthly_income([Pays(source, source.days, source.amounts)], currency, day, rules)
+        until_day = NO_DAY
+    else:
+        seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
+        income = _monthly_income(seen, currency, day, rules) if seen else None
+        until_day = NO_DAY if _is_all(evidence, seen) else pay_counts_day(evidence, day)
     if income is not None and income.until_day < until_day:
         until_day = income.until_day
     spans.append(_Span(rules, currency, day, until_day, income))
@@ -197,6 +204,8 @@ def _income_of(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) 
 
 def _income_among(seen: list[Pays], currency: str) -> list[Pays]:
     if not seen:
+        return []
+    if len(seen) == 1 and seen[0].source.currency != currency:
         return []
     newest_day = max([pays.days[-1] for pays in seen])
     return [

@@ -259,13 +259,19 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
         if not was_always_seen(account):
             return None
     policy = rules.policy.signals.income_drop
-    last_day = source.days[-1]
-    (pays,) = recognised([Pays(source, source.days, source.amounts)], last_day - LOOKBACK_DAYS)
+    days, last_day = source.days, source.days[-1]
+    pays = Pays(source, days, source.amounts)
+    if days[0] <= last_day - LOOKBACK_DAYS:
+        (pays,) = recognised([pays], last_day - LOOKBACK_DAYS)
     stream = stream_of(pays, policy)
     newest = len(stream.levels) - 1
     level, end_day = stream.levels[newest], end_of_standing(stream, newest)
-    standings = [Standing(stream, level, end_day, "")]
-    if not level or today >= end_day or not is_plainly_enough(standings, last_day, policy.severity.watch):
+    if not level or today >= end_day:
+        return None
+    best, watch = stream.best_level, policy.severity.watch
+    if best - level >= watch * best and not is_plainly_enough(
+        [Standing(stream, level, end_day, "")], last_day, watch
+    ):
         return None
     until_ms = rules.calendar.midnight_ms(end_day)
     may_be_lost = last_day - stream.days[0] >= policy.history_days_min

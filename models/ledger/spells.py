@@ -93,12 +93,33 @@ def _oldest_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int,
         or told.lines != len(loan.lines)
         or told.rules is not rules
     ):
-        points = _fold_due_days(loan, known_ms, rules)
+        points = _grown_due_days(loan, told, rules) or _fold_due_days(loan, known_ms, rules)
         told = _Told(
             points, loan.now, loan.now.upto_ms, loan.base, len(loan.payments), len(loan.lines), rules
         )
         vars(loan)["due_days"] = told
     return told.points
+
+
+def _grown_due_days(loan: Loan, told: _Told | None, rules: Rules) -> list[tuple[int, int | None]] | None:
+    """What was told, and a point for a payment that was entered since and nothing else; None where it is to be told anew.
+
+    What is no step of its own at the end of the journal (a reversal, a new schedule) folds it into other balances.
+    """
+    if (
+        told is None
+        or told.now is not loan.now
+        or told.base is not loan.base
+        or told.rules is not rules
+        or told.lines != len(loan.lines)
+        or told.payments + 1 != len(loan.payments)
+        or loan.closed_ms is not None
+        or not told.upto_ms < loan.payments[-1].time_ms == loan.now.upto_ms
+    ):
+        return None
+    oldest = oldest_unpaid(loan.now, tolerance_minor_of(rules))
+    due_day = None if oldest is None else rules.last_day_to_pay(loan.lines[oldest].due_day)
+    return [*told.points, (loan.now.upto_ms, due_day)]
 
 
 def _fold_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int, int | None]]:

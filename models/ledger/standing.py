@@ -56,7 +56,13 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
     asked_minor = overdue_minor = next_due_minor = past_due = 0
     first_day: int | None = None
     next_due_day: int | None = None
-    for last_day, short_minor in _unpaid_days(loan, balances, rules):
+    tolerance_minor, moves_due_days = tolerance_minor_of(rules), rules.moves_due_days
+    for index, short_minor in enumerate(balances.short_minor):
+        if short_minor <= tolerance_minor:
+            continue
+        last_day = loan.lines[index].due_day
+        if moves_due_days:
+            last_day = rules.last_day_to_pay(last_day)
         if first_day is None:
             first_day = last_day
         asked_minor += short_minor
@@ -106,10 +112,11 @@ class Position(Struct, frozen=True, gc=False):
 def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> Position:
     """What `standing` says as of `at_ms`, on the local `day`, in one walk over the lines."""
     balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
-    lines, tolerance_minor = loan.lines, tolerance_minor_of(rules)
+    lines, shorts_minor, tolerance_minor = loan.lines, balances.short_minor, tolerance_minor_of(rules)
     asked_minor = overdue_minor = instalments = next_minor = oldest_day = 0
     next_day = NONE_DUE
-    for index, short_minor in enumerate(balances.short_minor):
+    is_beyond = False
+    for index, short_minor in enumerate(shorts_minor):
         if short_minor <= tolerance_minor:
             continue
         due_day = lines[index].due_day
@@ -124,6 +131,11 @@ def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> P
         elif due_day <= next_day:  # lines stand in order of their due days
             next_day = due_day
             next_minor += short_minor
+        elif not is_beyond:  # nothing but the sum of the rest is asked for, and mostly none of it is paid
+            is_beyond = True
+            if min(shorts_minor[index:]) > tolerance_minor:
+                asked_minor += sum(shorts_minor[index + 1 :])
+                break
     worst_days = balances.worst_days_past_due
     closed_ms = loan.closed_ms
     if asked_minor:
@@ -218,19 +230,6 @@ def was_rescheduled_last(loan: Loan, known_ms: int) -> bool:
         return False
     following_ms = next_entry_ms(loan, latest_ms)
     return following_ms is None or following_ms > known_ms
-
-
-def _unpaid_days(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[int, int]]:
-    """The last days to pay of lines that are short by more than the tolerance, oldest due first, and by how much."""
-    tolerance_minor = tolerance_minor_of(rules)
-    days = [
-        (line.due_day, short_minor)
-        for line, short_minor in zip(loan.lines, balances.short_minor, strict=True)
-        if short_minor > tolerance_minor
-    ]
-    if not rules.moves_due_days:
-        return days
-    return [(rules.last_day_to_pay(due_day), short_minor) for due_day, short_minor in days]
 
 
 def _outstanding_minor(loan: Loan, balances: Balances, asked_minor: int, overdue_minor: int) -> int:

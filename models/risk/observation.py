@@ -65,9 +65,10 @@ def observe(
         positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
     moment = _Moment(at_ms, known_ms, day, positions)
     found = _of_loans(loans, moment) if "loans" in kinds else {}
-    for has_evidence, read in _readers_of(frozenset(kinds)):
-        if has_evidence(borrower):
-            found.update(read(borrower, loans, moment, rules))
+    for has_any, readers in _readers_of(frozenset(kinds)):
+        if has_any(borrower):
+            for read in readers:
+                found.update(read(borrower, loans, moment, rules))
     return Features(**found)
 
 
@@ -115,10 +116,13 @@ def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
 
 def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     granted_months: list[float] = []
+    known_ms = moment.known_ms
     for loan in loans:
-        if not is_open(loan, moment.known_ms):
+        if loan.closed_ms is not None and loan.closed_ms <= known_ms:
             continue
-        granted_minor = credit_limit_minor(loan, moment.known_ms) or loan.principal_minor
+        granted_minor = (
+            credit_limit_minor(loan, known_ms) if loan.limits_minor else None
+        ) or loan.principal_minor
         months = months_of(granted_minor, loan.currency)
         if months is None:
             return {}
@@ -256,7 +260,7 @@ def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rul
     """Debts against the income that is recognised."""
     outstanding_minor: dict[str, int] = {}
     for loan, now in zip(loans, moment.positions, strict=True):
-        if is_open(loan, moment.known_ms):
+        if loan.closed_ms is None or loan.closed_ms > moment.known_ms:
             owed_minor = outstanding_minor.get(loan.currency, 0) + now.outstanding_minor
             outstanding_minor[loan.currency] = owed_minor
     debt_months: list[float] = []
@@ -339,30 +343,64 @@ def _of_contacts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: 
     }
 
 
-_Reader = tuple[
-    Callable[[Borrower], object], Callable[[Borrower, list[Loan], _Moment, Rules], dict[str, float]]
-]
-_READERS: Final[dict[Kind, _Reader]] = {
-    "granted": (lambda borrower: borrower.loans, _granted),
-    "payments": (lambda borrower: borrower.loans, _of_payments),
-    "statements": (
-        lambda borrower: any(loan.limits_minor for loan in borrower.loans.values()),
-        _of_statements,
-    ),
-    "dues": (lambda borrower: borrower.loans, _of_dues),
-    "income": (lambda borrower: borrower.income.sources, _of_income),
-    "debts": (lambda borrower: borrower.income.sources, _of_debts),
-    "institutions": (lambda borrower: borrower.institutions.tracks, _of_institutions),
-    "money": (lambda borrower: borrower.balances.accounts, _cash_cover),
-    "rollovers": (lambda borrower: borrower.rollovers.repayments, _of_rollovers),
-    "servicing": (lambda borrower: borrower.servicing.contacts, _of_contacts),
+_Evidence = Callable[[Borrower], object]
+_Reader = Callable[[Borrower, list[Loan], _Moment, Rules], dict[str, float]]
+
+
+def _any_loan(borrower: Borrower) -> object:
+    return borrower.loans
+
+
+def _any_limit(borrower: Borrower) -> object:
+    for loan in borrower.loans.values():
+        if loan.limits_minor:
+            return True
+    return False
+
+
+def _any_income(borrower: Borrower) -> object:
+    return borrower.income.sources
+
+
+def _any_track(borrower: Borrower) -> object:
+    return borrower.institutions.tracks
+
+
+def _any_account(borrower: Borrower) -> object:
+    return borrower.balances.accounts
+
+
+def _any_repayment(borrower: Borrower) -> object:
+    return borrower.rollovers.repayments
+
+
+def _any_contact(borrower: Borrower) -> object:
+    return borrower.servicing.contacts
+
+
+_READERS: Final[dict[Kind, tuple[_Evidence, _Reader]]] = {
+    "granted": (_any_loan, _granted),
+    "payments": (_any_loan, _of_payments),
+    "dues": (_any_loan, _of_dues),
+    "statements": (_any_limit, _of_statements),
+    "income": (_any_income, _of_income),
+    "debts": (_any_income, _of_debts),
+    "institutions": (_any_track, _of_institutions),
+    "money": (_any_account, _cash_cover),
+    "rollovers": (_any_repayment, _of_rollovers),
+    "servicing": (_any_contact, _of_contacts),
 }
 """By kind, but the own loans: whether there is anything to read, and the features read from it (the rest have their defaults)."""
 
 
 @cache
-def _readers_of(kinds: frozenset[Kind]) -> tuple[_Reader, ...]:
-    return tuple(reader for kind, reader in _READERS.items() if kind in kinds)
+def _readers_of(kinds: frozenset[Kind]) -> tuple[tuple[_Evidence, tuple[_Reader, ...]], ...]:
+    """What reads the features of some kinds, by the evidence that they are read from, so that each is asked for once."""
+    by_evidence: dict[_Evidence, list[_Reader]] = {}
+    for kind, (has_any, read) in _READERS.items():
+        if kind in kinds:
+            by_evidence.setdefault(has_any, []).append(read)
+    return tuple((has_any, tuple(readers)) for has_any, readers in by_evidence.items())
 
 
 def _bounded(share: float) -> float:

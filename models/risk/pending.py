@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from operator import ne
 from typing import Final
 
@@ -40,10 +41,6 @@ class Observation(Struct, array_like=True, frozen=True, gc=False):
 def packed(values: Sequence[float]) -> bytes:
     """Numbers in few bytes, exactly: most features are whole numbers, and most of these small ones."""
     numbers: list[float] = list(map(int, values))
-    place = -1
-    for _ in range(sum(map(ne, numbers, values))):
-        place += 1
-        while numbers[place] == values[place]:
-            place += 1
+    for place in compress(range(len(numbers)), map(ne, numbers, values)):  # the fractions
         numbers[place] = values[place]
     return _encode(numbers)
