@@ -44,6 +44,8 @@ _HABIT_DAYS_MIN: Final = 3
 """Days with flows within them from which on silence is no habit."""
 _FIELDS: Final = 3
 """Numbers kept a day."""
+TOLD, OF_NEWEST_DAY, OF_FIRST_ACCOUNT = 1, 2, 4
+"""What a flow told, as marks: a balance that is kept, the first of a day behind all others, one where none was kept before."""
 _EXCUSED_CATEGORIES: Final = frozenset({"loan_repayment", "rent", "own_transfer"})
 """Outflows that are no loss of means to pay: they pay debts and the roof, or stay the borrower's own."""
 
@@ -101,57 +103,68 @@ class Sight(NamedTuple):
 # ---- recording -------------------------------------------------------------------------------------------------------
 
 
-def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool:
-    """Remember the balance after a flow. Return whether it told one that is kept."""
-    if flow.balance_after_minor is None:
-        return False
-    day, excused_minor = (
-        rules.calendar.day_of(flow.event_time_ms),
-        flow.amount_minor if is_excused(flow) else 0,
-    )
+def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> int:
+    """Remember the balance after a flow. Return 0 where it told none that is kept, else `TOLD` and what else is so of it."""
+    day = rules.calendar.day_of(flow.event_time_ms)
+    excused_minor = flow.amount_minor if is_excused(flow) else 0
     return enter_flow(evidence, flow, day, short_id(flow.account_id), excused_minor)
 
 
 def enter_flow(
     evidence: BalanceEvidence, flow: FundFlow, day: int, kept_account_id: str, excused_minor: int
-) -> bool:
+) -> int:
     """`record_flow`, where local day, account and excused part of a flow are known already."""
     balance_minor = flow.balance_after_minor
     if balance_minor is None:
-        return False
-    if day > evidence.newest_day:
+        return 0
+    newest_day, accounts = evidence.newest_day, evidence.accounts
+    told = TOLD if accounts else TOLD | OF_FIRST_ACCOUNT
+    if day > newest_day:
+        told |= OF_NEWEST_DAY
         evidence.newest_day = day
-        _forget_old(evidence, day - _KEPT_DAYS)
-    elif day < evidence.newest_day - _KEPT_DAYS:
-        return False
-    currency = flow.currency
-    account: AccountBalances | None
-    for account in evidence.accounts:
-        if account.account_id == kept_account_id and account.currency == currency:
+        first_day = day - _KEPT_DAYS
+        for account in accounts:
+            if account.days[0] < first_day:
+                _forget_old(evidence, first_day)
+                accounts = evidence.accounts
+                break
+    elif day < newest_day - _KEPT_DAYS:
+        return 0
+    for account in accounts:
+        if account.account_id == kept_account_id and account.currency == flow.currency:
             break
     else:
-        account = _new_account(evidence, kept_account_id, currency, day)
-        if account is None:
-            return False
-    days, closings = account.days, account.closings
+        found = _new_account(evidence, kept_account_id, flow.currency, day)
+        if found is None:
+            return 0
+        account = found
+    days = account.days
     if not days or day > days[-1]:
         days.append(day)
-        closings += (flow.event_time_ms, balance_minor, excused_minor)
-        return True
+        account.closings += (flow.event_time_ms, balance_minor, excused_minor)
+    else:
+        _enter_known_day(account, day, flow.event_time_ms, balance_minor, excused_minor)
+    return told
+
+
+def _enter_known_day(
+    account: AccountBalances, day: int, time_ms: int, balance_minor: int, excused_minor: int
+) -> None:
+    """A balance of a day that is not behind all others."""
+    days, closings = account.days, account.closings
     place = len(days) - 1
     while place >= 0 and days[place] > day:
         place -= 1
     index = _FIELDS * place
     if place >= 0 and days[place] == day:
-        if flow.event_time_ms >= closings[index]:
-            closings[index] = flow.event_time_ms
+        if time_ms >= closings[index]:
+            closings[index] = time_ms
             closings[index + 1] = balance_minor
         if excused_minor:
             closings[index + 2] = within_int64(closings[index + 2] + excused_minor)
-        return True
+        return
     days.insert(place + 1, day)
-    closings[index + _FIELDS : index + _FIELDS] = (flow.event_time_ms, balance_minor, excused_minor)
-    return True
+    closings[index + _FIELDS : index + _FIELDS] = (time_ms, balance_minor, excused_minor)
 
 
 def is_excused(flow: FundFlow) -> bool:
@@ -161,11 +174,6 @@ def is_excused(flow: FundFlow) -> bool:
         or flow.loan_id is not None
         or flow.counterparty_kind in ("self", "lender")
     )
-
-
-def is_below(flow: FundFlow, minor: int) -> bool:
-    """Whether a flow tells a balance, and less than that."""
-    return flow.balance_after_minor is not None and flow.balance_after_minor < minor
 
 
 def record_link(

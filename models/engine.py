@@ -78,6 +78,14 @@ from models.signal_table import (
 from models.signals import linked_distress
 
 _IDS_PER_GENERATION: Final = tuple(REMEMBERED_IDS_PER_GENERATION[topic] for topic in TOPICS)
+_PASSED_WITH: Final = tuple(
+    (feed, OBSERVING) if feed == REPAYMENTS else (feed,) for feed in range(len(TOPICS))
+)
+"""By feed: the clocks whose deadlines its watermark passes, unless it is the highest of all."""
+_PASSED_WITH_HIGHEST: Final = tuple(
+    (feed, HIGHEST, OBSERVING) if feed == REPAYMENTS else (feed, HIGHEST) for feed in range(len(TOPICS))
+)
+"""The same where it is."""
 _FAIL_CLOSED_TOPICS: Final = frozenset({REPAYMENTS, SERVICING})
 """A rejected record of these topics may be the payment or the hold that forbids to act."""
 
@@ -215,9 +223,24 @@ class RiskEngine:
 
     def advance(self, feed: int, watermark_ms: int) -> None:
         """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
-        if watermark_ms > self._watermarks_ms[feed]:
-            for _ in self.passing({feed: watermark_ms}):
-                pass
+        watermarks_ms, deadlines = self._watermarks_ms, self._deadlines
+        if watermark_ms <= watermarks_ms[feed]:
+            return
+        is_highest = watermark_ms > watermarks_ms[HIGHEST]
+        clocks = _PASSED_WITH_HIGHEST[feed] if is_highest else _PASSED_WITH[feed]
+        while (earliest := deadlines.pop_until(clocks, watermark_ms)) is not None:
+            due_ms, clock, borrower_id = earliest
+            if borrower_id == REVIEW:
+                for _ in self._review(clock, due_ms):
+                    pass
+            elif clock == OBSERVING:
+                self._observe(due_ms, borrower_id)
+            else:
+                self._judge_deadline(clock, due_ms, borrower_id)
+        deadlines.settle()
+        watermarks_ms[feed] = watermark_ms
+        if is_highest:
+            watermarks_ms[HIGHEST] = watermark_ms
 
     def advance_together(self, watermarks_ms: dict[int, int]) -> None:
         """Move the watermarks of several feeds at once, their deadlines in one order of time."""
@@ -333,6 +356,11 @@ class RiskEngine:
     def has_output(self) -> bool:
         """Whether there are alerts or messages to take."""
         return bool(self._alerts or self._messages)
+
+    @property
+    def changed_count(self) -> int:
+        """Borrowers whose state `take_output` will hand over."""
+        return len(self._changed)
 
     @property
     def pending_alerts(self) -> Sequence[Alert]:
@@ -685,6 +713,10 @@ class RiskEngine:
         noted: Noted = NOTHING,
     ) -> None:
         """Judge the signals that an event touched; behind a deadline that has not passed yet, the judgement waits."""
+        if len(touched) == 1 and self._react_in_order(
+            borrower_id, borrower, touched, event_time_ms, origin, noted
+        ):
+            return
         moments: dict[int, _Moment] = {}
         for signal, subject in touched:
             if signal == LINKED_DISTRESS:
@@ -717,6 +749,37 @@ class RiskEngine:
             else:
                 moved = moved_by(borrower, clock, touched, self._book.only)
             self._schedule.renew(borrower_id, borrower, clock, moved, no_later_than_ms=deadline_ms)
+
+    def _react_in_order(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        touched: Sequence[tuple[int, str | None]],
+        event_time_ms: int,
+        origin: Origin,
+        noted: Noted,
+    ) -> bool:
+        """The same for one signal as of the event's own time, where nothing stands before it: most events. Whether it is so."""
+        signal, subject = touched[0]
+        clock = CLOCKS_BY_SIGNAL[signal]
+        judged_ms = borrower.judged_ms
+        if (
+            event_time_ms < judged_ms[clock]
+            or event_time_ms < self._watermarks_ms[clock]
+            or event_time_ms < noted.entered_up_to_ms
+            or event_time_ms >= borrower.deadlines_ms[clock]
+            or borrower.pending
+            or noted.rewrites_past
+            or noted.is_report
+            or signal == LINKED_DISTRESS
+        ):
+            return False
+        occasion = Occasion(event_time_ms, event_time_ms, origin)
+        self._lifecycle.judge(borrower_id, borrower, signal, subject, occasion)
+        judged_ms[clock] = event_time_ms
+        moved = moved_by(borrower, clock, touched, self._book.only)
+        self._schedule.renew(borrower_id, borrower, clock, moved)
+        return True
 
     def _moment(
         self, borrower: Borrower, clock: int, event_time_ms: int, origin: Origin, noted: Noted

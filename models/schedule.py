@@ -69,17 +69,17 @@ class Schedule:
         if len(deadlines_ms) < len(SIGNALS):
             missing = CLOCKS_BY_SIGNAL[len(deadlines_ms) :]
             deadlines_ms += [borrower.deadlines_ms[own_clock] for own_clock in missing]
-        due_ms = no_later_than_ms
         only, episodes = self._book.only, borrower.episodes
-        told = [episode.signal for episode in episodes] if episodes else ()
-        for signal in signals:
-            if signal in told:
-                own = [episode for episode in episodes if episode.signal == signal]
-                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, own)
-            elif only is not None and signal not in SUBJECTS_DIFFER:  # most: one policy, and never an alert
-                deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
-            else:
-                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, ())
+        if only is None or episodes:
+            self._find(borrower, signals, after_ms)
+        else:  # most: one policy, and never an alert
+            for signal in signals:
+                deadlines_ms[signal] = (
+                    self._next_ms(borrower, signal, after_ms, ())
+                    if signal in SUBJECTS_DIFFER
+                    else NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
+                )
+        due_ms = no_later_than_ms
         if self._reviews.are_due:
             due_ms = min(due_ms, self._bring_forward(borrower_id, borrower, clock, signals))
         if borrower.links is not None:
@@ -89,6 +89,19 @@ class Schedule:
         before_ms, borrower.deadlines_ms[clock] = borrower.deadlines_ms[clock], due_ms
         if due_ms < before_ms:
             self.push(clock, due_ms, borrower_id)
+
+    def _find(self, borrower: Borrower, signals: Iterable[int], after_ms: int) -> None:
+        """Find the next deadlines of signals of any of which there may be alerts."""
+        deadlines_ms, only, episodes = borrower.signal_deadlines_ms, self._book.only, borrower.episodes
+        told = [episode.signal for episode in episodes]
+        for signal in signals:
+            if signal in told:
+                own = [episode for episode in episodes if episode.signal == signal]
+                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, own)
+            elif only is None or signal in SUBJECTS_DIFFER:
+                deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, ())
+            else:
+                deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
 
     def await_next(self, clock: int, passed_ms: int, borrower_id: str, borrower: Borrower) -> None:
         """Queue the deadline that a borrower has after one that was taken from the queue: an earlier one is there already.

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from streams.small_files import read_small
+
 if TYPE_CHECKING:
     from streams.settings import Settings
 
@@ -114,16 +116,14 @@ def read_secret(settings: Settings, name: str) -> str:
     """The secret in the file that a setting names, without the line break that editors put behind it.
 
     Raises:
-        CredentialsError: the file cannot be read, is empty, or everybody may write to it.
+        CredentialsError: the file cannot be read, is large or empty, or everybody may write to it.
     """
     file = Path(getattr(settings, name))
     _require_file(name, file, is_secret=True)
-    with file.open("rb") as stream:
-        content = stream.read(_SECRET_BYTES_MAX + 1)
-    if len(content) > _SECRET_BYTES_MAX:
-        raise CredentialsError(f"{name}: {file} has more than {_SECRET_BYTES_MAX} bytes: this is no secret")
     try:
-        secret = content.decode().removesuffix("\n").removesuffix("\r")
+        secret = read_small(file, _SECRET_BYTES_MAX).decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise CredentialsError(f"{name}: {file}: {error.strerror}") from error
     except UnicodeDecodeError:
         raise CredentialsError(f"{name}: {file} is not UTF-8") from None
     if not secret:

@@ -26,6 +26,7 @@ from models.events import TOPICS, BorrowerLinked, BorrowerUnlinked, Event, Heart
 from streams.codec import Ignored, RecordDecoder, Reject
 from streams.partitioner import partition_of
 from streams.ports import ReadRecord
+from streams.small_files import read_small
 
 KEY_BYTES_MIN: Final = 32
 """As long as the hash (RFC 2104, section 3): a shorter key can be guessed sooner than a pseudonym."""
@@ -74,9 +75,7 @@ def read_pseudonyms(file: Path) -> Pseudonyms:
         PseudonymError: it cannot be read or used. The message never quotes the file.
     """
     try:
-        with file.open("rb") as stream:
-            content = stream.read(_FILE_BYTES_MAX + 1)
-        found = msgspec.convert(tomllib.loads(content.decode()), _KeyFile)
+        found = msgspec.convert(tomllib.loads(read_small(file, _FILE_BYTES_MAX).decode()), _KeyFile)
         key = bytes.fromhex(found.key)
     except OSError as error:
         raise PseudonymError(f"pseudonym_key_file {file}: {error.strerror}") from error

@@ -17,6 +17,7 @@ import msgspec
 from models.policy import Policy, PolicyError, default_policy, parse_policy
 from models.rulebook import SINCE_EVER_MS
 from streams.settings import Settings, SettingsError, load_settings
+from streams.small_files import read_small
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Progress = Callable[[int, int], None]
@@ -95,12 +96,8 @@ def policy_from(file: Path | None) -> Policy:
             return default_policy()
         file = Path(named)
     with expected(PolicyError, OSError):
-        with file.open("rb") as stream:
-            content = stream.read(_POLICY_BYTES_MAX + 1)
-        if len(content) > _POLICY_BYTES_MAX:
-            raise PolicyError(f"{file}: larger than {_POLICY_BYTES_MAX} bytes: this is no policy")
         try:
-            text = content.decode()
+            text = read_small(file, _POLICY_BYTES_MAX).decode()
         except UnicodeDecodeError as error:
             raise PolicyError(f"{file}: not UTF-8: {error}") from error
         return parse_policy(text, str(file))

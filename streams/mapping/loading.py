@@ -18,6 +18,7 @@ from streams.mapping.protobuf import ProtobufDocuments
 from streams.mapping.registry import Registry, SchemaFiles
 from streams.mapping.spec import Example, FeedMapping, Mapping
 from streams.settings import Settings
+from streams.small_files import read_small
 
 _FILE_BYTES_MAX: Final = 1024 * 1024
 """A mapping of every type of event has some 5 KB; a megabyte is the wrong file."""
@@ -32,15 +33,11 @@ def read_mapping(file: Path) -> Mapping:
         MappingError: it cannot be read, is not valid, or does another thing than an example says.
     """
     try:
-        with file.open("rb") as stream:
-            content = stream.read(_FILE_BYTES_MAX + 1)
-        text = content.decode()
+        text = read_small(file, _FILE_BYTES_MAX).decode()
     except OSError as error:
         raise MappingError(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise MappingError(f"{file}: not UTF-8: {error}") from error
-    if len(content) > _FILE_BYTES_MAX:
-        raise MappingError(f"{file}: larger than {_FILE_BYTES_MAX} bytes: this is no mapping")
     mapping = parse_mapping(text, str(file))
     for feed in mapping.feeds.values():
         _check_examples(feed)

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from streams.mapping.errors import MappingError, UnfitError
 from streams.ports import PortError
+from streams.small_files import read_small
 
 _TRIES: Final = 3
 _TIMEOUT_SECONDS: Final = 1.5
@@ -87,12 +88,9 @@ class SchemaFiles:
 
 def _read(file: Path) -> Schema:
     try:
-        with file.open("rb") as stream:
-            content = stream.read(_FILE_BYTES_MAX + 1)
+        content = read_small(file, _FILE_BYTES_MAX)
     except OSError as error:
         raise MappingError(f"schema {file}: {error.strerror}") from error
-    if len(content) > _FILE_BYTES_MAX:
-        raise MappingError(f"schema {file}: larger than {_FILE_BYTES_MAX} bytes")
     if file.suffix == ".avsc":
         try:
             return Schema(content.decode())
@@ -173,8 +171,7 @@ class Registry:
         request = urllib.request.Request(self._url + path + self._query)  # noqa: S310 - the scheme was looked at
         request.add_header("Accept", "application/vnd.schemaregistry.v1+json, application/json")
         if self._authorization_file is not None:
-            with Path(self._authorization_file).open("rb") as stream:
-                secret = stream.read(_AUTHORIZATION_BYTES_MAX).strip()
+            secret = read_small(Path(self._authorization_file), _AUTHORIZATION_BYTES_MAX).strip()
             request.add_header("Authorization", f"Basic {base64.b64encode(secret).decode()}")
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - see above
             content = answer.read(_ANSWER_BYTES_MAX + 1)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.alerts import SeverityName, SignalName, Status
+from streams.small_files import read_small
 
 ENDPOINTS_MAX: Final = 16
 """Each has a consumer, a producer a partition and its requests in the worker's process."""
@@ -156,10 +157,6 @@ def _check_url(endpoint: Endpoint, file: str) -> None:
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            content = stream.read(_FILE_BYTES_MAX + 1)
+        return read_small(file, _FILE_BYTES_MAX)
     except OSError as error:
         raise WebhooksError(f"{file}: {error.strerror}") from error
-    if len(content) > _FILE_BYTES_MAX:
-        raise WebhooksError(f"{file}: larger than {_FILE_BYTES_MAX} bytes")
-    return content

@@ -142,7 +142,12 @@ def test_no_secret_is_in_the_settings(secret: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "is empty"), (b"\n", "is empty"), (b"\xff\xfe", "is not UTF-8"), (b"x" * 70_000, "is no secret")],
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"x" * 70_000, "larger than 65536 bytes"),
+    ],
 )
 def test_a_file_that_holds_no_secret_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     """An empty file is what a mount that failed leaves."""

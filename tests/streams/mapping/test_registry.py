@@ -157,6 +157,17 @@ def test_the_password_comes_from_a_file(registry: FakeRegistry, tmp_path: Path) 
     assert registry.authorizations == ["Basic " + base64.b64encode(b"user:pass").decode()]
 
 
+def test_a_password_that_is_too_long_is_refused_and_not_cut(registry: FakeRegistry, tmp_path: Path) -> None:
+    """Half of it would be a wrong one, and the registry would be blamed."""
+    secret = tmp_path / "registry"
+    secret.write_text("user:" + "p" * 5000, encoding="utf-8")
+
+    with pytest.raises(RegistryError, match="larger than 4096 bytes"):
+        Registry(registry.url, str(secret)).get(17)
+
+    assert not registry.authorizations
+
+
 def test_an_address_of_a_registry_is_one_of_the_web() -> None:
     """No file, and no path."""
     with pytest.raises(MappingError, match="expected an address"):
