@@ -9,6 +9,7 @@ from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
 from models.money import within_int64
 from models.obligations import NO_DAY, month_later
 from models.pays import Pays, is_one_flow, pays_as_of, recognised
+from models.policy import Policy
 from models.rhythm import level_now, pace_of, stream_of
 from models.rules import Rules
 
@@ -50,7 +51,7 @@ class AwaitedPay(NamedTuple):
 class _Span(NamedTuple):
     """Income in a currency as it is from one day to before another: evidence known already changes nothing between."""
 
-    rules: Rules
+    policy: Policy
     currency: str
     from_day: int
     until_day: int
@@ -76,7 +77,11 @@ def income_from(
     """
     spans: list[_Span] = vars(evidence).setdefault("monthly", [])
     for span in spans:
-        if span.from_day <= day < span.until_day and span.currency == currency and span.rules is rules:
+        if (
+            span.from_day <= day < span.until_day
+            and span.currency == currency
+            and span.policy is rules.policy
+        ):
             return span.income, span.until_day
     calendar, sources = rules.calendar, evidence.sources
     if (
@@ -91,7 +96,7 @@ def income_from(
         until_day = NO_DAY if _is_all(evidence, seen) else pay_counts_day(evidence, day)
     if income is not None and income.until_day < until_day:
         until_day = income.until_day
-    spans.append(_Span(rules, currency, day, until_day, income))
+    spans.append(_Span(rules.policy, currency, day, until_day, income))
     del spans[:-_SPANS_MAX]
     return income, until_day
 

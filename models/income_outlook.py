@@ -27,7 +27,7 @@ from models.income_sight import was_always_seen
 from models.money import within_int64
 from models.obligations import NO_DAY
 from models.pays import Pays, is_one_flow, next_counting_day, pays_into, recognised
-from models.policy import IncomeDropPolicy
+from models.policy import IncomeDropPolicy, Policy
 from models.rhythm import (
     WEEK_DAYS,
     Stream,
@@ -73,7 +73,8 @@ class Outlook(Struct, gc=False):
     """When what stands may change."""
     deadline_ms: int
     """When that may be a loss."""
-    rules: Rules
+    policy: Policy
+    """Which told it; the card that weighs risk has no part in it, so that a card of every day changes nothing."""
     plain: Stream | None = None
     """The one source, where its newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
     steady: SteadyIncome | None = None
@@ -159,7 +160,7 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
         if standing.level:
             until_day = min(until_day, standing.until_day)
     until_ms = rules.calendar.midnight_ms(until_day)
-    loss = Outlook(at_ms, until_ms, until_ms, rules)
+    loss = Outlook(at_ms, until_ms, until_ms, rules.policy)
     loss.lost, loss.lost_ms = lost, (at_ms, until_ms)
     vars(evidence.sources[0])[LOSS] = loss
 
@@ -171,7 +172,7 @@ def steady_income(evidence: IncomeEvidence, day: int, rules: Rules) -> SteadyInc
     known, a plain one is told anew; any other says just what `models.income_level` does.
     """
     known: Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
-    if known is None or known.rules is not rules:
+    if known is None or known.policy is not rules.policy:
         known = _plain_outlook(evidence, rules.calendar.midnight_ms(day) - 1, rules)
     return None if known is None else known.steady
 
@@ -218,7 +219,7 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     due_day = counting_day if counting_day < loss_day else loss_day
     until_ms = NEVER if change_day == NO_DAY else midnight_ms(change_day)
     due_ms = NEVER if due_day == NO_DAY else midnight_ms(due_day)
-    outlook = Outlook(at_ms, until_ms, due_ms, rules)
+    outlook = Outlook(at_ms, until_ms, due_ms, rules.policy)
     if is_clear and not _is_ahead(evidence, at_ms, scene.today):
         outlook.steady = _steady(evidence, scene, falls) if scene.standings else None
         vars(evidence.sources[0])[OUTLOOK] = outlook
@@ -276,7 +277,7 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
     until_ms = rules.calendar.midnight_ms(end_day)
     may_be_lost = last_day - stream.days[0] >= policy.history_days_min
     known_until_day = min(end_day, last_day + REMEMBERED_DAYS + 1)
-    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules, plain=stream)
+    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules.policy, plain=stream)
     outlook.steady = SteadyIncome(source.currency, last_day, ((within_int64(level), known_until_day),))
     return outlook
 
@@ -285,7 +286,7 @@ def _known_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str
     if not evidence.sources:
         return None
     known: Outlook | None = vars(evidence.sources[0]).get(name)
-    if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
+    if known is None or not known.from_ms <= at_ms < known.until_ms or known.policy is not rules.policy:
         return None
     return known
 

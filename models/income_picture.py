@@ -30,7 +30,7 @@ from models.income import (
 )
 from models.income_sight import Blindness, fell_silent, sight_of, was_always_seen
 from models.pays import Pays, pays_on, recognised
-from models.policy import IncomeDropPolicy
+from models.policy import IncomeDropPolicy, Policy
 from models.rhythm import Stream, end_of_standing, level_now, levels_before, middle_and_variation, stream_of
 from models.rules import Rules
 
@@ -117,7 +117,7 @@ class _LastScene:
 
     def __init__(self) -> None:
         self._evidence: IncomeEvidence | None = None
-        self._rules: Rules | None = None
+        self._policy: Policy | None = None
         self._revision = self._at_ms = -1
         self._opened_at_ms: int | None = None
         self._scene = Scene(0, 0, [])
@@ -128,11 +128,11 @@ class _LastScene:
             and self._at_ms == at_ms
             and self._revision == evidence.revision
             and self._opened_at_ms == opened_at_ms
-            and self._rules is rules
+            and self._policy is rules.policy
         ):
             return self._scene
         self._scene = _set_scene(evidence, at_ms, opened_at_ms, rules)
-        self._evidence, self._revision, self._rules = evidence, evidence.revision, rules
+        self._evidence, self._revision, self._policy = evidence, evidence.revision, rules.policy
         self._at_ms, self._opened_at_ms = at_ms, opened_at_ms
         return self._scene
 
