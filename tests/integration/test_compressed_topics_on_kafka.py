@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.kafka.inspection import Inspector
 from streams.kafka.local import Broker
+from streams.ports import OutputRecord
 from streams.settings import Settings
+from tests.support.processes import wait_until
 from tests.support.world import KafkaWorld, read_kafka, settings_for
 
 pytestmark = pytest.mark.kafka
@@ -46,3 +50,45 @@ def test_compressed_records_are_read(broker: Broker, codec: str) -> None:
 
     assert [record.value for record in by_worker[0]] == VALUES
     assert by_command == VALUES
+
+
+def let_the_broker_compress(settings: Settings, topic: str) -> None:
+    """What an operator does who is short of disks."""
+    admin: Any = KafkaAdminClient(bootstrap_servers=settings.broker)
+    name, wanted = "compression.type", "zstd"
+    try:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs={name: wanted})])
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic)
+        wait_until(
+            lambda: (
+                admin.describe_configs([asked], config_filter="all")["topic"][topic][name]["value"] == wanted
+            ),
+            "the topic is compressed",
+        )
+    finally:
+        admin.close()
+
+
+async def write_states(world: KafkaWorld, states: list[bytes]) -> None:
+    """As a worker writes them."""
+    sink = world.ports.sink(0)
+    await sink.open()
+    try:
+        await sink.begin()
+        await sink.send(world.names.state, [OutputRecord(b"b", state) for state in states], timestamp_ms=1)
+        await sink.flush()
+        await sink.commit()
+    finally:
+        await sink.close()
+
+
+def test_a_changelog_that_the_broker_compresses_is_read(broker: Broker) -> None:
+    """The worker writes as always, and reads back what it wrote, byte for byte."""
+    settings = settings_for("compressed-state", broker.bootstrap_servers)
+    world = KafkaWorld(settings)
+    let_the_broker_compress(settings, world.names.state)
+    states = [b"state %d " % number * 100 for number in range(200)]
+
+    asyncio.run(write_states(world, states))
+
+    assert [record.value for record in asyncio.run(read_kafka(settings, world.names.state))[0]] == states
