@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from models.calendars import date_of_day, day_of_date
-from models.ledger import Line, Loan, balances_at
+from models.ledger import Balances, Line, Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import within_int64
 from models.rules import Rules
@@ -76,15 +76,31 @@ def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: R
     )
     if not revolves and next_unpaid_day(loan, known_ms, rules) is None:
         return 0
-    in_force = [
-        line for line, short_minor in zip(loan.lines, balances.short_minor, strict=True) if short_minor >= 0
-    ]
-    due = [line.due_minor for line in in_force if first_day <= line.due_day < end_day]
-    if not due and revolves:
-        last_day = max((line.due_day for line in in_force if line.due_day < first_day), default=0)
-        if first_day - last_day <= BILL_STANDS_DAYS:
-            due = [line.due_minor for line in in_force if line.due_day == last_day and line.is_bill]
-    return within_int64(sum(due))
+    lines, shorts_minor, days = loan.lines, balances.short_minor, dues_of(loan).days
+    first = place = bisect_left(days, first_day)
+    due_minor, is_any = 0, False
+    while place < len(days) and days[place] < end_day:
+        if shorts_minor[place] >= 0:
+            due_minor += lines[place].due_minor
+            is_any = True
+        place += 1
+    if not is_any and revolves:
+        due_minor = _standing_bill_minor(loan, balances, first, first_day)
+    return within_int64(due_minor)
+
+
+def _standing_bill_minor(loan: Loan, balances: Balances, before: int, first_day: int) -> int:
+    """What the bills of the last day before a line's place asked for that any line in force is due on."""
+    last_day = due_minor = 0
+    for place in range(before - 1, -1, -1):
+        line = loan.lines[place]
+        if line.due_day < max(last_day, first_day - BILL_STANDS_DAYS):
+            break
+        if balances.short_minor[place] >= 0:
+            last_day = line.due_day
+            if line.is_bill:
+                due_minor += line.due_minor
+    return due_minor
 
 
 class Dues:
