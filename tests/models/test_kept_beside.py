@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,24 +55,42 @@ def test_what_is_kept_of_loans_says_what_the_loans_say(log: LoanLog, data: st.Da
         assert lasting == anew
 
 
-def test_a_flow_after_a_bounced_payment_has_watched_money_looked_at() -> None:
-    """What was kept while the loan was paid does not outlast the payment."""
-    payment = paid("2025-02-09", 100_000)
-    lasting = new_borrower(0)
-    touched = []
-    for offset, event in enumerate(
+_PAYMENT = paid("2025-02-09", 100_000)
+_LENT = loan("2025-01-02", [("2025-02-10", 100_000), ("2025-12-10", 100_000)])
+
+
+def _everyday(when: str) -> FundFlow:
+    return flow(when, 1_000, "living", "out", balance_after_minor=900_000)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
         (
-            loan("2025-01-02", [("2025-02-10", 100_000), ("2025-12-10", 100_000)]),
-            payment,
-            flow("2025-02-11", 1_000, "living", "out", balance_after_minor=900_000),
-            flow("2025-03-11", 1_000, "living", "out", balance_after_minor=900_000),
-            bounced("2025-03-12", payment),
-            flow("2025-03-13", 1_000, "living", "out", balance_after_minor=900_000),
-        )
-    ):
+            [
+                _LENT,
+                _PAYMENT,
+                _everyday("2025-02-11"),
+                bounced("2025-03-12", _PAYMENT),
+                _everyday("2025-03-13"),
+            ],
+            [False, False, False, False, True],
+        ),
+        ([_everyday("2025-02-11"), _LENT, _everyday("2025-02-12")], [False, False, True]),
+        ([_LENT, _everyday("2025-02-09"), _everyday("2025-02-11")], [False, False, True]),
+    ],
+    ids=["a payment bounces", "a loan is told late", "a loan falls past due"],
+)
+def test_the_first_flow_of_a_day_has_watched_money_looked_at(
+    events: list[BorrowerEvent], expected: list[bool]
+) -> None:
+    """What was kept while nothing was past due holds no longer than that."""
+    borrower = new_borrower(0)
+    touched = []
+    for offset, event in enumerate(events):
         origin = Origin(TOPICS[feed_of(event)], 0, offset, event.event_id)
-        touched.append((ASSET_FLIGHT, None) in record(lasting, event, origin, RULES).touched)
-    assert touched[2:] == [False, False, False, True]
+        touched.append((ASSET_FLIGHT, None) in record(borrower, event, origin, RULES).touched)
+    assert touched == expected
 
 
 @given(
