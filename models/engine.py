@@ -359,6 +359,11 @@ class RiskEngine:
         return bool(self._alerts or self._messages)
 
     @property
+    def changed_count(self) -> int:
+        """Borrowers whose state `take_output` will hand over."""
+        return len(self._changed)
+
+    @property
     def pending_alerts(self) -> Sequence[Alert]:
         """The alerts not taken yet, neither stamped nor chained."""
         return self._alerts

@@ -38,7 +38,10 @@ class Commits:
 
     def is_full(self, task: Task) -> bool:
         """Whether a task must not process more: a full transaction waits for the one before it."""
-        return task.is_full(self._settings.commit_events_max, self._settings.commit_refused_bytes_max)
+        settings = self._settings
+        return task.is_full(
+            settings.commit_events_max, settings.commit_states_max, settings.commit_refused_bytes_max
+        )
 
     def begin_due(self, tasks: Collection[Task]) -> None:
         """Begin the commits that are due, those who wait longest first, within the budget."""
@@ -96,7 +99,15 @@ class Commits:
         return None
 
     def _is_due(self, task: Task, now_ms: int) -> bool:
+        return now_ms - task.last_commit_ms >= self._interval_ms(task) or self.is_full(task)
+
+    def _interval_ms(self, task: Task) -> int:
+        """Between two commits. Who is behind waits as long as it is late anyway: alerts come at most twice as late.
+
+        A short backlog is told soon, and one of minutes costs as little as it can: a commit writes each changed state once,
+        however often it changed (`decisions/0015-what-a-commit-costs.md`).
+        """
         settings = self._settings
-        behind = task.queue.ready + task.queue.waiting >= settings.backlog_records_min
-        interval_ms = settings.backlog_commit_interval_ms if behind else settings.commit_interval_ms
-        return now_ms - task.last_commit_ms >= interval_ms or self.is_full(task)
+        if task.queue.ready + task.queue.waiting < settings.backlog_records_min:
+            return settings.commit_interval_ms
+        return max(settings.commit_interval_ms, min(task.late_ms or 0, settings.backlog_commit_interval_ms))

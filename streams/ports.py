@@ -284,6 +284,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def changed_count(self) -> int:
+        """Borrowers whose state `take_output` will hand over."""
+        ...
+
+    @property
     def pending_alerts(self) -> Sequence[Alert]:
         """What `take_output` will hand over so far, not stamped or chained yet."""
         ...

@@ -133,13 +133,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events processed before the network gets its turn: about 5 ms, so that commits and heartbeats flow."""
     commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 60
     """How often a task with output commits: half of it is the typical delay of an alert, beside the wait of the merge."""
-    backlog_commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1_000
-    """How often a task that is behind commits: its alerts are late by the backlog anyway, and a state that changes often is
-    written once for all of it."""
+    backlog_commit_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 5_000
+    """A task that is behind takes as long between two commits as it is late, but no longer than this: its alerts are late
+    anyway, and a state that changes often is written once for all of it."""
     backlog_records_min: Positive = 5_000
     """Records read and not processed from which on a task is behind: some tenths of a second of work."""
-    commit_events_max: Positive = 20_000
-    """Events in one transaction: bounds its size and what a restart repeats."""
+    commit_events_max: Positive = 50_000
+    """Events in one transaction: bounds what a restart repeats."""
+    commit_states_max: Positive = 10_000
+    """Changed states in one transaction: some 25 MB, which are encoded at one instant (a quarter of a second)."""
     commit_refused_bytes_max: Positive = 8 * 1024 * 1024
     """Bytes of refused records in one transaction: a flood of garbage must not pile up in memory."""
     commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 80.0

@@ -98,6 +98,8 @@ class Task:
         self.told: deque[RawRecord] = deque()
         """Messages for borrowers of this task, not heard yet. No event waits for them, nor they for any."""
         self.uncommitted_events = 0
+        self.late_ms: int | None = None
+        """How long after its writing the first record of the next transaction was processed; None where none was yet."""
         self.last_commit_ms = clock.monotonic_ms()
         self.commit_steps = 0
         """Steps of commits done so far: as long as it grows, a commit gets on."""
@@ -190,6 +192,9 @@ class Task:
                 self._refuse(feed, record, reason, "")
         self._move_position(taken)
         self._note_causes(taken, alerts_before)
+        if taken and self.late_ms is None:
+            _, _, first = taken[0]
+            self.late_ms = self._clock.now_ms() - first.timestamp
         self.uncommitted_events += len(taken)
         return len(taken)
 
@@ -213,16 +218,23 @@ class Task:
         Left out is what no event caused (a deadline), and what was caused by an event of an earlier turn, for it had to wait
         for a deadline: what it waited for is no delay.
         """
-        causes = [alert.caused_by for alert in self.engine.pending_alerts[alerts_before:]]
-        if not any(cause.event_id for cause in causes):
+        causes = [
+            alert.caused_by
+            for alert in self.engine.pending_alerts[alerts_before:]
+            if alert.caused_by.event_id is not None
+        ]
+        if not causes:
             return
+        offsets = {cause.offset for cause in causes}
         written_ms: dict[tuple[str, int], int] = {
-            (TOPICS[order % FEEDS], record.offset): record.timestamp for order, _, record in taken
+            (TOPICS[order % FEEDS], record.offset): record.timestamp
+            for order, _, record in taken
+            if record.offset in offsets
         }
         self._tally.caused_at_ms += [
             written_ms[cause.topic, cause.offset]
             for cause in causes
-            if cause.event_id is not None and (cause.topic, cause.offset) in written_ms
+            if (cause.topic, cause.offset) in written_ms
         ]
 
     def advance(self, watermarks_ms: Mapping[int, int]) -> None:
@@ -238,15 +250,20 @@ class Task:
         """Whether there may be something to commit."""
         return self.uncommitted_events > 0 or self._advanced
 
-    def is_full(self, events_max: int, bytes_max: int) -> bool:
+    def is_full(self, events_max: int, states_max: int, refused_bytes_max: int) -> bool:
         """Whether so much was processed that it must be committed before more is."""
-        return self.uncommitted_events >= events_max or self._dead_letter_bytes >= bytes_max
+        return (
+            self.uncommitted_events >= events_max
+            or self.engine.changed_count >= states_max
+            or self._dead_letter_bytes >= refused_bytes_max
+        )
 
     def take_transaction(self) -> Transaction | None:
         """Take everything that came since the last one, with the position it belongs to; None where nothing did."""
         now_ms = self._clock.now_ms()
         output = self.engine.take_output(now_ms)
         events, self.uncommitted_events, self._advanced = self.uncommitted_events, 0, False
+        self.late_ms = None
         if events == 0 and not any(
             (output.alerts, output.changed, output.risks, output.messages, output.examples)
         ):

@@ -242,9 +242,14 @@ def test_a_lagging_topic_neither_blocks_nor_fills_the_memory() -> None:
     assert most <= 3 * 3 * 2_000, "three topics, two fetches each and one on its way"
 
 
-@pytest.mark.parametrize(("records", "least_ms", "most_ms"), [(100, 60, 120), (3_000, 1_000, 1_100)])
-def test_a_task_that_is_behind_commits_less_often(records: int, least_ms: int, most_ms: int) -> None:
-    """With thousands of records waiting an alert is late anyway, so more goes into one transaction."""
+@pytest.mark.parametrize(
+    ("records", "late_ms", "least_ms", "most_ms"),
+    [(100, 60_000, 60, 120), (3_000, 0, 60, 120), (3_000, 700, 700, 800), (3_000, 60_000, 5_000, 5_100)],
+)
+def test_a_task_that_is_behind_commits_less_often(
+    records: int, late_ms: int, least_ms: int, most_ms: int
+) -> None:
+    """With thousands of records waiting an alert is late anyway, and one transaction takes in as much time."""
 
     async def main() -> int:
         house = House(until_end=False)
@@ -256,6 +261,7 @@ def test_a_task_that_is_behind_commits_less_often(records: int, least_ms: int, m
             )
         # The other two topics let the first ten go, and hold the rest.
         house.produce(Produced(feed, task, None, heartbeat_bytes(BASE_MS + 10)) for feed in (2, 3))
+        await asyncio.sleep(late_ms / 1000)
         worker = house.worker()
         began_ms = house.clock.monotonic_ms()
         running = asyncio.create_task(worker.run())
@@ -293,6 +299,29 @@ def test_commits_stay_within_the_budget_of_the_process() -> None:
     _, commits_per_second = virtual(main())
 
     assert 4 < commits_per_second <= 5.2
+
+
+@pytest.mark.parametrize(
+    ("limits", "commits"),
+    [({}, 1), ({"commit_states_max": 20}, 3), ({"commit_events_max": 30}, 2)],
+    ids=["no limit", "states", "events"],
+)
+def test_a_full_transaction_is_committed_whatever_the_interval(limits: dict[str, int], commits: int) -> None:
+    """Sixty events of as many borrowers, none of which is due: limits alone make transactions of them."""
+
+    async def main() -> House:
+        long = {"commit_interval_ms": 60_000, "backlog_commit_interval_ms": 60_000, "turn_events_max": 5}
+        house = House(until_end=True, **long, **limits)
+        ids = [f"b{number}" for number in range(1_000)]
+        own = [one for one in ids if partition_of(one.encode(), PARTITIONS) == 0][:60]
+        house.produce(
+            Produced(1, 0, one.encode(), event_bytes(1, one, f"e{one}", BASE_MS + place))
+            for place, one in enumerate(own)
+        )
+        await house.worker().run()
+        return house
+
+    assert virtual(main()).metrics.total("commits") == commits
 
 
 # ---- trouble -------------------------------------------------------------------------------------------------------

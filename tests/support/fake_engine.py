@@ -104,6 +104,10 @@ class FakeEngine:
         return len(self.states)
 
     @property
+    def changed_count(self) -> int:
+        return len(self._changed)
+
+    @property
     def pending_alerts(self) -> list[Alert]:
         return self._alerts
 
