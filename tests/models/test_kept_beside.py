@@ -43,10 +43,11 @@ def test_what_is_kept_of_loans_says_what_the_loans_say(log: LoanLog, data: st.Da
     days = data.draw(st.lists(st.integers(_SPENT_FROM_DAY, DAYS + _FURTHER_DAYS), min_size=1, unique=True))
     come: list[BorrowerEvent] = [opened]
     flows = [_spent(day, data.draw(st.sampled_from((0, 9)))) for day in sorted(days)]
-    for event in [*events, None]:
+    for of_loan in events:
         count = data.draw(st.integers(0, len(flows)))
-        come += [*flows[:count], *([] if event is None else [event])]
+        come += [*flows[:count], of_loan]
         flows = flows[count:]
+    come += flows
     lasting = new_borrower(opened.event_time_ms)
     for offset, event in enumerate(come):
         anew = decode_borrower("b", encode_borrower(lasting))
