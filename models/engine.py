@@ -52,11 +52,13 @@ from models.lifecycle import Lifecycle, Occasion
 from models.limits import (
     INCOMPLETE_RECORDS_MAX,
     PENDING_JUDGEMENTS_MAX,
+    PICTURES_MAX,
     REMEMBERED_IDS_PER_GENERATION,
     REVIEWED_AT_ONCE_MAX,
 )
 from models.links import LinkedState, LinkMessage, Outgoing, Watch
 from models.observing import SURELY_NEXT_MS, Observer
+from models.pictures import Pictures
 from models.portfolio import Portfolio
 from models.publication import BorrowerRisk, Publisher
 from models.recent_ids import NEW, Acquaintance, fingerprint_of, recognise, remember
@@ -141,6 +143,7 @@ class RiskEngine:
         *,
         partition: int = 0,
         belongs: Callable[[str], bool] = _anyone,
+        pictures_max: int = PICTURES_MAX,
     ) -> None:
         """An engine without borrowers.
 
@@ -149,6 +152,7 @@ class RiskEngine:
             card: weighs the risk of all time; None: as the rules have it.
             partition: the task's.
             belongs: whether a key falls on this partition.
+            pictures_max: borrowers held decoded, whenever state was handed over.
         """
         self.counts: Counter[str] = Counter()
         """What was noticed and not acted on, by name; drained by the caller."""
@@ -159,6 +163,7 @@ class RiskEngine:
         self._partition = partition
         self._belongs = belongs
         self._borrowers: dict[str, Borrower | bytes] = {}
+        self._pictures = Pictures(self._borrowers, pictures_max)
         self._watermarks_ms = [-1] * CLOCKS
         self._offsets = [-1] * len(TOPICS)
         self._head = ChainHead()
@@ -334,6 +339,7 @@ class RiskEngine:
             known = self._borrowers.get(borrower_id)
             changed[borrower_id] = encode_borrower(known) if isinstance(known, Borrower) else known
         self._changed.clear()
+        self._pictures.settle(changed)
         alerts, risks = self.take_alerts(detected_at_ms), self._publisher.take_risks()
         return EngineOutput(alerts, changed, risks, self.take_messages(), self.take_examples())
 
@@ -674,11 +680,10 @@ class RiskEngine:
         """Which loans are open says which segment the borrower as a whole belongs to, and so what is to be found."""
         if not self._book.at(max(event_time_ms, self._watermarks_ms[HIGHEST])).segments:
             return  # segments of a policy to come
-        touched = [
-            (signal, subject)
+        touched: list[tuple[int, str | None]] = [
+            (signal, None)
             for signal, kind in enumerate(SIGNALS)
-            for subject in kind.subjects(borrower)
-            if subject is None and (signal, subject) not in noted.touched
+            if (signal, None) not in noted.touched and None in kind.subjects(borrower)
         ]
         self._react(borrower_id, borrower, touched, event_time_ms, origin)
 
@@ -999,10 +1004,7 @@ class RiskEngine:
 
     def _known(self, borrower_id: str) -> Borrower | None:
         """A borrower's picture, decoded at first touch."""
-        known = self._borrowers.get(borrower_id)
-        if isinstance(known, bytes):
-            known = self._borrowers[borrower_id] = decode_borrower(borrower_id, known)
-        return known
+        return self._pictures.known(borrower_id)
 
     def _touch(self, borrower_id: str, event_time_ms: int) -> Borrower:
         known = self._known(borrower_id)

@@ -119,8 +119,8 @@ class Noted(Struct, frozen=True, gc=False):
 VOID_RETRACTS_DAYS: Final = 90
 """A void retracts what opened within so many days before it: so far back all evidence is exact (`institutions.LATE_DAYS`).
 What opened earlier ends as what has come right."""
-_EVERYDAY: Final = (
-    frozenset(get_args(FlowCategory)) - rollovers.CATEGORIES - outflows.CATEGORIES - fund_use.WENT_TO.keys()
+_EVERYDAY: Final[frozenset[str]] = frozenset(get_args(FlowCategory)).difference(
+    rollovers.CATEGORIES, outflows.CATEGORIES, fund_use.WENT_TO
 )
 """Outflows of these categories show life and leave a balance: they are no wealth that moves, and repay or borrow nothing."""
 _CALM: Final = "calm"

@@ -157,7 +157,8 @@ class IncomeEvidence(Struct, array_like=True, dict=True):
 
 def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
     """Remember a flow. Return whether it may change the judgement: income, or a sign of life after a silence."""
-    kind, day = kind_of(flow), rules.calendar.day_of(flow.event_time_ms)
+    kind: int | None = kind_of(flow)
+    day = rules.calendar.day_of(flow.event_time_ms)
     account_id = short_id(flow.account_id)
     if kind is not None:
         return enter_pay(evidence, flow, kind, day, account_id, rules)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Final
 
 import msgspec
@@ -26,6 +25,7 @@ class Rules:
         self.policy = policy
         self.card: Scorecard = expert_prior()
         """What turns features into a probability; who judges asks for no other, wherever it comes from (`with_card`)."""
+        self._whole_version = policy_version
         self.policy_version = policy_version or policy.version
         self.are_for_all = policy_version is None and not policy.segments
         """Whether they hold for every loan and every borrower: there are no segments."""
@@ -57,8 +57,9 @@ class Rules:
         """These rules, by another card."""
         if card == self.card:
             return self
-        rules = copy.copy(self)
+        rules = Rules(self.policy, self._whole_version)
         rules.card = card
+        rules.calendar = self.calendar  # with the days that it has looked up
         rules.segments = tuple((accepted, own.with_card(card)) for accepted, own in self.segments)
         return rules
 

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Final
 
+from aiokafka.errors import KafkaError
+
 from streams.credentials import uses_sasl
 from streams.log_repeats import tell_repeats_once
 from streams.settings import Settings, SettingsError, load_settings
@@ -58,7 +60,8 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
         worker.execute_from_commandline()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else EXIT_FAILURE
-    failure = app.pipeline.failure or app.delivery.failure
+        refused = kafkas_word(end)
+    failure = app.pipeline.failure or app.delivery.failure or refused
     if failure is not None:
         print(f"forewarn worker: {failure}", file=sys.stderr)
         # The clients say of a password that was changed meanwhile only that a broker is away.
@@ -66,6 +69,17 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
             print(f"forewarn worker: {refusal}", file=sys.stderr)
         return EXIT_FAILURE
     return status
+
+
+def kafkas_word(end: SystemExit) -> str | None:
+    """What Kafka said to Faust where that is what ended the process; of that Faust leaves a traceback alone.
+
+    A cluster that has lost its quorum of controllers answers, so that a start goes on, and makes no topic.
+    """
+    cause = end.__context__
+    if not isinstance(cause, KafkaError):
+        return None
+    return f"Kafka answers, and does not do what Faust asks ({cause}): are enough of its brokers up? The process ends; a restart tries again"
 
 
 def main() -> None:

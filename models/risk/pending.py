@@ -40,7 +40,7 @@ class Observation(Struct, array_like=True, frozen=True, gc=False):
 
 def packed(values: Sequence[float]) -> bytes:
     """Numbers in few bytes, exactly: most features are whole numbers, and most of these small ones."""
-    numbers: list[float] = list(map(int, values))
+    numbers: list[int | float] = list(map(int, values))
     for place in compress(range(len(numbers)), map(ne, numbers, values)):  # the fractions
         numbers[place] = values[place]
     return _encode(numbers)

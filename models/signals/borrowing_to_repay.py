@@ -9,6 +9,7 @@ no alert. It opens at the count of `watch`, rises at those of `warning` and `ser
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from models.alerts import EvidenceValue, Finding, Reason, Resolution, Severity, Text, plain_number
@@ -146,6 +147,11 @@ def _told(pair: Pair, rules: Rules) -> str:
     return f"{lent_date} {borrowed} from {pair.lent.platform_id}, {repaid_date} {repaid} to {pair.repaid_to}"
 
 
+@lru_cache(maxsize=64)
+def _may_confirm(rules: Rules) -> bool:
+    return any(rule.confirmed_by == BorrowingToRepay.name for rule in rules.policy.combinations)
+
+
 class BorrowingToRepay:
     """`borrowing_to_repay`, a borrower at a time; its window follows the task's highest watermark."""
 
@@ -179,7 +185,9 @@ class BorrowingToRepay:
     def next_deadline_ms(
         self, borrower: Borrower, subject: str | None, after_ms: int, episode: Episode | None, rules: Rules
     ) -> int:
-        """The next instant at which a pair leaves the window."""
+        """The next instant at which a pair leaves the window: it shows in its own alert, and in what it confirms."""
+        if episode is None and not _may_confirm(rules):
+            return NEVER
         due_ms = next_deadline_ms(borrower.rollovers, borrower.loans, after_ms, rules)
         return NEVER if due_ms is None else due_ms
 

@@ -12,8 +12,8 @@ import msgspec
 from models.events import Event
 from models.limits import PAYLOAD_BYTES_MAX
 from streams.codec import CONTRACT_HEADER, Decoder, Ignored, KeptRecord, Reject, unfit_text
-from streams.mapping.compiled import NotCompiledError, compile_mapping
-from streams.mapping.errors import UnfitError
+from streams.mapping.compiled import compile_mapping
+from streams.mapping.errors import NotCompiledError, UnfitError
 from streams.mapping.reading import Read, Unread, read_document
 from streams.mapping.spec import FeedMapping, IgnoreRule
 from streams.ports import ReadRecord

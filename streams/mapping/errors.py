@@ -22,6 +22,10 @@ class UnfitError(Exception):
         self.detail = detail
 
 
+class NotCompiledError(Exception):
+    """A mapping has no fast way; the message says why."""
+
+
 def unknown(what: str, found: str, known: Iterable[str]) -> str:
     """Say that a word is not known, and which known one is nearest."""
     words = list(known)

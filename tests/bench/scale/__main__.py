@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, broker: str, folder: Path) -> Report:
     for borrowers in options.sizes:
         load = Load(options.load_minutes, options.load) if borrowers == max(options.sizes) else None
         load = load if options.load_minutes else None
-        scene = Scene(broker, lives, borrowers, options.partitions, folder)
+        scene = Scene(broker, lives, borrowers, options.partitions, folder, say)
         try:
             sizes.append(measured_size(scene, options.events, load))
         finally:
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, broker: str, folder: Path) -> Report:
         say(size_table(sizes))
     worked: list[Worked] = []
     if options.workers:
-        scene = Scene(broker, lives, options.workers_borrowers, options.partitions, folder)
+        scene = Scene(broker, lives, options.workers_borrowers, options.partitions, folder, say)
         try:
             worked = measured_workers(scene, options.events, options.workers)
         finally:

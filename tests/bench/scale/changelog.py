@@ -14,8 +14,8 @@ from streams.ports import OutputRecord
 from streams.settings import Settings
 from streams.topics import TopicNames
 
-_WRITTEN_AT_ONCE: Final = 20_000
-"""Records: tens of megabytes on their way."""
+_WRITTEN_AT_ONCE: Final = 4_000
+"""Records: 16 MB, all of which must be in the log within `send_timeout_ms`, however slow the machine."""
 
 
 async def write(settings: Settings, states: Iterable[tuple[int, OutputRecord]]) -> int:

@@ -23,6 +23,8 @@ class Restored(Struct, frozen=True):
 
     seconds: float
     """From the start of the process until all its tasks were open."""
+    cpu_seconds: float
+    """Of the process by then: a busy machine does not change it."""
     borrowers: int
     """As the worker counts those it holds."""
     resident_bytes: int
@@ -128,7 +130,7 @@ def not_asked(sizes: Iterable[Sized]) -> list[str]:
 
 _SIZE_COLUMNS: Final = (
     "borrowers", "events/s", "CPU µs an event", "× first", "states an event", "changelog B an event", "B a borrower",
-    "RSS idle MiB", "RSS worked MiB", "restore s", "after load s", "log MiB", "log records",
+    "RSS idle MiB", "RSS worked MiB", "restore s", "after load s", "of CPU s", "log MiB", "log records",
 )  # fmt: skip
 
 
@@ -145,6 +147,7 @@ def size_table(sizes: Sequence[Sized]) -> str:
                 f"{worked.states_per_event:.2f}", f"{worked.state_bytes_per_event:,.0f}",
                 f"{one.state_bytes_per_borrower:,.0f}", f"{one.fresh.resident_bytes / MIB:,.0f}",
                 f"{resident / MIB:,.0f}", f"{one.fresh.seconds:.1f}", f"{after.seconds:.1f}",
+                f"{after.cpu_seconds:.1f}",
                 f"{after.log_bytes / MIB:,.0f}", f"{after.log_records:,}",
             )
         )  # fmt: skip

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from streams.topics import TopicNames
 from tests.bench.contest.figures import Curve, measured, total
 from tests.bench.scale import changelog
 from tests.bench.scale.book import Book
-from tests.bench.scale.figures import Loaded, Restored, Sized, Worked
+from tests.bench.scale.figures import MIB, Loaded, Restored, Sized, Worked
 from tests.bench.scale.lives import Lives
 from tests.bench.scale.workers import Worker, workers
 from tests.bench.soak import DISK_FREE_BYTES_MIN, Pace, Watcher
@@ -48,6 +48,9 @@ class Load(Struct, frozen=True):
     """Of the speed at which it went through the backlog."""
 
 
+Say = Callable[[str], None]
+
+
 class Weighed:
     """Counts the bytes of keys and payloads that pass."""
 
@@ -66,7 +69,10 @@ class Weighed:
 class Scene:
     """A book in topics of its own, made as `forewarn topics apply` makes them."""
 
-    def __init__(self, broker: str, lives: Lives, borrowers: int, partitions: int, folder: Path) -> None:
+    def __init__(
+        self, broker: str, lives: Lives, borrowers: int, partitions: int, folder: Path, say: Say
+    ) -> None:
+        """`say` hears what is found meanwhile."""
         own = unique("scale")
         self.settings: Settings = load_settings(
             {},
@@ -82,6 +88,7 @@ class Scene:
         )
         self.book = Book(lives, borrowers, partitions)
         self.folder = folder
+        self.say = say
         self.weighed = Weighed()
         self._state_topic = TopicNames(self.settings.topic_prefix).state
         self._written = 0
@@ -107,10 +114,11 @@ class Scene:
         """
         log_bytes = changelog.bytes_on_disk(self.settings, self._state_topic)
         with workers(self.settings, 1, self.folder) as (worker,):
-            seconds = worker.wait_until_ready()
+            seconds, cpu_seconds = worker.wait_until_ready()
             time.sleep(SETTLED_SECONDS)
             found = Restored(
                 seconds=round(seconds, 2),
+                cpu_seconds=round(cpu_seconds, 2),
                 borrowers=round(worker.figure("forewarn_borrowers")),
                 resident_bytes=worker.resident_bytes,
                 log_bytes=log_bytes,
@@ -120,6 +128,10 @@ class Scene:
             )
         if found.borrowers < self.book.borrowers:
             raise SystemExit(f"the worker holds {found.borrowers:,} of {self.book.borrowers:,} borrowers")
+        self.say(
+            f"{found.borrowers:,} borrowers restored in {found.seconds:.1f} s ({found.cpu_seconds:.1f} s of CPU) from "
+            f"{found.log_records:,} records, {found.log_bytes / MIB:,.0f} MiB; {found.resident_bytes / MIB:,.0f} MiB resident"
+        )
         return found
 
     @contextmanager
@@ -128,6 +140,8 @@ class Scene:
         began_with = self._processed()
         with workers(self.settings, count, self.folder) as started, Inspector(self.settings) as inspector:
             watcher = Watcher(self.settings, started[0].seen.process, inspector)
+            for worker in started:
+                worker.wait_until_ready()
             progress = self._follow(started, watcher, began_with)
             for worker in started:
                 worker.seen.sample()

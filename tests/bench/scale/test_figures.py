@@ -20,7 +20,12 @@ from tests.bench.scale.figures import (
 def restored(seconds: float = 5.0, resident_bytes: int = GIB) -> Restored:
     """A restore that met its targets."""
     return Restored(
-        seconds=seconds, borrowers=1, resident_bytes=resident_bytes, log_bytes=2**20, log_records=7
+        seconds=seconds,
+        cpu_seconds=1.0,
+        borrowers=1,
+        resident_bytes=resident_bytes,
+        log_bytes=2**20,
+        log_records=7,
     )
 
 

@@ -45,8 +45,8 @@ class Worker:
         self._pages = f"http://{_HOST}:{port}"
         self._began_at = began_at
 
-    def wait_until_ready(self) -> float:
-        """Seconds from its start until all its tasks are open.
+    def wait_until_ready(self) -> tuple[float, float]:
+        """(seconds from its start until all its tasks are open, CPU seconds that it took for that).
 
         Raises:
             SystemExit: it ended, or was not ready in time.
@@ -58,7 +58,9 @@ class Worker:
             if time.monotonic() > give_up_at:
                 raise SystemExit(f"a worker was not ready within {READY_WITHIN_SECONDS:.0f} s")
             time.sleep(ASK_SECONDS)
-        return time.monotonic() - self._began_at
+        seconds = time.monotonic() - self._began_at
+        self.seen.sample()
+        return seconds, self.seen.cpu[-1][1]
 
     def _is_ready(self) -> bool:
         with suppress(URLError, OSError), urlopen(self._pages + READY_PATH, timeout=_ANSWER_SECONDS) as page:

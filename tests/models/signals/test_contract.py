@@ -229,7 +229,7 @@ def test_another_process_tells_the_same() -> None:
 
 def _digests_with(hash_seed: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.signal_stories"],
+        [sys.executable, "-m", "streams", "tests.support.signal_stories"],
         cwd=ROOT,
         env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
         capture_output=True,

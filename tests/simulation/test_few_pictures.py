@@ -1,0 +1,57 @@
+"""Whether a borrower is held decoded or as bytes changes nothing but time and memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from models.borrower import Borrower
+from models.engine import RiskEngine
+from models.events import TOPICS
+from models.risk.scorecard import expert_prior
+from streams.codec import Reject
+from streams.event_files import EventFolder
+from streams.simulator import SimulationSettings, write_folder
+from tests.support.events import rules
+
+_KNOWN_BY_MS = 2_000_000_000_000
+_TAKEN_EVERY = 7
+_ADOPTED_AT = 2_500
+
+
+def test_an_engine_that_keeps_one_picture_hands_over_what_one_that_keeps_all_does(tmp_path: Path) -> None:
+    """Of a simulated book every alert and record is the same, through changes of policy and card, too."""
+    write_folder(SimulationSettings(borrowers=40, months=10, linked_share=0.3), tmp_path)
+    few = RiskEngine(rules(), expert_prior(), pictures_max=1)
+    all_of_them = RiskEngine(rules(), expert_prior(), pictures_max=10**9)
+    other = msgspec.structs.replace(expert_prior(), bias=expert_prior().bias + 0.5)
+    offsets: Counter[int] = Counter()
+    alerts = 0
+    for number, line in enumerate(EventFolder(tmp_path, _KNOWN_BY_MS), start=1):
+        if isinstance(line.content, Reject):
+            continue
+        offset = offsets[line.topic_index]
+        offsets[line.topic_index] += 1
+        for engine in (few, all_of_them):
+            engine.process(line.content, line.topic_index, offset)
+            if number == _ADOPTED_AT:
+                later_ms = engine.watermarks_ms[0] + 86_400_000
+                engine.adopt(1, rules("[signals.missed_payment]\ngrace_days = 2\n"), later_ms)
+                engine.adopt_card(1, other, later_ms + 86_400_000)
+        if number % _TAKEN_EVERY == 0:
+            found, expected = few.take_output(0), all_of_them.take_output(0)
+            assert found == expected, number
+            assert _pictures_of(few) <= 1
+            alerts += len(found.alerts)
+            for message in found.messages:
+                for engine in (few, all_of_them):
+                    engine.hear(message.receiver, message.message, number)
+    assert alerts > 50
+    assert _pictures_of(all_of_them) == all_of_them.borrower_count == 40
+    assert len(offsets) == len(TOPICS)
+
+
+def _pictures_of(engine: RiskEngine) -> int:
+    return sum(isinstance(known, Borrower) for known in engine._borrowers.values())
