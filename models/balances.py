@@ -44,8 +44,14 @@ _HABIT_DAYS_MIN: Final = 3
 """Days with flows within them from which on silence is no habit."""
 _FIELDS: Final = 3
 """Numbers kept a day."""
+TOLD, OF_NEWEST_DAY, OF_FIRST_ACCOUNT = 1, 2, 4
+"""What a flow told, as marks: a balance that is kept, the first of a day behind all others, one where none was kept before."""
+_TOLD_NEWEST_DAY: Final = TOLD | OF_NEWEST_DAY
 _EXCUSED_CATEGORIES: Final = frozenset({"loan_repayment", "rent", "own_transfer"})
 """Outflows that are no loss of means to pay: they pay debts and the roof, or stay the borrower's own."""
+
+
+_EXCUSED_RECEIVERS: Final = frozenset({"self", "lender"})
 
 
 class AccountBalances(Struct, array_like=True):
@@ -101,71 +107,77 @@ class Sight(NamedTuple):
 # ---- recording -------------------------------------------------------------------------------------------------------
 
 
-def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> bool:
-    """Remember the balance after a flow. Return whether it told one that is kept."""
-    if flow.balance_after_minor is None:
-        return False
-    day, excused_minor = (
-        rules.calendar.day_of(flow.event_time_ms),
-        flow.amount_minor if is_excused(flow) else 0,
-    )
+def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> int:
+    """Remember the balance after a flow. Return 0 where it told none that is kept, else `TOLD` and what else is so of it."""
+    day = rules.calendar.day_of(flow.event_time_ms)
+    excused_minor = flow.amount_minor if flow.direction == "out" and is_excused(flow) else 0
     return enter_flow(evidence, flow, day, short_id(flow.account_id), excused_minor)
 
 
 def enter_flow(
     evidence: BalanceEvidence, flow: FundFlow, day: int, kept_account_id: str, excused_minor: int
-) -> bool:
+) -> int:
     """`record_flow`, where local day, account and excused part of a flow are known already."""
     balance_minor = flow.balance_after_minor
     if balance_minor is None:
-        return False
-    if day > evidence.newest_day:
+        return 0
+    newest_day, told, first_day = evidence.newest_day, TOLD, 0
+    if day > newest_day:
         evidence.newest_day = day
-        _forget_old(evidence, day - _KEPT_DAYS)
-    elif day < evidence.newest_day - _KEPT_DAYS:
-        return False
-    currency = flow.currency
-    account: AccountBalances | None
+        told, first_day = _TOLD_NEWEST_DAY, day - _KEPT_DAYS
+    elif day < newest_day - _KEPT_DAYS:
+        return 0
+    known: AccountBalances | None = None
+    has_old_days = False
     for account in evidence.accounts:
-        if account.account_id == kept_account_id and account.currency == currency:
-            break
-    else:
-        account = _new_account(evidence, kept_account_id, currency, day)
-        if account is None:
-            return False
-    days, closings = account.days, account.closings
+        if account.days[0] < first_day:
+            has_old_days = True
+        if account.account_id == kept_account_id and account.currency == flow.currency:
+            known = account
+    if has_old_days:
+        _forget_old(evidence, first_day)
+    if known is None or not known.days:
+        if not evidence.accounts and not has_old_days:
+            told |= OF_FIRST_ACCOUNT
+        known = _new_account(evidence, kept_account_id, flow.currency, day)
+        if known is None:
+            return 0
+    days = known.days
     if not days or day > days[-1]:
         days.append(day)
-        closings += (flow.event_time_ms, balance_minor, excused_minor)
-        return True
+        known.closings += (flow.event_time_ms, balance_minor, excused_minor)
+    else:
+        _enter_known_day(known, day, flow.event_time_ms, balance_minor, excused_minor)
+    return told
+
+
+def _enter_known_day(
+    account: AccountBalances, day: int, time_ms: int, balance_minor: int, excused_minor: int
+) -> None:
+    """A balance of a day that is not behind all others."""
+    days, closings = account.days, account.closings
     place = len(days) - 1
     while place >= 0 and days[place] > day:
         place -= 1
     index = _FIELDS * place
     if place >= 0 and days[place] == day:
-        if flow.event_time_ms >= closings[index]:
-            closings[index] = flow.event_time_ms
+        if time_ms >= closings[index]:
+            closings[index] = time_ms
             closings[index + 1] = balance_minor
         if excused_minor:
             closings[index + 2] = within_int64(closings[index + 2] + excused_minor)
-        return True
+        return
     days.insert(place + 1, day)
-    closings[index + _FIELDS : index + _FIELDS] = (flow.event_time_ms, balance_minor, excused_minor)
-    return True
+    closings[index + _FIELDS : index + _FIELDS] = (time_ms, balance_minor, excused_minor)
 
 
 def is_excused(flow: FundFlow) -> bool:
     """Whether an outflow pays debts or rent, or goes to the borrower's own account."""
-    return flow.direction == "out" and (
+    return (
         flow.category in _EXCUSED_CATEGORIES
         or flow.loan_id is not None
-        or flow.counterparty_kind in ("self", "lender")
+        or flow.counterparty_kind in _EXCUSED_RECEIVERS
     )
-
-
-def is_below(flow: FundFlow, minor: int) -> bool:
-    """Whether a flow tells a balance, and less than that."""
-    return flow.balance_after_minor is not None and flow.balance_after_minor < minor
 
 
 def record_link(

@@ -63,8 +63,11 @@ class AwaitedVoid(Struct, array_like=True, gc=False):
     time_ms: int
 
 
-class Borrower(Struct, array_like=True):
-    """One borrower's picture, by kind of evidence, and the life of its alerts."""
+class Borrower(Struct, array_like=True, dict=True):
+    """One borrower's picture, by kind of evidence, and the life of its alerts.
+
+    `dict`: what follows from its loans is kept beside it until they change (`models.evidence`), and never in the state.
+    """
 
     deadlines_ms: list[int]
     """The next unjudged deadline by clock; `NEVER` where there is none."""

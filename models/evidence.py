@@ -66,7 +66,7 @@ from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.risk.examples import remember_decided
 from models.rules import Rules
-from models.short_ids import short_id
+from models.short_ids import ID_CHARACTERS_MAX, short_id
 from models.signal_table import (
     ASSET_FLIGHT,
     BORROWING_TO_REPAY,
@@ -90,6 +90,7 @@ from models.signals import (
     relapse,
     risk_score,
 )
+from models.signals.asset_flight import Calm, calm_of
 
 Touched = tuple[tuple[int, str | None], ...]
 
@@ -118,10 +119,12 @@ class Noted(Struct, frozen=True, gc=False):
 VOID_RETRACTS_DAYS: Final = 90
 """A void retracts what opened within so many days before it: so far back all evidence is exact (`institutions.LATE_DAYS`).
 What opened earlier ends as what has come right."""
-_EVERYDAY: Final = (
-    frozenset(get_args(FlowCategory)) - rollovers.CATEGORIES - outflows.CATEGORIES - fund_use.WENT_TO.keys()
+_EVERYDAY: Final[frozenset[str]] = frozenset(get_args(FlowCategory)).difference(
+    rollovers.CATEGORIES, outflows.CATEGORIES, fund_use.WENT_TO
 )
 """Outflows of these categories show life and leave a balance: they are no wealth that moves, and repay or borrow nothing."""
+_CALM: Final = "calm"
+"""Under which name `Calm` is kept beside a borrower, until its loans change."""
 _CORRECTING: Final = frozenset({"overdue", "outstanding"})
 _TOPIC_NUMBERS: Final[dict[str, int]] = {topic: number for number, topic in enumerate(TOPICS)}
 NOTHING: Final = Noted()
@@ -144,19 +147,25 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
     """Add an event to a borrower's evidence; refused events leave it as it was."""
     if borrower.voids and _is_voided_already(borrower, event, origin):
         return Noted(noticed=f"voided-before.{event.__struct_config__.tag}")
+    if type(event) is FundFlow:
+        return record_flow(borrower, event, rules)
     recorder = _RECORDERS.get(type(event))
     if recorder is None:
         return Noted(noticed=f"unused.{event.__struct_config__.tag}")
+    if recorder not in _LOANS_STAY:
+        vars(borrower).clear()
     noted = recorder(borrower, event, origin, rules)
+    if noted is NOTHING and not risk_score.weighs_more(rules):  # what touches nothing moves no score
+        return noted
+    return _with_score(borrower, event.event_time_ms, noted, rules)
+
+
+def _with_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -> Noted:
+    """What an event did to the picture, and with it `risk_score` where it is to be judged before its next deadline."""
     if not borrower.loans or noted.refused is not None:
         return noted
-    if risk_score.weighs_more(rules):
-        touches_score = _may_bring_into_reach
-    elif noted is NOTHING:  # most flows: what touches nothing moves no score
-        return noted
-    else:
-        touches_score = _touches_score
-    if touches_score(borrower, event.event_time_ms, noted, rules):
+    touches_score = _may_bring_into_reach if risk_score.weighs_more(rules) else _touches_score
+    if touches_score(borrower, at_ms, noted, rules):
         return msgspec.structs.replace(noted, touched=noted.touched + _RISK_SCORE)
     return noted
 
@@ -207,41 +216,46 @@ def _is_score_in_reach(
     return risk_score.is_in_reach(borrower, max(at_ms, borrower.judged_ms[REPAYMENTS]), rules)
 
 
-def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
-    """Most flows are everyday spending: what they cannot concern, by category and direction, is not asked."""
+def record_flow(borrower: Borrower, event: FundFlow, rules: Rules) -> Noted:
+    """`record` of a fund flow that no void awaits.
+
+    Most flows are everyday spending: what they cannot concern, by category and direction, is not asked.
+    """
     at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
+    day, account_id = rules.calendar.day_of(at_ms), event.account_id
+    if len(account_id) > ID_CHARACTERS_MAX:
+        account_id = short_id(account_id)
     is_late = at_ms < borrower.judged_ms[REPAYMENTS]
-    day, account_id = rules.calendar.day_of(at_ms), short_id(event.account_id)
-    excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
-    kind = None if is_out else income.kind_of(event)
+    kind, excused_minor = None, 0
+    if not is_out:
+        kind = income.kind_of(event)
+    elif balances.is_excused(event):
+        excused_minor = event.amount_minor
     is_life = kind is None and category != "own_transfer"  # as `income.is_life`
-    recent_flows.remember(
-        borrower.recent_flows, event, account_id, excused_minor=excused_minor, is_life=is_life
-    )
+    recent_flows.remember(borrower.recent_flows, event, account_id, excused_minor, is_life)
+    touched: Touched = ()
     touches_income = False
     if kind is not None:
         touches_income = income.enter_pay(borrower.income, event, kind, day, account_id, rules)
     elif is_life and income.enter_life(borrower.income, account_id, day):
         touches_income = _may_change_income(borrower, event, rules)
-    touched: Touched = _INCOME.touched if touches_income else ()
+    if touches_income:
+        touched = _INCOME.touched
     first_ms = borrower.institutions.first_flow_ms
     if (first_ms is None or at_ms < first_ms or category == "loan_disbursement") and institutions.record_flow(
         borrower.institutions, event, rules
     ):
         touched += _MULTI_PLATFORM.touched
     known = borrower.balances
-    newest_day, is_first = known.newest_day, not known.accounts
-    is_told = balances.enter_flow(known, event, day, account_id, excused_minor)
-    if is_told and is_first:
+    told = balances.enter_flow(known, event, day, account_id, excused_minor)
+    if told & balances.OF_FIRST_ACCOUNT:
         touched += (
             _PAYMENT_AT_RISK  # money is looked at as of midnights: in order only the very first matters
         )
-    elif is_late and (is_told or touches_income) and _rewrites_a_look(borrower, at_ms, rules):
+    elif is_late and (told or touches_income) and _rewrites_a_look(borrower, at_ms, rules):
         touched += _PAYMENT_AT_RISK
-    if (category == "loan_repayment" or touches_income) and _record_debt(
-        borrower, event, rules, touches_income=touches_income
-    ):
-        touched += _OVER_INDEBTEDNESS
+    if category == "loan_repayment" or (touches_income and at_ms < borrower.judged_ms[FUND_FLOWS]):
+        touched += _record_debt(borrower, event, rules, touches_income=touches_income)
     was_transfer = False
     if not is_out or category not in _EVERYDAY:
         if category in rollovers.CATEGORIES and _record_rollover(borrower, event, rules):
@@ -253,15 +267,13 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         was_transfer = is_out and outflows.record_flow(borrower.outflows, event, rules)
     if is_late:
         touched += _touched_by_late_flow(borrower, rules)
-    elif (
-        (was_transfer or known.newest_day > newest_day)
-        and known.accounts
-        and asset_flight.is_watched_on(borrower.loans, at_ms, day, rules)
-    ):
+    elif (was_transfer or told & balances.OF_NEWEST_DAY) and _is_watched(borrower, at_ms, day, rules):
         touched += _ASSET_FLIGHT  # by a transfer, or the day's first flow: balances count from midnight on
-    if known.enough_minor and is_told and balances.is_below(event, known.enough_minor):
-        return Noted(touched=touched, lacks_money=True)
-    return Noted(touched=touched) if touched else NOTHING
+    enough_minor, balance_minor = known.enough_minor, event.balance_after_minor
+    lacks_money = enough_minor > 0 and told > 0 and balance_minor is not None and balance_minor < enough_minor
+    if touched or lacks_money:
+        return _with_score(borrower, at_ms, Noted(touched=touched, lacks_money=lacks_money), rules)
+    return _with_score(borrower, at_ms, NOTHING, rules) if risk_score.weighs_more(rules) else NOTHING
 
 
 def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
@@ -295,23 +307,21 @@ def _record_rollover(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
     return False
 
 
-def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> bool:
-    """Remember a repayment elsewhere; return whether `over_indebtedness` is to be judged before its next deadline.
+def _record_debt(borrower: Borrower, event: FundFlow, rules: Rules, *, touches_income: bool) -> Touched:
+    """Remember a repayment elsewhere; return `over_indebtedness` where it is to be judged before its next deadline.
 
     It looks at pay as of midnights, which the judgement of `income_drop` schedules; late pay may disprove an alert.
     """
     at_ms = event.event_time_ms
     if debts.record_flow(borrower.debts, event, rules):
-        return bool(_touched_by_debts(borrower, at_ms, rules))
-    return (
-        touches_income
-        and at_ms < borrower.judged_ms[FUND_FLOWS]
-        and any(
-            episode.signal == OVER_INDEBTEDNESS
-            and (episode.closed_ms is None or episode.opened_as_of_ms > at_ms)
-            for episode in borrower.episodes
-        )
-    )
+        return _touched_by_debts(borrower, at_ms, rules)
+    if touches_income and at_ms < borrower.judged_ms[FUND_FLOWS]:
+        for episode in borrower.episodes:
+            if episode.signal == OVER_INDEBTEDNESS and (
+                episode.closed_ms is None or episode.opened_as_of_ms > at_ms
+            ):
+                return _OVER_INDEBTEDNESS
+    return ()
 
 
 def _touched_by_debts(borrower: Borrower, at_ms: int, rules: Rules) -> Touched:
@@ -337,6 +347,22 @@ def _touched_by_late_flow(borrower: Borrower, rules: Rules) -> Touched:
     ):
         return _ASSET_FLIGHT
     return ()
+
+
+def _is_watched(borrower: Borrower, at_ms: int, day: int, rules: Rules) -> bool:
+    """Whether money is watched on a local day, on what is known at an instant of it: as `asset_flight.is_watched_on`.
+
+    Nearly always it is not, and will not be before a day that follows from the loans: that is kept until they change.
+    """
+    calm: Calm | None = vars(borrower).get(_CALM)
+    if calm is not None and calm.rules is rules and calm.from_ms <= at_ms and day < calm.until_day:
+        return False
+    if not borrower.balances.accounts:
+        return False
+    calm = vars(borrower)[_CALM] = calm_of(borrower.loans, rules)
+    return (at_ms < calm.from_ms or day >= calm.until_day) and asset_flight.is_watched_on(
+        borrower.loans, at_ms, day, rules
+    )
 
 
 def _watches(borrower: Borrower) -> bool:
@@ -485,6 +511,7 @@ def _record_loan_opened(borrower: Borrower, event: LoanOpened, origin: Origin, r
 
 def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origin, rules: Rules) -> Noted:
     loan = borrower.loans.get(event.loan_id)
+    before = None if loan is None else loan.now
     if loan is None or not _apply(loan, event, rules):
         if len(borrower.waiting) >= WAITING_EVENTS_MAX:
             return Noted(refused="too-many-waiting")
@@ -493,6 +520,10 @@ def _record_loan_event(borrower: Borrower, event: RepaymentsEvent, origin: Origi
     entered_up_to_ms = -1
     if borrower.waiting and isinstance(event, Repayment):
         entered_up_to_ms = _apply_waiting(borrower, event.loan_id, rules)
+    if loan.now is not before or not isinstance(event, Repayment):
+        vars(borrower).pop(
+            _CALM, None
+        )  # a payment that was merely entered leaves it calm for as long at least
     still_has_enough = entered_up_to_ms < 0 and _still_has_enough(borrower, loan, event, rules)
     return Noted(
         touched=(
@@ -583,8 +614,11 @@ def _still_has_enough(borrower: Borrower, loan: ledger.Loan, event: RepaymentsEv
 def _touched_by_payments(borrower: Borrower, rules: Rules) -> Touched:
     """A payment keeps a promise, and ends what a contact was sought for; a miss after one that was repaired is a relapse."""
     touched = _UNREACHABLE if borrower.servicing.contacts else ()
-    is_open = open_episode(borrower.episodes, RELAPSE, None) is not None
-    return touched + _RELAPSE if is_open or relapse.may_matter(borrower.loans, rules) else touched
+    if relapse.may_matter(borrower.loans, rules) or (
+        borrower.episodes and open_episode(borrower.episodes, RELAPSE, None) is not None
+    ):
+        return touched + _RELAPSE
+    return touched
 
 
 def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:
@@ -744,8 +778,9 @@ _LEDGER_ENTRIES: Final[dict[type[Struct], Callable[[ledger.Loan, Any, Rules], No
     LoanClosed: ledger.close,
 }
 
+_LOANS_STAY: Final = frozenset({_record_query, _record_contact, _record_loan_event})
+"""Recorders of most events: they change no loan, or see to what follows from the loans themselves."""
 _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], Noted]]] = {
-    FundFlow: _record_flow,
     AccountLinked: _record_link,
     AccountUnlinked: _record_unlink,
     CreditQuery: _record_query,
@@ -771,4 +806,4 @@ _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], No
     AlertReviewed: _record_alert_note,
     AlertSnoozed: _record_alert_note,
 }
-"""What is not listed here is accepted and counted, for the signals to come."""
+"""What is not listed here, and is no flow, is accepted and counted, for the signals to come."""

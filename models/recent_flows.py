@@ -70,7 +70,7 @@ class RecentFlows(Struct, array_like=True, gc=False):
 
 
 def remember(
-    recent: RecentFlows, flow: FundFlow, kept_account_id: str, *, excused_minor: int, is_life: bool
+    recent: RecentFlows, flow: FundFlow, kept_account_id: str, excused_minor: int, is_life: bool
 ) -> None:
     """Remember a flow; the first to come makes room."""
     packed = recent.packed

@@ -22,6 +22,7 @@ from mode.types import ServiceT
 
 from streams.acls import faust_id
 from streams.bootstrap import build_pipeline
+from streams.compiled import form
 from streams.delivery import DeliveryService
 from streams.garbage import GC_THRESHOLDS, look_rarely
 from streams.kafka.admin import check
@@ -70,6 +71,7 @@ class PipelineService(Service):
     async def on_start(self) -> None:
         """Begin."""
         look_rarely()
+        logger.info("models: the %s form", form())
         self._pipeline = build_pipeline(self._settings, self._metrics)
         self._run = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self.add_future(self._watch(self._run))

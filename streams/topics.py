@@ -99,7 +99,6 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     names = names_of(settings)
     input_size = {MESSAGE_BYTES: str(INPUT_RECORD_BYTES_MAX)}
     output_size = {MESSAGE_BYTES: str(OUTPUT_RECORD_BYTES_MAX)}
-    letters = {**_DELETED, MESSAGE_BYTES: str(LETTER_RECORD_BYTES_MAX)}
 
     def of_tasks(name: str, required: dict[str, str], advised: dict[str, str]) -> TopicSpec:
         return TopicSpec(name, settings.partitions, required, advised, counts_as_task=True)
@@ -122,5 +121,12 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         of_all(names.scorecards, {**_COMPACTED, **output_size}),
         # One partition, so that all learn in one order; kept, so that another model can learn from all of it.
         of_all(names.training_examples, _DELETED, _FOR_EVER),
-        *([of_tasks(names.webhook_dead_letters, letters, _FOR_EVER)] if settings.webhooks_file else []),
+        *([webhook_letters_spec(settings)] if settings.webhooks_file else []),
     ]
+
+
+def webhook_letters_spec(settings: Settings) -> TopicSpec:
+    """The topic of alerts that an endpoint did not take; in use where there are endpoints."""
+    name = names_of(settings).webhook_dead_letters
+    required = {**_DELETED, MESSAGE_BYTES: str(LETTER_RECORD_BYTES_MAX)}
+    return TopicSpec(name, settings.partitions, required, _FOR_EVER, counts_as_task=True)

@@ -28,10 +28,10 @@ from models.calendars import DAY_MS, iso_date
 from models.deadlines import NEVER
 from models.episodes import Episode
 from models.events import REPAYMENTS
-from models.ledger import Loan, balances_at
+from models.ledger import Loan, balances_at, oldest_unpaid
 from models.limits import INT64_MAX
 from models.money import format_amount
-from models.obligations import is_open, next_unpaid_day, oldest_past_due_day
+from models.obligations import NO_DAY, is_open, next_unpaid_day, oldest_past_due_day
 from models.outflows import OutflowEvidence, Transfer, new_transfers
 from models.policy import AssetFlightPolicy, FractionSeverity
 from models.rules import Rules
@@ -60,6 +60,14 @@ class _Gone(NamedTuple):
     def fraction(self) -> float:
         """Part of the money that was there."""
         return min(1.0, self.gone_minor / self.there_minor)
+
+
+class Calm(NamedTuple):
+    """Since which instant, and to before which local day, no money is watched by these rules."""
+
+    rules: Rules
+    from_ms: int
+    until_day: int
 
 
 def judge(
@@ -175,6 +183,24 @@ def is_watched_on(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules)
                     return True
                 break
     return False
+
+
+def calm_of(loans: dict[str, Loan], rules: Rules) -> Calm:
+    """When `is_watched_on` surely finds nothing, while the loans stay as they are or are merely paid."""
+    signals = rules.policy.signals
+    tolerance_minor = signals.missed_payment.tolerance_minor
+    from_ms, until_day = -1, NO_DAY
+    for loan in loans.values():
+        known_ms = loan.now.upto_ms
+        if loan.closed_ms is not None:
+            known_ms = max(known_ms, loan.closed_ms)
+        else:
+            place = oldest_unpaid(loan.now, tolerance_minor)
+            if place is not None and loan.lines[place].due_day < until_day:
+                until_day = loan.lines[place].due_day
+        if known_ms > from_ms:
+            from_ms = known_ms
+    return Calm(rules, from_ms, until_day + signals.asset_flight.days_past_due_min)
 
 
 def resolution(loans: dict[str, Loan], opened_ms: int, at_ms: int, rules: Rules) -> Resolution:

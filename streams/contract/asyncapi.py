@@ -6,16 +6,33 @@ Topics that only workers read (state, policies, scorecards, examples, links) are
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from models.events import TOPICS, TYPES_BY_TOPIC, Heartbeat, Topic
 from models.limits import IDENTIFIER_CHARACTERS_MAX
 from streams.contract.schemas import ALERT, BORROWER_RISK, EVENTS, OUTPUTS, Schema, components_of
 from streams.settings import Settings
-from streams.topics import ALERTS, DEAD_LETTERS, TopicSpec, names_of, topic_specs
+from streams.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    WEBHOOK_DEAD_LETTERS,
+    TopicSpec,
+    names_of,
+    topic_specs,
+    webhook_letters_spec,
+)
 from streams.topics import BORROWER_RISK as RISKS
+from streams.webhooks.letters import (
+    ATTEMPTS_HEADER,
+    DETAIL_HEADER,
+    ENDPOINT_HEADER,
+    MESSAGE_HEADER,
+    NOT_AN_ALERT,
+    REASON_HEADER,
+)
+from streams.webhooks.sender import Outcome
 
-CONTRACT_VERSION: Final = "1.0.0"
+CONTRACT_VERSION: Final = "1.1.0"
 """Of the contract, not of the release. v1 grows by what breaks nobody: the second number counts that."""
 _JSON: Final = "application/json"
 _KAFKA_BINDING: Final = "0.5.0"
@@ -58,6 +75,28 @@ _LETTER_HEADERS: Final[Schema] = {
         "forewarn.reject.timestamp_ms": {"type": "string", "description": "When the record was produced."},
     },
 }  # fmt: skip
+_WEBHOOK_LETTER_HEADERS: Final[Schema] = {
+    "type": "object",
+    "description": "Behind those of the alert: where it stands, and why its endpoint did not take it.",
+    "properties": {
+        "__connect.errors.topic": {"type": "string", "description": "Where the alert was read."},
+        "__connect.errors.partition": {"type": "string"},
+        "__connect.errors.offset": {"type": "string"},
+        ENDPOINT_HEADER: {"type": "string", "description": "The endpoint, by the name in its file."},
+        REASON_HEADER: {
+            "type": "string",
+            "x-extensible-enum": sorted({*get_args(Outcome), NOT_AN_ALERT} - {"delivered"}),
+            "description": "What came of the last attempt, one word.",
+        },
+        DETAIL_HEADER: {"type": "string", "description": "The answer's status, or what failed; may be empty."},
+        ATTEMPTS_HEADER: {"type": "string", "description": "How many were made, in digits."},
+        MESSAGE_HEADER: {"type": "string", "description": "webhook-id: alert_id.revision; empty where it is no alert."},
+    },
+    "required": [
+        "__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset",
+        ENDPOINT_HEADER, REASON_HEADER, DETAIL_HEADER, ATTEMPTS_HEADER, MESSAGE_HEADER,
+    ],
+}  # fmt: skip
 
 
 def asyncapi_document(settings: Settings) -> Schema:
@@ -75,6 +114,11 @@ def asyncapi_document(settings: Settings) -> Schema:
         ),
         DEAD_LETTERS: _channel(
             specs[names.dead_letters], "Refused records as they were, and why.", ["DeadLetter"]
+        ),
+        WEBHOOK_DEAD_LETTERS: _channel(
+            webhook_letters_spec(settings),
+            "Alerts that an endpoint did not take, and why; there where alerts are sent to endpoints.",
+            ["WebhookDeadLetter"],
         ),
     }
     return {
@@ -145,6 +189,18 @@ def _messages() -> dict[str, Schema]:
         "contentType": "application/octet-stream",
         "payload": {"type": ["string", "null"], "format": "binary", "description": "The bytes as they came."},
         "headers": _LETTER_HEADERS,
+        "bindings": _key_binding({"type": "string", "description": "The key as it came."}),
+    }
+    messages["WebhookDeadLetter"] = {
+        "name": "webhook-dead-letter",
+        "title": "WebhookDeadLetter",
+        "contentType": "application/octet-stream",
+        "payload": {
+            "type": ["string", "null"],
+            "format": "binary",
+            "description": "The alert, byte for byte; where the reason is not_an_alert, whatever stood there.",
+        },
+        "headers": _WEBHOOK_LETTER_HEADERS,
         "bindings": _key_binding({"type": "string", "description": "The key as it came."}),
     }
     return messages

@@ -24,6 +24,8 @@ from streams.memory.broker import MemoryRecord
 from streams.outputs import alert_record
 from streams.settings import Settings
 from streams.topics import TopicNames
+from streams.webhooks.letters import webhook_letter
+from streams.webhooks.sender import Attempt, Outcome
 from tests.support.alert_samples import alerts, told
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -184,6 +186,25 @@ def test_the_headers_are_those_that_are_written() -> None:
     assert {name for name, _ in letter.headers} == set(told["properties"])
 
 
+@pytest.mark.parametrize("last", [None, *(Attempt(one, "503") for one in get_args(Outcome))])
+def test_the_headers_of_what_an_endpoint_did_not_take_are_those_that_are_written(
+    last: Attempt | None,
+) -> None:
+    """Each stands in the document, each is always there, and each reason is one that is told."""
+    record = MemoryRecord(0, 0, b"k", b"v", ())
+    letter = webhook_letter(record, ("alerts", 0), "desk", None if last is None else "a.1", last, 3)
+    written = {name: (value or b"").decode() for name, value in letter.headers}
+    told = asyncapi_document(Settings())["components"]["messages"]["WebhookDeadLetter"]["headers"]
+
+    jsonschema.validate(written, told)
+    assert set(written) == set(told["properties"]) == set(told["required"])
+    if last is None or last.outcome != "delivered":
+        assert (
+            written["forewarn.webhook.reason"]
+            in told["properties"]["forewarn.webhook.reason"]["x-extensible-enum"]
+        )
+
+
 def test_the_document_names_the_topics_of_the_installation() -> None:
     """With its prefix and its broker, and the key of every record but the heartbeat's."""
     settings = Settings(broker="a:1, b:2", topic_prefix="risk.")
@@ -191,7 +212,8 @@ def test_the_document_names_the_topics_of_the_installation() -> None:
     names = TopicNames("risk.")
 
     addresses = {channel["address"] for channel in document["channels"].values()}
-    assert addresses >= {*names.inputs, names.alerts, names.borrower_risk, names.dead_letters}
+    letters = {names.dead_letters, names.webhook_dead_letters}
+    assert addresses == {*names.inputs, names.alerts, names.borrower_risk, *letters}
     assert [server["host"] for server in document["servers"].values()] == ["a:1", "b:2"]
     keyless = [
         name for name, message in document["components"]["messages"].items() if "bindings" not in message

@@ -32,10 +32,13 @@ from streams.ports import EngineMaker, Logs, OutputRecord, PortError
 from streams.settings import Settings
 from streams.topics import TopicNames
 from streams.trainer import trainer_inputs, trainer_settings
+from tests.support import alert_samples
 from tests.support.fake_engine import FakeEngineMaker
 from tests.support.gate import counting_gate
 from tests.support.kafka import unique
 from tests.support.late_payers import late_payers, records
+from tests.support.processes import wait_until
+from tests.support.publishing import publish
 from tests.support.secured_kafka import (
     PLAIN_PASSWORD,
     PLAIN_USER,
@@ -43,8 +46,9 @@ from tests.support.secured_kafka import (
     SecuredKafka,
     secured_kafka,
 )
+from tests.support.subscribers import java_subscriber, python_subscriber, shown_client_files
 from tests.support.workload import Produced, alerts_of, events, heartbeat_bytes
-from tests.support.world import assigned, no_handover, produce, read_kafka, settings_for
+from tests.support.world import KafkaWorld, assigned, no_handover, produce, read_kafka, settings_for
 
 pytestmark = pytest.mark.kafka
 
@@ -694,3 +698,62 @@ async def test_a_user_who_is_taken_away_ends_the_worker(kafka: SecuredKafka, hou
     with pytest.raises(PipelineError, match="progress_timeout_ms"):
         fleet.run.result()
     assert f"refused user {house.user}" in str(await asyncio.to_thread(refusal_now, own, 10))
+
+
+def test_the_example_subscribers_come_in_as_the_read_me_shows(kafka: SecuredKafka, house: House) -> None:
+    """With nothing but the role's grants; with another password they end, and say who was refused, without it."""
+    kafka.grant("collections", grants(house.plain, ["subscriber"]))
+    kafka.add_user("collections")
+    folder = kafka.papers.folder
+    password = (folder / "collections.password").read_text().strip()
+    kafka.papers.secret("collections.password", password)  # without a line break, as the read-me says
+    made = alert_samples.alerts()[:3]
+    asyncio.run(publish(KafkaWorld(house.plain), made))
+    topic = TopicNames(house.plain.topic_prefix).alerts
+    files = shown_client_files(folder)
+    journals = [folder / "python.jsonl", folder / "java.jsonl"]
+    lines = [
+        make(kafka.secure, topic, journal, file)
+        for make, journal, file in zip((python_subscriber, java_subscriber), journals, files, strict=True)
+    ]
+
+    def decided(journal: Path) -> set[str]:
+        text = journal.read_text() if journal.exists() else ""
+        return {json.loads(line)["alert_id"] for line in text[: text.rfind("\n") + 1].splitlines()}
+
+    with processes(lines) as running:
+        wait_until(
+            lambda: (
+                all(decided(journal) for journal in journals)
+                or any(process.poll() is not None for process in running)
+            ),
+            "both have decided",
+        )
+        for process in running:
+            process.terminate()
+        said = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in running]
+    assert [decided(journal) for journal in journals] == [{alert.alert_id for alert in made}] * 2, said
+
+    kafka.papers.secret("collections.password", f"not-{password}")
+    with files[0].open("a") as client:
+        client.write(
+            "bootstrap_timeout_ms = 3000\n"
+        )  # so long this client tries, by default for half a minute
+    with processes(lines) as refused:
+        said = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in refused]
+    for process, complaint in zip(refused, said, strict=True):
+        assert process.returncode not in (0, None), complaint
+        assert "Authentication failed" in complaint
+        assert password not in complaint
+
+
+@contextmanager
+def processes(lines: list[list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Killed at the end."""
+    started = [subprocess.Popen(line, stderr=subprocess.PIPE, text=True) for line in lines]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()

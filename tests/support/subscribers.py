@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from streams.kafka.local.jars import cache_folder
 from streams.kafka.local.java import find_java
 
 PLACE: Final = Path(__file__).resolve().parents[2] / "deploy" / "subscribers"
+README: Final = PLACE.parents[1] / "README.md"
 _SCHEMA: Final = PLACE.parent / "schemas" / "forewarn.alert.v1.schema.json"
 _BUILD_SECONDS: Final = 900
 """Twenty seconds where Maven has everything; it fetches 40 MB where it has nothing."""
@@ -32,6 +34,20 @@ def java_subscriber(*arguments: str | Path) -> list[str]:
     light = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
     java = str(find_java().executable)
     return [java, *light, "-cp", classpath, "forewarn.subscriber.Subscriber", *map(str, arguments)]
+
+
+def shown_client_files(folder: Path) -> tuple[Path, Path]:
+    """How to come in, for the one in Python and the one in Java, as the read-me shows it, with secrets in a folder instead."""
+    text = README.read_text(encoding="utf-8")
+    files = []
+    for language, begin in (("toml", "security_protocol ="), ("properties", "security.protocol=")):
+        (shown,) = re.findall(
+            rf"^```{language}\n({re.escape(begin)}.*?)^```$", text, re.MULTILINE | re.DOTALL
+        )
+        file = folder / f"client.{language}"
+        file.write_text(shown.replace("/run/secrets", str(folder)), encoding="utf-8")
+        files.append(file)
+    return files[0], files[1]
 
 
 def _built() -> Path:

@@ -1,14 +1,17 @@
-"""Reads alerts and decides what to do about each: `python subscriber.py BROKER TOPIC JOURNAL`. SIGTERM ends it.
+"""Reads alerts and decides what to do about each: `python subscriber.py BROKER TOPIC JOURNAL [CLIENT]`. SIGTERM ends it.
 
 An example of what a service must see to: repeats, revisions, gaps, and when nobody may act.
+CLIENT is a file in TOML with arguments of `KafkaConsumer`: how to come in where not everybody may.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -116,21 +119,33 @@ def take(alert: dict[str, Any], journal: Journal) -> None:
     journal.append(decide(alert, newest))
 
 
-def main(broker: str, topic: str, file: str) -> None:
+def client_settings(file: Path) -> dict[str, Any]:
+    """Arguments of `KafkaConsumer`; of a name with `_file` behind it the value is in that file, so that secrets stay there."""
+    given = tomllib.loads(file.read_text(encoding="utf-8"))
+    secrets = {name: value for name, value in given.items() if name.endswith("_file")}
+    for name, secret in secrets.items():
+        del given[name]
+        given[name.removesuffix("_file")] = Path(secret).read_text(encoding="utf-8").rstrip("\r\n")
+    return given
+
+
+def main(broker: str, topic: str, file: str, client: str | None = None) -> None:
     """Read, decide, write, commit: in this order."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     journal = Journal(Path(file))
-    alerts = KafkaConsumer(
-        topic,
-        bootstrap_servers=broker.split(","),
-        group_id=f"collections-{topic}-python",
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        session_timeout_ms=SESSION_TIMEOUT_MS,
-        heartbeat_interval_ms=SESSION_TIMEOUT_MS // 3,
-    )
+    settings: dict[str, Any] = {} if client is None else client_settings(Path(client))
+    # Behind those of the file: what the promises rest on is not to be set there.
+    settings |= {
+        "bootstrap_servers": broker.split(","),
+        "group_id": f"collections-{topic}-python",
+        "isolation_level": "read_committed",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "session_timeout_ms": SESSION_TIMEOUT_MS,
+        "heartbeat_interval_ms": SESSION_TIMEOUT_MS // 3,
+    }
+    alerts = KafkaConsumer(topic, **settings)
     while not stopped:
         for records in alerts.poll(timeout_ms=1_000).values():
             for record in records:
@@ -141,4 +156,5 @@ def main(broker: str, topic: str, file: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)  # else the client keeps to itself why it cannot come in
     main(*sys.argv[1:])

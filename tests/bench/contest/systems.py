@@ -23,8 +23,8 @@ from tests.bench.contest.log import JOB_FEEDS
 ROOT: Final = Path(__file__).resolve().parents[3]
 PEERS: Final = ROOT / "tests" / "bench" / "peers"
 INSTALL_SECONDS: Final = 600.0
-COMMIT_MS: Final = 1_000
-"""All commit as often: it is what our worker does by default while it has a backlog."""
+COMMIT_MS: Final = Settings().backlog_commit_interval_ms
+"""All commit as often: it is what our worker does by default while it has a backlog of minutes."""
 HEAP: Final = "-Xmx1g"
 """More than Kafka Streams needs for these logs; without it the JVM would take a quarter of the machine."""
 

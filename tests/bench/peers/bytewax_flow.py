@@ -1,4 +1,4 @@
-"""The common job on Bytewax: one stateful step, snapshots into its recovery store every second."""
+"""The common job on Bytewax: one stateful step, snapshots into its recovery store as often as all commit."""
 
 from __future__ import annotations
 

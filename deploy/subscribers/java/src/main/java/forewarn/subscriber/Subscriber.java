@@ -4,10 +4,13 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import forewarn.contract.Alert;
 import java.io.IOException;
+import java.io.Reader;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -15,7 +18,12 @@ import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
-/** Reads alerts and decides what to do about each: {@code Subscriber BROKER TOPIC JOURNAL}. SIGTERM ends it. */
+/**
+ * Reads alerts and decides what to do about each: {@code Subscriber BROKER TOPIC JOURNAL [CLIENT]}. SIGTERM ends it.
+ *
+ * <p>CLIENT is a file of properties as Kafka's own tools take it: how to come in where not everybody may. Secrets stay in files of
+ * their own by way of Kafka's {@code config.providers}.
+ */
 public final class Subscriber {
   /** Whoever is killed holds its partitions for so long: the default of 45 s is long where calls wait. */
   private static final int SESSION_TIMEOUT_MS = 6_000;
@@ -26,7 +34,7 @@ public final class Subscriber {
   public static void main(String[] arguments) throws IOException {
     Journal journal = new Journal(Path.of(arguments[2]));
     Thread main = Thread.currentThread();
-    try (KafkaConsumer<String, byte[]> alerts = new KafkaConsumer<>(settings(arguments[0], arguments[1]))) {
+    try (KafkaConsumer<String, byte[]> alerts = new KafkaConsumer<>(settings(arguments))) {
       Runtime.getRuntime().addShutdownHook(new Thread(() -> wakeUp(alerts, main)));
       alerts.subscribe(List.of(arguments[1]));
       while (true) {
@@ -52,17 +60,26 @@ public final class Subscriber {
     journal.append(Task.of(alert, newest));
   }
 
-  private static Map<String, Object> settings(String broker, String topic) {
-    return Map.of(
-        ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, broker,
-        ConsumerConfig.GROUP_ID_CONFIG, "collections-" + topic + "-java",
-        ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG, StringDeserializer.class,
-        ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG, ByteArrayDeserializer.class,
-        ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed",
-        ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false,
-        ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest",
-        ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, SESSION_TIMEOUT_MS,
-        ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, SESSION_TIMEOUT_MS / 3);
+  private static Properties settings(String[] arguments) throws IOException {
+    Properties settings = new Properties();
+    if (arguments.length > 3) {
+      try (Reader client = Files.newBufferedReader(Path.of(arguments[3]))) {
+        settings.load(client);
+      }
+    }
+    // Behind those of the file: what the promises rest on is not to be set there.
+    settings.putAll(
+        Map.of(
+            ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0],
+            ConsumerConfig.GROUP_ID_CONFIG, "collections-" + arguments[1] + "-java",
+            ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG, StringDeserializer.class,
+            ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG, ByteArrayDeserializer.class,
+            ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed",
+            ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false,
+            ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest",
+            ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, SESSION_TIMEOUT_MS,
+            ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, SESSION_TIMEOUT_MS / 3));
+    return settings;
   }
 
   private static void wakeUp(KafkaConsumer<String, byte[]> alerts, Thread main) {
