@@ -203,7 +203,7 @@ def sorted_bytes(document: object) -> bytes:
     return _canonical_encoder.encode(document)
 
 
-def plain_number(value: float, digits: int = 4) -> float:
+def plain_number(value: float, digits: int = 4) -> int | float:
     """Round to `digits` (at most 5) and write whole numbers as integers, so that JSON has one form for each.
 
     A smaller fraction than 0.00001 would be written with an exponent, in which RFC 8785 and the encoder differ.
@@ -212,8 +212,10 @@ def plain_number(value: float, digits: int = 4) -> float:
     return _whole_as_integer(round(value, digits))
 
 
-def _whole_as_integer(value: float) -> float:
-    return int(value) if value == int(value) else value
+def _whole_as_integer(value: float) -> int | float:
+    if value == int(value):
+        return int(value)
+    return value
 
 
 def link(alert: Alert, head: ChainHead) -> tuple[Alert, ChainHead]:

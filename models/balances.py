@@ -46,8 +46,12 @@ _FIELDS: Final = 3
 """Numbers kept a day."""
 TOLD, OF_NEWEST_DAY, OF_FIRST_ACCOUNT = 1, 2, 4
 """What a flow told, as marks: a balance that is kept, the first of a day behind all others, one where none was kept before."""
+_TOLD_NEWEST_DAY: Final = TOLD | OF_NEWEST_DAY
 _EXCUSED_CATEGORIES: Final = frozenset({"loan_repayment", "rent", "own_transfer"})
 """Outflows that are no loss of means to pay: they pay debts and the roof, or stay the borrower's own."""
+
+
+_EXCUSED_RECEIVERS: Final = frozenset({"self", "lender"})
 
 
 class AccountBalances(Struct, array_like=True):
@@ -106,7 +110,7 @@ class Sight(NamedTuple):
 def record_flow(evidence: BalanceEvidence, flow: FundFlow, rules: Rules) -> int:
     """Remember the balance after a flow. Return 0 where it told none that is kept, else `TOLD` and what else is so of it."""
     day = rules.calendar.day_of(flow.event_time_ms)
-    excused_minor = flow.amount_minor if is_excused(flow) else 0
+    excused_minor = flow.amount_minor if flow.direction == "out" and is_excused(flow) else 0
     return enter_flow(evidence, flow, day, short_id(flow.account_id), excused_minor)
 
 
@@ -117,33 +121,33 @@ def enter_flow(
     balance_minor = flow.balance_after_minor
     if balance_minor is None:
         return 0
-    newest_day, accounts = evidence.newest_day, evidence.accounts
-    told = TOLD if accounts else TOLD | OF_FIRST_ACCOUNT
+    newest_day, told, first_day = evidence.newest_day, TOLD, 0
     if day > newest_day:
-        told |= OF_NEWEST_DAY
         evidence.newest_day = day
-        first_day = day - _KEPT_DAYS
-        for account in accounts:
-            if account.days[0] < first_day:
-                _forget_old(evidence, first_day)
-                accounts = evidence.accounts
-                break
+        told, first_day = _TOLD_NEWEST_DAY, day - _KEPT_DAYS
     elif day < newest_day - _KEPT_DAYS:
         return 0
-    for account in accounts:
+    known: AccountBalances | None = None
+    has_old_days = False
+    for account in evidence.accounts:
+        if account.days[0] < first_day:
+            has_old_days = True
         if account.account_id == kept_account_id and account.currency == flow.currency:
-            break
-    else:
-        found = _new_account(evidence, kept_account_id, flow.currency, day)
-        if found is None:
+            known = account
+    if has_old_days:
+        _forget_old(evidence, first_day)
+    if known is None or not known.days:
+        if not evidence.accounts and not has_old_days:
+            told |= OF_FIRST_ACCOUNT
+        known = _new_account(evidence, kept_account_id, flow.currency, day)
+        if known is None:
             return 0
-        account = found
-    days = account.days
+    days = known.days
     if not days or day > days[-1]:
         days.append(day)
-        account.closings += (flow.event_time_ms, balance_minor, excused_minor)
+        known.closings += (flow.event_time_ms, balance_minor, excused_minor)
     else:
-        _enter_known_day(account, day, flow.event_time_ms, balance_minor, excused_minor)
+        _enter_known_day(known, day, flow.event_time_ms, balance_minor, excused_minor)
     return told
 
 
@@ -169,10 +173,10 @@ def _enter_known_day(
 
 def is_excused(flow: FundFlow) -> bool:
     """Whether an outflow pays debts or rent, or goes to the borrower's own account."""
-    return flow.direction == "out" and (
+    return (
         flow.category in _EXCUSED_CATEGORIES
         or flow.loan_id is not None
-        or flow.counterparty_kind in ("self", "lender")
+        or flow.counterparty_kind in _EXCUSED_RECEIVERS
     )
 
 

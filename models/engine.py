@@ -40,6 +40,7 @@ from models.events import (
     BorrowerEvent,
     Event,
     EventVoided,
+    FundFlow,
     Heartbeat,
     LoanClosed,
     LoanOpened,
@@ -574,10 +575,8 @@ class RiskEngine:
     def _accept(
         self, borrower_id: str, borrower: Borrower, event: BorrowerEvent, feed: int, offset: int
     ) -> StateReason | None:
-        ids = borrower.seen[feed]
-        event_id, event_time_ms = event.event_id, event.event_time_ms
-        fingerprint = fingerprint_of(event_id)
-        origin = Origin(TOPICS[feed], self._partition, offset, event_id)
+        ids, event_time_ms = borrower.seen[feed], event.event_time_ms
+        fingerprint = fingerprint_of(event.event_id)
         if fingerprint in ids.current or fingerprint in ids.previous or event_time_ms <= ids.floor_ms:
             acquaintance = recognise(ids, fingerprint, event_time_ms)
             if acquaintance is Acquaintance.DUPLICATE:
@@ -585,12 +584,21 @@ class RiskEngine:
                 return None
             if acquaintance is not NEW:
                 self._changed.add(borrower_id)
+                origin = self._origin(feed, offset, event.event_id)
                 return self._refuse(borrower_id, borrower, event, feed, origin, "too-late")
         self._changed.add(borrower_id)
+        rules = self._book.only or self._rules_of_event(borrower, event)
+        if type(event) is FundFlow and not borrower.voids:
+            noted = evidence.record_flow(borrower, event, rules)
+            remember(ids, fingerprint, event_time_ms, _IDS_PER_GENERATION[feed])
+            if noted is not NOTHING or borrower.incomplete:  # else, as with most events, all is done
+                origin = self._origin(feed, offset, event.event_id)
+                self._follow_up(borrower_id, borrower, event, feed, origin, noted)
+            return None
+        origin = self._origin(feed, offset, event.event_id)
         if type(event) is BorrowerErased:
             self._erase(borrower_id, borrower, event_time_ms, origin)
             return None
-        rules = self._book.only or self._rules_of_event(borrower, event)
         noted = evidence.record(borrower, event, origin, rules)
         if noted.refused is not None:
             return self._refuse(borrower_id, borrower, event, feed, origin, noted.refused)
@@ -601,11 +609,23 @@ class RiskEngine:
             and rules.policy.model.observes
         ):
             self._await_observation(borrower_id, borrower)
+        self._follow_up(borrower_id, borrower, event, feed, origin, noted)
+        return None
+
+    def _follow_up(
+        self,
+        borrower_id: str,
+        borrower: Borrower,
+        event: BorrowerEvent,
+        feed: int,
+        origin: Origin,
+        noted: Noted,
+    ) -> None:
+        """What comes of an event that was recorded."""
         if noted is not NOTHING:
             self._act_on(borrower_id, borrower, event, origin, noted)
         if borrower.incomplete and borrower.incomplete.pop(_completed_by(event, feed), None) is not None:
-            self._present_again(borrower_id, borrower, event_time_ms, origin)
-        return None
+            self._present_again(borrower_id, borrower, event.event_time_ms, origin)
 
     def _act_on(
         self, borrower_id: str, borrower: Borrower, event: BorrowerEvent, origin: Origin, noted: Noted
@@ -654,11 +674,10 @@ class RiskEngine:
         """Which loans are open says which segment the borrower as a whole belongs to, and so what is to be found."""
         if not self._book.at(max(event_time_ms, self._watermarks_ms[HIGHEST])).segments:
             return  # segments of a policy to come
-        touched = [
-            (signal, subject)
+        touched: list[tuple[int, str | None]] = [
+            (signal, None)
             for signal, kind in enumerate(SIGNALS)
-            for subject in kind.subjects(borrower)
-            if subject is None and (signal, subject) not in noted.touched
+            if (signal, None) not in noted.touched and None in kind.subjects(borrower)
         ]
         self._react(borrower_id, borrower, touched, event_time_ms, origin)
 

@@ -66,7 +66,7 @@ from models.recent_ids import Acquaintance, fingerprint_of, recognise
 from models.rejects import StateReason
 from models.risk.examples import remember_decided
 from models.rules import Rules
-from models.short_ids import short_id
+from models.short_ids import ID_CHARACTERS_MAX, short_id
 from models.signal_table import (
     ASSET_FLIGHT,
     BORROWING_TO_REPAY,
@@ -119,8 +119,8 @@ class Noted(Struct, frozen=True, gc=False):
 VOID_RETRACTS_DAYS: Final = 90
 """A void retracts what opened within so many days before it: so far back all evidence is exact (`institutions.LATE_DAYS`).
 What opened earlier ends as what has come right."""
-_EVERYDAY: Final = (
-    frozenset(get_args(FlowCategory)) - rollovers.CATEGORIES - outflows.CATEGORIES - fund_use.WENT_TO.keys()
+_EVERYDAY: Final[frozenset[str]] = frozenset(get_args(FlowCategory)).difference(
+    rollovers.CATEGORIES, outflows.CATEGORIES, fund_use.WENT_TO
 )
 """Outflows of these categories show life and leave a balance: they are no wealth that moves, and repay or borrow nothing."""
 _CALM: Final = "calm"
@@ -147,19 +147,25 @@ def record(borrower: Borrower, event: BorrowerEvent, origin: Origin, rules: Rule
     """Add an event to a borrower's evidence; refused events leave it as it was."""
     if borrower.voids and _is_voided_already(borrower, event, origin):
         return Noted(noticed=f"voided-before.{event.__struct_config__.tag}")
+    if type(event) is FundFlow:
+        return record_flow(borrower, event, rules)
     recorder = _RECORDERS.get(type(event))
     if recorder is None:
         return Noted(noticed=f"unused.{event.__struct_config__.tag}")
     if recorder not in _LOANS_STAY:
         vars(borrower).clear()
     noted = recorder(borrower, event, origin, rules)
-    weighs_more = risk_score.weighs_more(rules)
-    if noted is NOTHING and not weighs_more:  # most flows: what touches nothing moves no score
+    if noted is NOTHING and not risk_score.weighs_more(rules):  # what touches nothing moves no score
         return noted
+    return _with_score(borrower, event.event_time_ms, noted, rules)
+
+
+def _with_score(borrower: Borrower, at_ms: int, noted: Noted, rules: Rules) -> Noted:
+    """What an event did to the picture, and with it `risk_score` where it is to be judged before its next deadline."""
     if not borrower.loans or noted.refused is not None:
         return noted
-    touches_score = _may_bring_into_reach if weighs_more else _touches_score
-    if touches_score(borrower, event.event_time_ms, noted, rules):
+    touches_score = _may_bring_into_reach if risk_score.weighs_more(rules) else _touches_score
+    if touches_score(borrower, at_ms, noted, rules):
         return msgspec.structs.replace(noted, touched=noted.touched + _RISK_SCORE)
     return noted
 
@@ -210,13 +216,21 @@ def _is_score_in_reach(
     return risk_score.is_in_reach(borrower, max(at_ms, borrower.judged_ms[REPAYMENTS]), rules)
 
 
-def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rules) -> Noted:
-    """Most flows are everyday spending: what they cannot concern, by category and direction, is not asked."""
+def record_flow(borrower: Borrower, event: FundFlow, rules: Rules) -> Noted:
+    """`record` of a fund flow that no void awaits.
+
+    Most flows are everyday spending: what they cannot concern, by category and direction, is not asked.
+    """
     at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
-    day, account_id = rules.calendar.day_of(at_ms), short_id(event.account_id)
+    day, account_id = rules.calendar.day_of(at_ms), event.account_id
+    if len(account_id) > ID_CHARACTERS_MAX:
+        account_id = short_id(account_id)
     is_late = at_ms < borrower.judged_ms[REPAYMENTS]
-    kind = None if is_out else income.kind_of(event)
-    excused_minor = event.amount_minor if is_out and balances.is_excused(event) else 0
+    kind, excused_minor = None, 0
+    if not is_out:
+        kind = income.kind_of(event)
+    elif balances.is_excused(event):
+        excused_minor = event.amount_minor
     is_life = kind is None and category != "own_transfer"  # as `income.is_life`
     recent_flows.remember(borrower.recent_flows, event, account_id, excused_minor, is_life)
     touched: Touched = ()
@@ -255,10 +269,11 @@ def _record_flow(borrower: Borrower, event: FundFlow, origin: Origin, rules: Rul
         touched += _touched_by_late_flow(borrower, rules)
     elif (was_transfer or told & balances.OF_NEWEST_DAY) and _is_watched(borrower, at_ms, day, rules):
         touched += _ASSET_FLIGHT  # by a transfer, or the day's first flow: balances count from midnight on
-    balance_minor, enough_minor = event.balance_after_minor, known.enough_minor
-    if told and enough_minor and balance_minor is not None and balance_minor < enough_minor:
-        return Noted(touched=touched, lacks_money=True)
-    return Noted(touched=touched) if touched else NOTHING
+    enough_minor, balance_minor = known.enough_minor, event.balance_after_minor
+    lacks_money = enough_minor > 0 and told > 0 and balance_minor is not None and balance_minor < enough_minor
+    if touched or lacks_money:
+        return _with_score(borrower, at_ms, Noted(touched=touched, lacks_money=lacks_money), rules)
+    return _with_score(borrower, at_ms, NOTHING, rules) if risk_score.weighs_more(rules) else NOTHING
 
 
 def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:
@@ -599,8 +614,11 @@ def _still_has_enough(borrower: Borrower, loan: ledger.Loan, event: RepaymentsEv
 def _touched_by_payments(borrower: Borrower, rules: Rules) -> Touched:
     """A payment keeps a promise, and ends what a contact was sought for; a miss after one that was repaired is a relapse."""
     touched = _UNREACHABLE if borrower.servicing.contacts else ()
-    is_open = open_episode(borrower.episodes, RELAPSE, None) is not None
-    return touched + _RELAPSE if is_open or relapse.may_matter(borrower.loans, rules) else touched
+    if relapse.may_matter(borrower.loans, rules) or (
+        borrower.episodes and open_episode(borrower.episodes, RELAPSE, None) is not None
+    ):
+        return touched + _RELAPSE
+    return touched
 
 
 def _apply(loan: ledger.Loan, event: RepaymentsEvent, rules: Rules) -> bool:
@@ -760,10 +778,9 @@ _LEDGER_ENTRIES: Final[dict[type[Struct], Callable[[ledger.Loan, Any, Rules], No
     LoanClosed: ledger.close,
 }
 
-_LOANS_STAY: Final = frozenset({_record_flow, _record_query, _record_contact, _record_loan_event})
+_LOANS_STAY: Final = frozenset({_record_query, _record_contact, _record_loan_event})
 """Recorders of most events: they change no loan, or see to what follows from the loans themselves."""
 _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], Noted]]] = {
-    FundFlow: _record_flow,
     AccountLinked: _record_link,
     AccountUnlinked: _record_unlink,
     CreditQuery: _record_query,
@@ -789,4 +806,4 @@ _RECORDERS: Final[dict[type[Struct], Callable[[Borrower, Any, Origin, Rules], No
     AlertReviewed: _record_alert_note,
     AlertSnoozed: _record_alert_note,
 }
-"""What is not listed here is accepted and counted, for the signals to come."""
+"""What is not listed here, and is no flow, is accepted and counted, for the signals to come."""

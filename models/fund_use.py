@@ -25,7 +25,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -33,6 +35,7 @@ from msgspec import Struct
 from models.calendars import DAY_MS
 from models.events import FUND_FLOWS, FundFlow
 from models.ledger import Loan
+from models.limits import POLICIES_AT_HAND_MAX
 from models.money import within_int64
 from models.policy import FundMisusePolicy, UseCategory
 from models.recent_ids import fingerprint_of
@@ -51,6 +54,7 @@ DISBURSEMENTS_MAX: Final = 32
 _SLACK_DAYS: Final = 10
 """Flows near no disbursement are kept so many days beyond `own_money_days` and the feed's lateness."""
 
+_time_of: Final = attrgetter("time_ms")
 _FORGET_DAYS: Final = 14
 """What is kept longer than it must be changes no answer, but takes room."""
 
@@ -66,7 +70,12 @@ WENT_TO: Final[dict[str | None, int]] = {
     "own_transfer": OWN_OUT,
     **{use: SPENT + place for place, use in enumerate(USES)},
 }
-_CAME_FROM: Final[dict[str | None, int]] = {use: RETURNED + place for place, use in enumerate(USES)}
+_CAME_FROM: Final[dict[str | None, int]] = {
+    "loan_disbursement": DISBURSED,
+    "own_transfer": OWN_IN,
+    **{use: RETURNED + place for place, use in enumerate(USES)},
+}
+"""Anything else is earned; what the borrower sends to itself never is."""
 
 
 class Flow(Struct, array_like=True, frozen=True, gc=False):
@@ -181,14 +190,10 @@ def void(evidence: FundUseEvidence, fingerprint: bytes) -> bool:
 
 def _kind_of(flow: FundFlow) -> int | None:
     """What a flow is here; None for the spending that says nothing: most flows."""
-    category = flow.category
     if flow.direction == "out":
-        return WENT_TO.get(category)
-    if category == "loan_disbursement":
-        return DISBURSED
-    if category == "own_transfer" or flow.counterparty_kind == "self":
-        return OWN_IN
-    return _CAME_FROM.get(category, EARNED)
+        return WENT_TO.get(flow.category)
+    kind = _CAME_FROM.get(flow.category, EARNED)
+    return OWN_IN if flow.counterparty_kind == "self" and kind != DISBURSED else kind
 
 
 def _disbursed(flow: FundFlow, rules: Rules) -> Disbursed:
@@ -216,10 +221,6 @@ def around(flows: list[Flow], draws_ms: list[int], own_ms: int, watch_ms: int, r
     return kept + flows[new:]
 
 
-def _time_of(flow: Flow) -> int:
-    return flow.time_ms
-
-
 def _flow_order(flow: Flow) -> tuple[int, int, bytes]:
     return flow.time_ms, flow.kind, flow.fingerprint
 
@@ -230,11 +231,9 @@ def _disbursed_order(disbursed: Disbursed) -> tuple[int, bytes]:
 
 def _forget_old(evidence: FundUseEvidence, loans: dict[str, Loan], rules: Rules) -> None:
     """Keep what is new, what lies around disbursements that are still looked at, and these themselves."""
-    policy = rules.policy.signals.fund_misuse
-    own_ms, watch_ms = policy.own_money_days * DAY_MS, policy.watch_days * DAY_MS
-    newest_ms = evidence.newest_ms
-    looked_at_ms = newest_ms - watch_ms - (policy.remember_days + LATE_DAYS) * DAY_MS
-    recent_ms = newest_ms - own_ms - rules.lateness_ms[FUND_FLOWS] - _SLACK_DAYS * DAY_MS
+    own_ms, watch_ms, looked_at_ms, recent_ms = _spans_ms(rules)
+    looked_at_ms = evidence.newest_ms - looked_at_ms
+    recent_ms = evidence.newest_ms - recent_ms
     if evidence.disbursed and evidence.disbursed[0].time_ms <= looked_at_ms:
         evidence.disbursed = [kept for kept in evidence.disbursed if kept.time_ms > looked_at_ms]
     if not evidence.flows or evidence.flows[0].time_ms > recent_ms:
@@ -242,6 +241,15 @@ def _forget_old(evidence: FundUseEvidence, loans: dict[str, Loan], rules: Rules)
     draws_ms = [kept.time_ms for kept in evidence.disbursed]
     draws_ms += [loan.opened_ms for loan in loans.values() if loan.opened_ms > looked_at_ms]
     evidence.flows = around(evidence.flows, draws_ms, own_ms, watch_ms, recent_ms)
+
+
+@lru_cache(maxsize=POLICIES_AT_HAND_MAX)
+def _spans_ms(rules: Rules) -> tuple[int, int, int, int]:
+    """Before and after a disbursement; up to how old one is still looked at, and a flow new."""
+    policy = rules.policy.signals.fund_misuse
+    own_ms, watch_ms = policy.own_money_days * DAY_MS, policy.watch_days * DAY_MS
+    looked_at_ms = watch_ms + (policy.remember_days + LATE_DAYS) * DAY_MS
+    return own_ms, watch_ms, looked_at_ms, own_ms + rules.lateness_ms[FUND_FLOWS] + _SLACK_DAYS * DAY_MS
 
 
 def _make_room(evidence: FundUseEvidence) -> None:

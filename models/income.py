@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -26,7 +27,7 @@ from xxhash import xxh3_64_intdigest
 
 from models.calendars import DAY_MS
 from models.events import FundFlow
-from models.limits import INT64_MAX
+from models.limits import INT64_MAX, POLICIES_AT_HAND_MAX
 from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
@@ -156,7 +157,8 @@ class IncomeEvidence(Struct, array_like=True, dict=True):
 
 def record_flow(evidence: IncomeEvidence, flow: FundFlow, rules: Rules) -> bool:
     """Remember a flow. Return whether it may change the judgement: income, or a sign of life after a silence."""
-    kind, day = kind_of(flow), rules.calendar.day_of(flow.event_time_ms)
+    kind: int | None = kind_of(flow)
+    day = rules.calendar.day_of(flow.event_time_ms)
     account_id = short_id(flow.account_id)
     if kind is not None:
         return enter_pay(evidence, flow, kind, day, account_id, rules)
@@ -168,22 +170,23 @@ def enter_pay(
 ) -> bool:
     """Remember income, or a candidate for it, of a local day into an account by its kept id. Returns as `record_flow`."""
     _note_change(evidence)
-    week = week_of(day)
-    if week > evidence.newest_week:
-        evidence.newest_week = week
+    week, newest_week = (day + 3) // 7, evidence.newest_week  # as `week_of`
+    if week > newest_week:
+        evidence.newest_week = newest_week = week
         _forget_old(evidence, _oldest_week(evidence, rules))
-    elif week < _oldest_week(evidence, rules):
+    elif week < newest_week and week < _oldest_week(evidence, rules):
         return False
     source = _source_for(evidence, flow, kind, kept_account_id)
     if source is None:
         return False
-    week_minor = _enter(source, day, week, flow.amount_minor)
+    amount_minor = flow.amount_minor
+    week_minor = _enter(source, day, week, amount_minor)
     _keep_recent(evidence, source, flow)
-    if week <= evidence.newest_week - _RECENT_WEEKS:
+    if week <= newest_week - _RECENT_WEEKS:
         return True
     clock_ms = flow.event_time_ms - rules.calendar.midnight_ms(day)
-    first_day_minor = _enter_first(source, day, week, clock_ms, flow.amount_minor)
-    if week < evidence.newest_week:
+    first_day_minor = _enter_first(source, day, week, clock_ms, amount_minor)
+    if week < newest_week:
         return True
     for account in evidence.accounts:
         if account.active_week > week:
@@ -197,13 +200,20 @@ def enter_life(evidence: IncomeEvidence, account_id: str, day: int) -> bool:
     week = (day + 3) // 7  # as `week_of`
     for account in evidence.accounts:
         if account.account_id == account_id:
-            if week == account.active_week:
-                return False
-            _note_life(evidence)
+            ahead = week - account.active_week
+            break
+    else:
+        _note_life(evidence)
+        index = _account_index(evidence, account_id)
+        return index >= 0 and _mark_active(evidence.accounts[index], week)
+    if ahead:
+        _note_life(evidence)
+        if ahead != 1:
             return _mark_active(account, week)
-    _note_life(evidence)
-    index = _account_index(evidence, account_id)
-    return index >= 0 and _mark_active(evidence.accounts[index], week)
+        account.active_week = week
+        account.active_weeks = (account.active_weeks << 1 | 1) & _ALL_WEEKS
+        return bool(account.links) and account.links[-1] % 2 == 0
+    return False
 
 
 def record_link(evidence: IncomeEvidence, account_id: str, at_ms: int) -> bool:
@@ -324,7 +334,7 @@ def _keep_recent(evidence: IncomeEvidence, source: Source, flow: FundFlow) -> No
     recent = evidence.recent
     insort(recent, kept)
     since_ms = recent[-1].time_ms - RECENT_FLOWS_DAYS * DAY_MS
-    while len(recent) > RECENT_FLOWS_MAX or recent[0].time_ms <= since_ms:
+    while recent[0].time_ms <= since_ms or len(recent) > RECENT_FLOWS_MAX:
         del recent[0]
 
 
@@ -338,10 +348,12 @@ def _source_key(source: Source) -> int:
 
 def _note_change(evidence: IncomeEvidence) -> None:
     """Pay or links are about to change."""
-    _note_life(evidence)
+    evidence.revision = (evidence.revision + 1) % REVISIONS
     vars(evidence).clear()
     if evidence.sources:
-        vars(evidence.sources[0]).pop(OUTLOOK, None)
+        kept = vars(evidence.sources[0])
+        kept.pop(LOSS, None)
+        kept.pop(OUTLOOK, None)
 
 
 def _note_life(evidence: IncomeEvidence) -> None:
@@ -398,7 +410,7 @@ def _enter(source: Source, day: int, week: int, amount_minor: int) -> int:
 def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_minor: int) -> int | None:
     """Keep the first pay day of its week. Return what it brought where the flow came on a later day, else None."""
     firsts = source.firsts
-    index, monday = len(firsts), monday_of(week)
+    index, monday = len(firsts), week * 7 - 3  # as `monday_of`
     while index and firsts[index - FIRST_NUMBERS] > monday + 6:
         index -= FIRST_NUMBERS
     if not index or firsts[index - FIRST_NUMBERS] < monday:
@@ -421,15 +433,14 @@ def _enter_first(source: Source, day: int, week: int, clock_ms: int, amount_mino
 
 def _source_for(evidence: IncomeEvidence, flow: FundFlow, kind: int, account_id: str) -> Source | None:
     """The flow's source, new where need be; None where there is no room for it."""
-    account = _account_index(evidence, account_id)
     named = "" if kind == BUSINESS or not flow.counterparty_id else short_id(flow.counterparty_id)
-    currency = flow.currency
+    account = _account_index(evidence, account_id)
     for source in evidence.sources:
         if (
             source.counterparty_id == named
             and source.account == account
             and source.kind == kind
-            and source.currency == currency
+            and source.currency == flow.currency
         ):
             return source
     alike = [source for source in evidence.sources if (source.kind >= EMPLOYER) == (kind >= EMPLOYER)]
@@ -491,14 +502,19 @@ def _account_index(evidence: IncomeEvidence, account_id: str) -> int:
 
 def _oldest_week(evidence: IncomeEvidence, rules: Rules) -> int:
     """The first week that a judgement within `AS_OF_DAYS` of the newest income can ask for."""
+    return evidence.newest_week - _kept_weeks(rules)
+
+
+@lru_cache(maxsize=POLICIES_AT_HAND_MAX)
+def _kept_weeks(rules: Rules) -> int:
     settled_days = rules.policy.signals.income_drop.settled_days
     kept_days = LOOKBACK_DAYS + AS_OF_DAYS + settled_days * 3 // 2 + _EPISODE_SLACK_DAYS
-    return evidence.newest_week - kept_days // 7
+    return kept_days // 7
 
 
 def _forget_old(evidence: IncomeEvidence, oldest_week: int) -> None:
-    oldest_day = monday_of(oldest_week)
-    recent_day = monday_of(evidence.newest_week - _RECENT_WEEKS + 1)
+    oldest_day = oldest_week * 7 - 3  # as `monday_of`
+    recent_day = (evidence.newest_week - _RECENT_WEEKS + 1) * 7 - 3
     is_idle = False
     for source in evidence.sources:
         if source.days[0] < oldest_day:

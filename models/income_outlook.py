@@ -83,17 +83,18 @@ def awaits_pay(evidence: IncomeEvidence, account_id: str, at_ms: int, rules: Rul
     """
     day = rules.calendar.day_of(at_ms)
     policy = rules.policy.signals.income_drop
-    monday = monday_of(week_of(day))
+    monday = day - (day + 3) % 7
     fresh_days = policy.late_days + WEEK_DAYS  # no pay stands for less
     for source in evidence.sources:
         if not day - fresh_days <= source.days[-1] < monday:
             break
     else:
         return False
-    awaited = pays_into(evidence, account_id, monday)
-    if len(evidence.sources) > 1:  # of one payer they may be taken together
-        return any(day - pays.days[-1] > fresh_days for pays in awaited)
-    return any(not surely_stands(pays, day, policy) for pays in awaited)
+    is_only = len(evidence.sources) == 1  # else of one payer they may be taken together
+    for pays in pays_into(evidence, account_id, monday):
+        if day - pays.days[-1] > fresh_days and not (is_only and surely_stands(pays, day, policy)):
+            return True
+    return False
 
 
 def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float | None:

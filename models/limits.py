@@ -55,6 +55,9 @@ SEGMENTS_MAX = 64
 POLICIES_REMEMBERED_MAX = 16
 """Policies whose times a task remembers, the present one included: what older ones judged is judged again by the oldest."""
 
+POLICIES_AT_HAND_MAX = 64
+"""Policies (each segment is one) of which what is derived from them alone is kept: some tens of bytes each."""
+
 CARDS_REMEMBERED_MAX = 64
 """Scorecards whose times a task remembers, two months of daily ones: what older ones judged is judged again by the oldest. Each
 costs 27 bytes of every progress record."""

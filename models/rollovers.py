@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -32,6 +34,7 @@ from msgspec import Struct
 from models.calendars import DAY_MS
 from models.events import FUND_FLOWS, FundFlow
 from models.ledger import Loan
+from models.limits import POLICIES_AT_HAND_MAX
 from models.money import within_int64
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
@@ -158,15 +161,12 @@ def _counted(reported_id: str, rules: Rules) -> str:
 
 def _forget_old(evidence: RolloverEvidence, loans: dict[str, Loan], rules: Rules) -> None:
     """Forget what is old, and earlier the repayments before which nothing was borrowed."""
-    policy = rules.policy.signals.borrowing_to_repay
-    pair_ms, newest_ms = policy.pair_days * DAY_MS, evidence.newest_ms
-    first_ms = newest_ms - (policy.window_days + LATE_DAYS) * DAY_MS - 2 * pair_ms
-    disbursements = evidence.disbursements
+    pair_ms, old_ms, lone_ms = _spans_ms(rules)
+    first_ms, lone_ms = evidence.newest_ms - old_ms, evidence.newest_ms - lone_ms
+    disbursements, repayments = evidence.disbursements, evidence.repayments
     if disbursements and disbursements[0].time_ms <= first_ms:
         disbursements = [kept for kept in disbursements if kept.time_ms > first_ms]
         evidence.disbursements = disbursements
-    lone_ms = newest_ms - pair_ms - rules.lateness_ms[FUND_FLOWS] - _LONE_DAYS * DAY_MS
-    repayments = evidence.repayments
     if not repayments or repayments[0].time_ms > lone_ms:
         return
     borrowed_ms = [kept.time_ms for kept in disbursements]
@@ -184,8 +184,16 @@ def _forget_old(evidence: RolloverEvidence, loans: dict[str, Loan], rules: Rules
         evidence.repayments = left + repayments[new:]
 
 
-def _time_of(movement: Movement) -> int:
-    return movement.time_ms
+@lru_cache(maxsize=POLICIES_AT_HAND_MAX)
+def _spans_ms(rules: Rules) -> tuple[int, int, int]:
+    """Within which a pair lies; after which a movement is old, and a repayment for which nothing was borrowed."""
+    policy = rules.policy.signals.borrowing_to_repay
+    pair_ms = policy.pair_days * DAY_MS
+    old_ms = (policy.window_days + LATE_DAYS) * DAY_MS + 2 * pair_ms
+    return pair_ms, old_ms, pair_ms + rules.lateness_ms[FUND_FLOWS] + _LONE_DAYS * DAY_MS
+
+
+_time_of: Final = attrgetter("time_ms")
 
 
 # ---- questions -------------------------------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-_CHARACTERS_MAX: Final = 32
+ID_CHARACTERS_MAX: Final = 32
 """Longer ids are kept as a hash of 16 characters."""
 
 
 def short_id(name: str) -> str:
     """An id as it is kept; of one as it is kept, the same."""
-    if len(name) <= _CHARACTERS_MAX:
+    if len(name) <= ID_CHARACTERS_MAX:
         return name
     return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()

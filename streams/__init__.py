@@ -9,3 +9,7 @@ moves its feed's watermark and judges the deadlines thereby passed, adds it to w
 `outputs` writes them, rejects as `dead_letters`, its own position as `progress`, and `kafka.producer` sends all of it and
 the input offsets to Kafka, whole or not at all, so that a `read_committed` reader of `alerts` sees every revision once.
 """
+
+from streams import compiled
+
+compiled.choose_by_environment()  # before anything of `models` is imported

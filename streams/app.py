@@ -23,6 +23,7 @@ from mode.types import ServiceT
 
 from streams.acls import faust_id
 from streams.bootstrap import build_pipeline
+from streams.compiled import form
 from streams.delivery import DeliveryService
 from streams.kafka.admin import check
 from streams.kafka.security import faust_credentials
@@ -63,6 +64,7 @@ class PipelineService(Service):
     async def on_start(self) -> None:
         """Begin."""
         gc.set_threshold(*GC_THRESHOLDS)
+        logger.info("models: the %s form", form())
         self._pipeline = build_pipeline(self._settings, self._metrics)
         self._run = asyncio.create_task(self._pipeline.run(), name="pipeline")
         self.add_future(self._watch(self._run))

@@ -21,12 +21,13 @@ from streams.commands.simulate import simulate
 from streams.commands.topics import topics
 from streams.commands.webhooks import webhooks
 from streams.commands.worker import worker
+from streams.compiled import form
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @click.group(context_settings=_SETTINGS)
-@click.version_option(package_name="forewarn")
+@click.version_option(package_name="forewarn", message=f"%(prog)s, version %(version)s, models {form()}")
 def main() -> None:
     """Tell a lender which borrower is slipping, and why, while there is still time to help.
 

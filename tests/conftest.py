@@ -4,6 +4,8 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+from streams.compiled import form
+
 pytest_plugins = ["tests.support.kafka"]
 
 # A law holds or it does not; how fast it is checked depends on who else uses the machine.
@@ -16,3 +18,8 @@ settings.load_profile("forewarn")
 # Ctrl-C could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_report_header() -> str:
+    """Which form is tested: tests/run tests the pure one, tests/compiled/run the other."""
+    return f"models: the {form()} form"

@@ -15,16 +15,26 @@ EXACT_DAYS: Final = 400
 """How far back the past can be asked for and corrected exactly: a year, and a month of lateness."""
 _COMPACT_AFTER_DAYS: Final = 520
 """Entries are folded when the last fold is this old: four months of them at a time, so that folding stays rare."""
+_COMPACT_AFTER_MS: Final = _COMPACT_AFTER_DAYS * DAY_MS
 CORRECTIONS_KEPT_MAX: Final = 12
 """Snapshots that corrected the ledger, kept one by one: of a ledger that is corrected more often, the past before the
 oldest of them is folded for good, which no later instant asks for: a correction says anew how the loan stands."""
 RESCHEDULES_KEPT_MAX: Final = 12
 """New schedules kept one by one: of a loan rescheduled more often, the past before them is folded for good."""
 
+_FEW: Final = min(PAYMENTS_PER_LOAN_MAX, CORRECTIONS_KEPT_MAX, RESCHEDULES_KEPT_MAX)
+"""Entries, all told, of which there cannot be too many of a kind."""
+
 
 def compact(loan: Loan, rules: Rules) -> None:
     """Fold what is older than `EXACT_DAYS`, or too much, into the base, and forget lines that are long over."""
     upto_ms = loan.now.upto_ms
+    if (
+        upto_ms - loan.opened_ms <= _COMPACT_AFTER_MS
+        and len(loan.payments) + len(loan.reschedules_ms) + len(loan.corrections) <= _FEW
+        and len(loan.lines) <= LINES_PER_LOAN_MAX
+    ):
+        return  # as after nearly every payment
     is_old = upto_ms - max(loan.base.upto_ms, loan.opened_ms) > _COMPACT_AFTER_DAYS * DAY_MS
     cut_ms = upto_ms - EXACT_DAYS * DAY_MS if is_old else -1
     if len(loan.payments) > PAYMENTS_PER_LOAN_MAX:

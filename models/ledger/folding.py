@@ -146,11 +146,12 @@ def enter_payment(loan: Loan, balances: Balances, payment: Payment, counted_mino
     balances.paid_minor = within_int64(balances.paid_minor + counted_minor)
     if balances.statement_minor is not None:
         balances.statement_minor = within_int64(balances.statement_minor - counted_minor)
-    tolerance_minor = tolerance_minor_of(rules)
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
     oldest = oldest_unpaid(balances, tolerance_minor)
     if oldest is not None:
         days_past_due = days_past_due_of(loan, loan.lines[oldest], payment.time_ms, rules)
-        balances.worst_days_past_due = max(balances.worst_days_past_due, days_past_due)
+        if days_past_due > balances.worst_days_past_due:
+            balances.worst_days_past_due = days_past_due
         if payment.number is not None:
             left_minor = _pay_named(loan, balances, payment.number, left_minor)
         for index in range(oldest, len(shorts_minor)):

@@ -38,4 +38,11 @@ class Observation(Struct, array_like=True, frozen=True, gc=False):
 
 def packed(values: Sequence[float]) -> bytes:
     """Numbers in few bytes, exactly: most features are whole numbers, and most of these small ones."""
-    return _encode([int(value) if value == int(value) else value for value in values])
+    numbers: list[int | float] = [_whole_as_integer(value) for value in values]
+    return _encode(numbers)
+
+
+def _whole_as_integer(value: float) -> int | float:
+    if value == int(value):
+        return int(value)
+    return value

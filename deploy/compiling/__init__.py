@@ -1,0 +1,1 @@
+"""`models` compiled to machine code with mypyc: `deploy/compile`."""
