@@ -52,6 +52,26 @@ def next_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     return None
 
 
+def oldest_lines(loans: dict[str, Loan], known_ms: int, rules: Rules) -> list[tuple[Loan, int]] | None:
+    """Each open loan that asks for anything, and the place of its oldest unpaid line; None where anything later is known already."""
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
+    found: list[tuple[Loan, int]] = []
+    for loan in loans.values():
+        now, closed_ms = loan.now, loan.closed_ms
+        if (
+            now.upto_ms > known_ms
+            or loan.opened_ms > known_ms
+            or (closed_ms is not None and closed_ms > known_ms)
+        ):
+            return None
+        if closed_ms is None:
+            for place, short_minor in enumerate(now.short_minor):  # as `oldest_unpaid`
+                if short_minor > tolerance_minor:
+                    found.append((loan, place))
+                    break
+    return found
+
+
 def oldest_past_due_day(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> int | None:
     """The oldest due day, before the local `day`, of what any own loan still asks for."""
     oldest: int | None = None
