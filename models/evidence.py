@@ -221,40 +221,68 @@ def record_flow(borrower: Borrower, event: FundFlow, rules: Rules) -> Noted:
 
     Most flows are everyday spending: what they cannot concern, by category and direction, is not asked.
     """
-    at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
+    at_ms, category = event.event_time_ms, event.category
     day, account_id = rules.calendar.day_of(at_ms), event.account_id
     if len(account_id) > ID_CHARACTERS_MAX:
         account_id = short_id(account_id)
-    is_late = at_ms < borrower.judged_ms[REPAYMENTS]
     kind, excused_minor = None, 0
-    if not is_out:
+    is_life, is_everyday = category != "own_transfer", False
+    if event.direction == "out":
+        is_everyday = category in _EVERYDAY
+        if balances.is_excused(event):
+            excused_minor = event.amount_minor
+    else:
         kind = income.kind_of(event)
-    elif balances.is_excused(event):
-        excused_minor = event.amount_minor
-    is_life = kind is None and category != "own_transfer"  # as `income.is_life`
+        is_life = is_life and kind is None  # as `income.is_life`
     recent_flows.remember(borrower.recent_flows, event, account_id, excused_minor, is_life)
-    touched: Touched = ()
     touches_income = False
-    if kind is not None:
+    if is_life:
+        if income.enter_life(borrower.income, account_id, day):
+            touches_income = _may_change_income(borrower, event, rules)
+    elif kind is not None:
         touches_income = income.enter_pay(borrower.income, event, kind, day, account_id, rules)
-    elif is_life and income.enter_life(borrower.income, account_id, day):
-        touches_income = _may_change_income(borrower, event, rules)
-    if touches_income:
-        touched = _INCOME.touched
+    known = borrower.balances
+    told = balances.enter_flow(known, event, day, account_id, excused_minor)
+    touched: Touched = ()
+    if (
+        not is_everyday
+        or touches_income
+        or told & balances.OF_FIRST_ACCOUNT
+        or borrower.institutions.first_flow_ms is None
+        or at_ms < borrower.institutions.first_flow_ms
+        or at_ms < borrower.judged_ms[REPAYMENTS]
+    ):
+        touched = _touched_by_flow(borrower, event, day, told, rules, touches_income=touches_income)
+    elif told & balances.OF_NEWEST_DAY and _is_watched(borrower, at_ms, day, rules):
+        touched = _ASSET_FLIGHT  # by the day's first flow: balances count from midnight on
+    enough_minor, balance_minor = known.enough_minor, event.balance_after_minor
+    lacks_money = enough_minor > 0 and told > 0 and balance_minor is not None and balance_minor < enough_minor
+    if touched or lacks_money:
+        return _with_score(borrower, at_ms, Noted(touched=touched, lacks_money=lacks_money), rules)
+    return _with_score(borrower, at_ms, NOTHING, rules) if risk_score.weighs_more(rules) else NOTHING
+
+
+def _touched_by_flow(
+    borrower: Borrower, event: FundFlow, day: int, told: int, rules: Rules, *, touches_income: bool
+) -> Touched:
+    """What is to be judged for a flow that may concern more than the balance of a day; and the evidence of that is recorded.
+
+    `told`: what it told of balances. `touches_income`: whether `income_drop` is to be judged.
+    """
+    at_ms, category, is_out = event.event_time_ms, event.category, event.direction == "out"
+    is_late = at_ms < borrower.judged_ms[REPAYMENTS]
+    touched: Touched = _INCOME.touched if touches_income else ()
     first_ms = borrower.institutions.first_flow_ms
     if (first_ms is None or at_ms < first_ms or category == "loan_disbursement") and institutions.record_flow(
         borrower.institutions, event, rules
     ):
         touched += _MULTI_PLATFORM.touched
-    known = borrower.balances
-    told = balances.enter_flow(known, event, day, account_id, excused_minor)
     if told & balances.OF_FIRST_ACCOUNT:
-        touched += (
-            _PAYMENT_AT_RISK  # money is looked at as of midnights: in order only the very first matters
-        )
+        touched += _PAYMENT_AT_RISK  # looks at money as of midnights: in order only the very first matters
     elif is_late and (told or touches_income) and _rewrites_a_look(borrower, at_ms, rules):
         touched += _PAYMENT_AT_RISK
-    if category == "loan_repayment" or (touches_income and at_ms < borrower.judged_ms[FUND_FLOWS]):
+    is_repaid_elsewhere = category == "loan_repayment" and event.loan_id is None
+    if is_repaid_elsewhere or (touches_income and at_ms < borrower.judged_ms[FUND_FLOWS]):
         touched += _record_debt(borrower, event, rules, touches_income=touches_income)
     was_transfer = False
     if not is_out or category not in _EVERYDAY:
@@ -269,11 +297,7 @@ def record_flow(borrower: Borrower, event: FundFlow, rules: Rules) -> Noted:
         touched += _touched_by_late_flow(borrower, rules)
     elif (was_transfer or told & balances.OF_NEWEST_DAY) and _is_watched(borrower, at_ms, day, rules):
         touched += _ASSET_FLIGHT  # by a transfer, or the day's first flow: balances count from midnight on
-    enough_minor, balance_minor = known.enough_minor, event.balance_after_minor
-    lacks_money = enough_minor > 0 and told > 0 and balance_minor is not None and balance_minor < enough_minor
-    if touched or lacks_money:
-        return _with_score(borrower, at_ms, Noted(touched=touched, lacks_money=lacks_money), rules)
-    return _with_score(borrower, at_ms, NOTHING, rules) if risk_score.weighs_more(rules) else NOTHING
+    return touched
 
 
 def _may_change_income(borrower: Borrower, event: FundFlow, rules: Rules) -> bool:

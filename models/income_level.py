@@ -9,6 +9,7 @@ from models.income import LOOKBACK_DAYS as PAY_LOOKBACK_DAYS
 from models.money import within_int64
 from models.obligations import NO_DAY, month_later
 from models.pays import Pays, is_one_flow, pays_as_of, recognised
+from models.policy import Policy
 from models.rhythm import level_now, pace_of, stream_of
 from models.rules import Rules
 
@@ -50,7 +51,7 @@ class AwaitedPay(NamedTuple):
 class _Span(NamedTuple):
     """Income in a currency as it is from one day to before another: evidence known already changes nothing between."""
 
-    rules: Rules
+    policy: Policy
     currency: str
     from_day: int
     until_day: int
@@ -76,15 +77,26 @@ def income_from(
     """
     spans: list[_Span] = vars(evidence).setdefault("monthly", [])
     for span in spans:
-        if span.from_day <= day < span.until_day and span.currency == currency and span.rules is rules:
+        if (
+            span.from_day <= day < span.until_day
+            and span.currency == currency
+            and span.policy is rules.policy
+        ):
             return span.income, span.until_day
-    calendar = rules.calendar
-    seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
-    income = _monthly_income(seen, currency, day, rules) if seen else None
-    until_day = NO_DAY if _is_all(evidence, seen) else pay_counts_day(evidence, day)
+    calendar, sources = rules.calendar, evidence.sources
+    if (
+        len(sources) == 1 and sources[0].days[-1] < day and is_one_flow(sources[0])
+    ):  # as nearly always: all counts
+        (source,) = sources
+        income = _monthly_income([Pays(source, source.days, source.amounts)], currency, day, rules)
+        until_day = NO_DAY
+    else:
+        seen = pays_as_of(evidence, calendar.midnight_ms(day) - 1, calendar)
+        income = _monthly_income(seen, currency, day, rules) if seen else None
+        until_day = NO_DAY if _is_all(evidence, seen) else pay_counts_day(evidence, day)
     if income is not None and income.until_day < until_day:
         until_day = income.until_day
-    spans.append(_Span(rules, currency, day, until_day, income))
+    spans.append(_Span(rules.policy, currency, day, until_day, income))
     del spans[:-_SPANS_MAX]
     return income, until_day
 
@@ -197,6 +209,8 @@ def _income_of(evidence: IncomeEvidence, currency: str, day: int, rules: Rules) 
 
 def _income_among(seen: list[Pays], currency: str) -> list[Pays]:
     if not seen:
+        return []
+    if len(seen) == 1 and seen[0].source.currency != currency:
         return []
     newest_day = max([pays.days[-1] for pays in seen])
     return [

@@ -22,13 +22,21 @@ from models.income import (
     week_of,
 )
 from models.income_level import REMEMBERED_DAYS, pay_counts_day
-from models.income_picture import Scene, Standing, is_plainly_enough, picture_of, scene_of
+from models.income_picture import Scene, Standing, is_plainly_enough, lost_of_one, picture_of, scene_of
 from models.income_sight import was_always_seen
 from models.money import within_int64
 from models.obligations import NO_DAY
 from models.pays import Pays, is_one_flow, next_counting_day, pays_into, recognised
-from models.policy import IncomeDropPolicy
-from models.rhythm import WEEK_DAYS, end_of_standing, level_then, stream_of, surely_stands
+from models.policy import IncomeDropPolicy, Policy
+from models.rhythm import (
+    WEEK_DAYS,
+    Stream,
+    end_of_standing,
+    level_now,
+    level_then,
+    stream_of,
+    surely_stands,
+)
 from models.rules import Rules
 
 
@@ -65,9 +73,10 @@ class Outlook(Struct, gc=False):
     """When what stands may change."""
     deadline_ms: int
     """When that may be a loss."""
-    rules: Rules
-    is_plain: bool = False
-    """Whether the newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
+    policy: Policy
+    """Which told it; the card that weighs risk has no part in it, so that a card of every day changes nothing."""
+    plain: Stream | None = None
+    """The one source, where its newest pay alone is enough: then nothing is found, and older pay may fall meanwhile."""
     steady: SteadyIncome | None = None
     lost: float | None = None
     lost_ms: tuple[int, int] = (0, 0)
@@ -106,12 +115,22 @@ def lost_fraction(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> float |
         return lost
     from_ms, until_ms = outlook.lost_ms
     if not from_ms <= at_ms < until_ms:
+        if outlook.plain is not None:
+            return _lost_of_plain(outlook, outlook.plain, at_ms, rules)
         outlook.lost = _lost_fraction(evidence, at_ms, rules)
         outlook.lost_ms = outlook.from_ms, outlook.until_ms
-        if outlook.is_plain:
-            standings = scene_of(evidence, at_ms, None, rules).standings
-            until_day = min([standing.until_day for standing in standings])
-            outlook.lost_ms = at_ms, rules.calendar.midnight_ms(until_day)
+    return outlook.lost
+
+
+def _lost_of_plain(outlook: Outlook, stream: Stream, at_ms: int, rules: Rules) -> float | None:
+    """The same of one source whose newest pay stands: nothing is out of sight, and `level_now` tells what comes and until when."""
+    policy, calendar = rules.policy.signals.income_drop, rules.calendar
+    if stream.days[-1] - stream.days[0] < policy.history_days_min:
+        outlook.lost, outlook.lost_ms = None, (outlook.from_ms, outlook.until_ms)
+        return None
+    level, until_day = level_now(stream, calendar.day_of(at_ms))
+    outlook.lost = lost_of_one(stream, level, policy)
+    outlook.lost_ms = at_ms, calendar.midnight_ms(until_day)
     return outlook.lost
 
 
@@ -142,7 +161,7 @@ def _remember_loss(evidence: IncomeEvidence, lost: float | None, at_ms: int, rul
         if standing.level:
             until_day = min(until_day, standing.until_day)
     until_ms = rules.calendar.midnight_ms(until_day)
-    loss = Outlook(at_ms, until_ms, until_ms, rules)
+    loss = Outlook(at_ms, until_ms, until_ms, rules.policy)
     loss.lost, loss.lost_ms = lost, (at_ms, until_ms)
     vars(evidence.sources[0])[LOSS] = loss
 
@@ -154,7 +173,7 @@ def steady_income(evidence: IncomeEvidence, day: int, rules: Rules) -> SteadyInc
     known, a plain one is told anew; any other says just what `models.income_level` does.
     """
     known: Outlook | None = vars(evidence.sources[0]).get(OUTLOOK)
-    if known is None or known.rules is not rules:
+    if known is None or known.policy is not rules.policy:
         known = _plain_outlook(evidence, rules.calendar.midnight_ms(day) - 1, rules)
     return None if known is None else known.steady
 
@@ -201,7 +220,7 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
     due_day = counting_day if counting_day < loss_day else loss_day
     until_ms = NEVER if change_day == NO_DAY else midnight_ms(change_day)
     due_ms = NEVER if due_day == NO_DAY else midnight_ms(due_day)
-    outlook = Outlook(at_ms, until_ms, due_ms, rules)
+    outlook = Outlook(at_ms, until_ms, due_ms, rules.policy)
     if is_clear and not _is_ahead(evidence, at_ms, scene.today):
         outlook.steady = _steady(evidence, scene, falls) if scene.standings else None
         vars(evidence.sources[0])[OUTLOOK] = outlook
@@ -211,13 +230,13 @@ def outlook_of(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook:
 def is_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
     """Whether nothing is found as of an instant without an alert, told cheaply: where this says no, it may be so all the same."""
     known = _known_outlook(evidence, at_ms, rules) or _told_plain(evidence, at_ms, rules)
-    return known is not None and known.is_plain
+    return known is not None and known.plain is not None
 
 
 def is_known_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> bool:
     """Whether that was told with the newest pay and still holds: nobody looks for it."""
     known = _known_outlook(evidence, at_ms, rules)
-    return known is not None and known.is_plain
+    return known is not None and known.plain is not None
 
 
 def _told_plain(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outlook | None:
@@ -242,18 +261,24 @@ def _plain_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules) -> Outloo
         if not was_always_seen(account):
             return None
     policy = rules.policy.signals.income_drop
-    last_day = source.days[-1]
-    (pays,) = recognised([Pays(source, source.days, source.amounts)], last_day - LOOKBACK_DAYS)
+    days, last_day = source.days, source.days[-1]
+    pays = Pays(source, days, source.amounts)
+    if days[0] <= last_day - LOOKBACK_DAYS:
+        (pays,) = recognised([pays], last_day - LOOKBACK_DAYS)
     stream = stream_of(pays, policy)
     newest = len(stream.levels) - 1
     level, end_day = stream.levels[newest], end_of_standing(stream, newest)
-    standings = [Standing(stream, level, end_day, "")]
-    if not level or today >= end_day or not is_plainly_enough(standings, last_day, policy.severity.watch):
+    if not level or today >= end_day:
+        return None
+    best, watch = stream.best_level, policy.severity.watch
+    if best - level >= watch * best and not is_plainly_enough(
+        [Standing(stream, level, end_day, "")], last_day, watch
+    ):
         return None
     until_ms = rules.calendar.midnight_ms(end_day)
     may_be_lost = last_day - stream.days[0] >= policy.history_days_min
     known_until_day = min(end_day, last_day + REMEMBERED_DAYS + 1)
-    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules, is_plain=True)
+    outlook = Outlook(at_ms, until_ms, until_ms if may_be_lost else NEVER, rules.policy, plain=stream)
     outlook.steady = SteadyIncome(source.currency, last_day, ((within_int64(level), known_until_day),))
     return outlook
 
@@ -262,7 +287,7 @@ def _known_outlook(evidence: IncomeEvidence, at_ms: int, rules: Rules, name: str
     if not evidence.sources:
         return None
     known: Outlook | None = vars(evidence.sources[0]).get(name)
-    if known is None or not known.from_ms <= at_ms < known.until_ms or known.rules is not rules:
+    if known is None or not known.from_ms <= at_ms < known.until_ms or known.policy is not rules.policy:
         return None
     return known
 

@@ -30,7 +30,7 @@ from models.income import (
 )
 from models.income_sight import Blindness, fell_silent, sight_of, was_always_seen
 from models.pays import Pays, pays_on, recognised
-from models.policy import IncomeDropPolicy
+from models.policy import IncomeDropPolicy, Policy
 from models.rhythm import Stream, end_of_standing, level_now, levels_before, middle_and_variation, stream_of
 from models.rules import Rules
 
@@ -117,7 +117,7 @@ class _LastScene:
 
     def __init__(self) -> None:
         self._evidence: IncomeEvidence | None = None
-        self._rules: Rules | None = None
+        self._policy: Policy | None = None
         self._revision = self._at_ms = -1
         self._opened_at_ms: int | None = None
         self._scene = Scene(0, 0, [])
@@ -128,11 +128,11 @@ class _LastScene:
             and self._at_ms == at_ms
             and self._revision == evidence.revision
             and self._opened_at_ms == opened_at_ms
-            and self._rules is rules
+            and self._policy is rules.policy
         ):
             return self._scene
         self._scene = _set_scene(evidence, at_ms, opened_at_ms, rules)
-        self._evidence, self._revision, self._rules = evidence, evidence.revision, rules
+        self._evidence, self._revision, self._policy = evidence, evidence.revision, rules.policy
         self._at_ms, self._opened_at_ms = at_ms, opened_at_ms
         return self._scene
 
@@ -242,7 +242,7 @@ def picture_of(scene: Scene, policy: IncomeDropPolicy) -> Picture | None:
     watch = policy.severity.watch
     first_day = min([standing.stream.days[0] for standing in standings])
     last_look = _last_look(standings, scene.look_day)
-    looks = range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS)
+    looks = _looks(last_look, first_day)
     if not looks:
         return None
     owns = [_own_past(standing.stream, looks) for standing in standings]
@@ -271,6 +271,26 @@ def picture_of(scene: Scene, policy: IncomeDropPolicy) -> Picture | None:
         standings=by_own,
         watch=watch,
     )
+
+
+def lost_of_one(stream: Stream, level: int, policy: IncomeDropPolicy) -> float | None:
+    """What a picture of one source in sight, of which a level stands, says is lost; None where too little is known to tell."""
+    days = stream.days
+    looks = _looks(days[-1] - stream.lag_days, days[0])
+    if not looks:
+        return None
+    usual = _own_past(stream, looks)[1]
+    if usual == 0:
+        return None
+    full_day = days[_last_full(stream.levels, usual, policy.severity.watch)]
+    if full_day - days[0] < policy.history_days_min:
+        return None
+    return (usual - level) / usual if level < usual else 0.0
+
+
+def _looks(last_look: int, first_day: int) -> range:
+    """The days of the looks at past income, newest first."""
+    return range(last_look, max(first_day + SAMPLE_DAYS - 1, last_look - LOOK_DAYS_MAX), -SAMPLE_DAYS)
 
 
 def _own_past(stream: Stream, looks: range) -> tuple[list[int], int]:

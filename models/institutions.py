@@ -32,6 +32,7 @@ from msgspec import Struct
 
 from models.calendars import DAY_MS
 from models.events import CreditAccountOpened, CreditQuery, FundFlow
+from models.policy import Policy
 from models.recent_flows import RecentFlow, RecentFlows, all_of
 from models.recent_ids import fingerprint_of
 from models.rules import Rules
@@ -215,7 +216,7 @@ class _Known(NamedTuple):
     """What was found to be new, and what was asked."""
 
     own: frozenset[str]
-    rules: Rules
+    policy: Policy
     found: list[NewInstitution]
 
 
@@ -233,8 +234,8 @@ def new_institutions(
         return []
     own = frozenset(own)
     known: _Known | None = vars(evidence).get("new")
-    if known is None or known.own != own or known.rules is not rules:
-        known = vars(evidence)["new"] = _Known(own, rules, _new_institutions(evidence, own, rules))
+    if known is None or known.own != own or known.policy is not rules.policy:
+        known = vars(evidence)["new"] = _Known(own, rules.policy, _new_institutions(evidence, own, rules))
     return known.found
 
 

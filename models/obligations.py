@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from models.calendars import date_of_day, day_of_date
-from models.ledger import Line, Loan, balances_at
+from models.ledger import Balances, Line, Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import within_int64
 from models.rules import Rules
@@ -52,6 +52,26 @@ def next_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
     return None
 
 
+def oldest_lines(loans: dict[str, Loan], known_ms: int, rules: Rules) -> list[tuple[Loan, int]] | None:
+    """Each open loan that asks for anything, and the place of its oldest unpaid line; None where anything later is known already."""
+    tolerance_minor = rules.policy.signals.missed_payment.tolerance_minor
+    found: list[tuple[Loan, int]] = []
+    for loan in loans.values():
+        now, closed_ms = loan.now, loan.closed_ms
+        if (
+            now.upto_ms > known_ms
+            or loan.opened_ms > known_ms
+            or (closed_ms is not None and closed_ms > known_ms)
+        ):
+            return None
+        if closed_ms is None:
+            for place, short_minor in enumerate(now.short_minor):  # as `oldest_unpaid`
+                if short_minor > tolerance_minor:
+                    found.append((loan, place))
+                    break
+    return found
+
+
 def oldest_past_due_day(loans: dict[str, Loan], known_ms: int, day: int, rules: Rules) -> int | None:
     """The oldest due day, before the local `day`, of what any own loan still asks for."""
     oldest: int | None = None
@@ -76,15 +96,31 @@ def due_within(loan: Loan, known_ms: int, first_day: int, end_day: int, rules: R
     )
     if not revolves and next_unpaid_day(loan, known_ms, rules) is None:
         return 0
-    in_force = [
-        line for line, short_minor in zip(loan.lines, balances.short_minor, strict=True) if short_minor >= 0
-    ]
-    due = [line.due_minor for line in in_force if first_day <= line.due_day < end_day]
-    if not due and revolves:
-        last_day = max((line.due_day for line in in_force if line.due_day < first_day), default=0)
-        if first_day - last_day <= BILL_STANDS_DAYS:
-            due = [line.due_minor for line in in_force if line.due_day == last_day and line.is_bill]
-    return within_int64(sum(due))
+    lines, shorts_minor, days = loan.lines, balances.short_minor, dues_of(loan).days
+    first = place = bisect_left(days, first_day)
+    due_minor, is_any = 0, False
+    while place < len(days) and days[place] < end_day:
+        if shorts_minor[place] >= 0:
+            due_minor += lines[place].due_minor
+            is_any = True
+        place += 1
+    if not is_any and revolves:
+        due_minor = _standing_bill_minor(loan, balances, first, first_day)
+    return within_int64(due_minor)
+
+
+def _standing_bill_minor(loan: Loan, balances: Balances, before: int, first_day: int) -> int:
+    """What the bills of the last day before a line's place asked for that any line in force is due on."""
+    last_day = due_minor = 0
+    for place in range(before - 1, -1, -1):
+        line = loan.lines[place]
+        if line.due_day < max(last_day, first_day - BILL_STANDS_DAYS):
+            break
+        if balances.short_minor[place] >= 0:
+            last_day = line.due_day
+            if line.is_bill:
+                due_minor += line.due_minor
+    return due_minor
 
 
 class Dues:

@@ -16,7 +16,7 @@ from models.calendars import DAY_MS
 from models.deadlines import NEVER
 from models.risk.examples import Example, make_observation, mature
 from models.risk.labels import is_observed_at, next_observation_ms
-from models.risk.pending import PENDING_OBSERVATIONS_MAX
+from models.risk.pending import PENDING_OBSERVATIONS_MAX, Observation
 from models.rulebook import Rulebook
 from models.rules import Rules
 from models.signals.risk_score import LOOK_DAYS, is_forgotten, wakes_ms
@@ -60,11 +60,13 @@ class Observer:
         return borrower.observation_due_ms != former_ms
 
     def _mature(self, borrower_id: str, borrower: Borrower, at_ms: int) -> None:
-        for observation in sorted(borrower.observations, key=lambda one: (one.matures_ms, one.observed_ms)):
-            if observation.matures_ms <= at_ms:
-                borrower.observations.remove(observation)
-                rules = self._book.of(borrower, None, observation.observed_ms)
-                self._examples.append(mature(borrower_id, borrower, observation, rules))
+        matured = [one for one in borrower.observations if one.matures_ms <= at_ms]
+        if len(matured) > 1:
+            matured.sort(key=_order)
+        for observation in matured:
+            borrower.observations.remove(observation)
+            rules = self._book.of(borrower, None, observation.observed_ms)
+            self._examples.append(mature(borrower_id, borrower, observation, rules))
 
     def _observe(self, borrower: Borrower, at_ms: int, rules: Rules) -> None:
         if len(borrower.observations) >= PENDING_OBSERVATIONS_MAX:
@@ -75,7 +77,10 @@ class Observer:
             borrower.observations.append(observation)
 
     def _next_ms(self, borrower_id: str, borrower: Borrower, after_ms: int, rules: Rules) -> int:
-        due_ms = min([one.matures_ms for one in borrower.observations], default=NEVER)
+        due_ms = NEVER
+        for one in borrower.observations:
+            if one.matures_ms < due_ms:
+                due_ms = one.matures_ms
         if not rules.policy.model.observes:
             return due_ms
         from_ms = after_ms
@@ -90,12 +95,16 @@ class Observer:
         return min(due_ms, next_observation_ms(borrower_id, from_ms, rules))
 
 
+def _order(observation: Observation) -> tuple[int, int]:
+    return observation.matures_ms, observation.observed_ms
+
+
 def _has_open_loan(borrower: Borrower, known_ms: int) -> bool:
     """Whether a loan has not ended by then, also one that begins later."""
-    return any(
-        not loan.is_voided and (loan.closed_ms is None or loan.closed_ms > known_ms)
-        for loan in borrower.loans.values()
-    )
+    for loan in borrower.loans.values():
+        if not loan.is_voided and (loan.closed_ms is None or loan.closed_ms > known_ms):
+            return True
+    return False
 
 
 def _begins_later(borrower: Borrower, known_ms: int) -> bool:

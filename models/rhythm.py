@@ -112,7 +112,9 @@ class Stream:
             self.pays_per_level, self.levels = _levels(days, amounts, self.pace_days, self.festival_days)
             self.best_level = max(self.levels)
         else:
-            self.learnt_days = _learnt_days(days[-2:], before.learnt_days, reach_days)
+            self.learnt_days = before.learnt_days
+            if days[-1] - days[-2] > before.learnt_days - _JITTER_DAYS:
+                self.learnt_days = _learnt_days(days[-2:], before.learnt_days, reach_days)
             self.pays_per_level, self.levels = before.pays_per_level, grown
             self.best_level = before.best_level if before.best_level > grown[-1] else grown[-1]
         """How many pays make a level, and the levels, minor units a month."""
@@ -123,9 +125,8 @@ class Stream:
         self.followed_days = followed_days if followed_days > learnt_days else learnt_days
         """A pay stands through so many days after its own, but only so many once the next pay has come: then the payer has
         not changed, and pay of full size is merely due."""
-        self.stands_at_most_days = max(
-            self.reach_days + self.festival_days, 2 * self.pace_days + _JITTER_DAYS
-        )
+        most_days, two_paces_days = self.reach_days + self.festival_days, 2 * self.pace_days + _JITTER_DAYS
+        self.stands_at_most_days = most_days if most_days > two_paces_days else two_paces_days
         """No pay stands longer, whatever festivals there are."""
         self.now = (0, 0, 0, 0)
         """From a day to before another, the level and the day at whose beginning it may fall: as `level_now` said last."""
@@ -149,7 +150,8 @@ def stream_of(pays: Pays, policy: IncomeDropPolicy) -> Stream:
             return stream
     stream = Stream(pays, policy, known[-1] if known else None)
     known.append(stream)
-    del known[:-_KNOWN_RHYTHMS]
+    if len(known) > _KNOWN_RHYTHMS:
+        del known[0]
     return stream
 
 
@@ -175,8 +177,22 @@ def pace_of(days: list[int]) -> int:
 
 def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:
     """The level at the midnight that begins each day, 0 where no pay stands."""
-    days = stream.days
-    return [_best(stream, bisect_left(days, day) - 1, day)[0] for day in mornings]
+    days, levels = stream.days, stream.levels
+    followed_days, at_most_days = stream.followed_days, stream.stands_at_most_days
+    found: list[int] = []
+    for day in mornings:  # as `_best`
+        index = newest = bisect_left(days, day) - 1
+        surely, at_most, best = day - followed_days, day - at_most_days, 0
+        while index >= 0:
+            first = days[index]
+            if first < at_most:
+                break
+            level = levels[index]
+            if level > best and (first >= surely or _end_of_standing(stream, index, newest) > day):
+                best = level
+            index -= 1
+        found.append(best)
+    return found
 
 
 def level_now(stream: Stream, today: int) -> tuple[int, int]:

@@ -46,6 +46,8 @@ DISBURSEMENTS_MAX: Final = 32
 """Disbursements kept: six times what `borrowing_to_repay` finds serious. The oldest goes first."""
 REPAYMENTS_MAX: Final = 64
 """Repayments kept: two a disbursement. The oldest goes first."""
+_PLATFORMS_AT_HAND_MAX: Final = 4096
+"""Platforms, as reported, whose names are kept at hand: more than lend in a country; half a megabyte."""
 CATEGORIES: Final = frozenset({"loan_disbursement", "loan_repayment"})
 """Flows of others are never kept."""
 OWN_LENDER: Final = "own"
@@ -154,6 +156,7 @@ def _order(movement: Movement) -> tuple[int, bytes]:
     return movement.time_ms, movement.fingerprint
 
 
+@lru_cache(maxsize=_PLATFORMS_AT_HAND_MAX)
 def _counted(reported_id: str, rules: Rules) -> str:
     name = rules.institution(reported_id)
     return OWN_LENDER if name in rules.own_institutions else short_id(name)

@@ -15,23 +15,33 @@ from models.combinations import confirmed_by
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import Episode, open_episode
 from models.lifecycle import Lifecycle
+from models.obligations import oldest_lines
 from models.reviews import Reviews
 from models.rulebook import Rulebook
 from models.rules import Rules
 from models.signal_table import (
+    ASSET_FLIGHT,
     CLOCKS_BY_SIGNAL,
+    MISSED_PAYMENT,
     MOVED_WITH,
     NEXT_LOOK_MS,
+    PAYMENT_AT_RISK,
     RISK_SCORE,
     SIGNALS,
     SIGNALS_BY_CLOCK,
     SUBJECTS_DIFFER,
 )
+from models.signals import asset_flight, missed_payment, payment_at_risk
 
 REVIEW: Final = ""
 """Stands in the queue for the borrowers whose minute of a review it is: no borrower's id is empty."""
 _CLOCK_OF_THE_SCORE: Final = (SIGNALS[RISK_SCORE].clock,)
 """On which a change of the card alone has borrowers judged once more."""
+_MOVED_WITH_LOANS: Final = MOVED_WITH[MISSED_PAYMENT]
+_BESIDE_OLDEST_LINES: Final = tuple(
+    signal for signal in _MOVED_WITH_LOANS if signal not in (MISSED_PAYMENT, PAYMENT_AT_RISK, ASSET_FLIGHT)
+)
+"""Those of them that rest on more of the loans than their oldest unpaid lines."""
 
 
 class Schedule:
@@ -73,6 +83,8 @@ class Schedule:
         if only is None or episodes:
             self._find(borrower, signals, after_ms)
         else:  # most: one policy, and never an alert
+            if signals is _MOVED_WITH_LOANS:
+                signals = self._find_with_loans(borrower, signals, after_ms, only)
             for signal in signals:
                 deadlines_ms[signal] = (
                     self._next_ms(borrower, signal, after_ms, ())
@@ -89,6 +101,19 @@ class Schedule:
         before_ms, borrower.deadlines_ms[clock] = borrower.deadlines_ms[clock], due_ms
         if due_ms < before_ms:
             self.push(clock, due_ms, borrower_id)
+
+    def _find_with_loans(
+        self, borrower: Borrower, signals: Iterable[int], after_ms: int, only: Rules
+    ) -> Iterable[int]:
+        """Find those that follow from the oldest unpaid lines of the loans, looked at once; return the others."""
+        oldest = oldest_lines(borrower.loans, after_ms, only)
+        if oldest is None:
+            return signals
+        deadlines_ms = borrower.signal_deadlines_ms
+        deadlines_ms[MISSED_PAYMENT] = missed_payment.next_step_of_ms(oldest, after_ms, only)
+        deadlines_ms[PAYMENT_AT_RISK] = payment_at_risk.next_finding_ms(borrower, oldest, after_ms, only)
+        deadlines_ms[ASSET_FLIGHT] = asset_flight.next_finding_ms(borrower, oldest, after_ms, only)
+        return _BESIDE_OLDEST_LINES
 
     def _find(self, borrower: Borrower, signals: Iterable[int], after_ms: int) -> None:
         """Find the next deadlines of signals of any of which there may be alerts."""

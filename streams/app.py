@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ from streams.acls import faust_id
 from streams.bootstrap import build_pipeline
 from streams.compiled import form
 from streams.delivery import DeliveryService
+from streams.garbage import GC_THRESHOLDS, look_rarely
 from streams.kafka.admin import check
 from streams.kafka.security import faust_credentials
 from streams.metrics import PrometheusMetrics
@@ -33,10 +33,17 @@ from streams.pipeline import Pipeline, PipelineError
 from streams.settings import Settings, load_settings
 from streams.training import TrainingService
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "EXIT_FAILURE",
+    "EXIT_OK",
+    "GC_THRESHOLDS",
+    "ForewarnApp",
+    "PipelineService",
+    "create_app",
+    "preflight",
+]
 
-GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""Records come and go by the ten thousand and hold no cycles: the default of 700 would look at them all the time."""
+logger = logging.getLogger(__name__)
 
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
@@ -63,7 +70,7 @@ class PipelineService(Service):
 
     async def on_start(self) -> None:
         """Begin."""
-        gc.set_threshold(*GC_THRESHOLDS)
+        look_rarely()
         logger.info("models: the %s form", form())
         self._pipeline = build_pipeline(self._settings, self._metrics)
         self._run = asyncio.create_task(self._pipeline.run(), name="pipeline")

@@ -96,6 +96,7 @@ class _File:
         self.topic: Topic = topic
         self.topic_index = TOPICS.index(topic)
         self.path = path
+        self.name = path.name
         self.content = _map(path if unpacked is None else unpacked)
         self._shard_of = shard_of
         self._decoder = Decoder(topic, keyed=False)
@@ -240,7 +241,7 @@ class EventFolder:
         ):
             file = self._by_topic[topic_index]
             raw = file.content[start:end]
-            yield Line(topic_index, file.path.name, number, place_ms, raw, file.decode(raw))
+            yield Line(topic_index, file.name, number, place_ms, raw, file.decode(raw))
 
     def share(self, shelf: Path) -> None:
         """Lay the index, and what had to be unpacked, into a folder from which other processes read them (`open_shared`)."""

@@ -12,6 +12,7 @@ from models.ledger.journal import LINES_PER_LOAN_MAX, NOT_IN_FORCE, Balances, Li
 from models.ledger.reconciling import Reconciled, complete, instant_ms, reconcile, take_on
 from models.ledger.spells import Spell, may_have_spells, spells
 from models.ledger.standing import (
+    NONE_DUE,
     Position,
     Standing,
     credit_limit_minor,
@@ -28,6 +29,7 @@ from models.ledger.voiding import Voided, void
 __all__ = [
     "EXACT_DAYS",
     "LINES_PER_LOAN_MAX",
+    "NONE_DUE",
     "NOT_IN_FORCE",
     "Balances",
     "Line",

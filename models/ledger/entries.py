@@ -106,10 +106,11 @@ def pay(loan: Loan, event: Repayment, rules: Rules) -> None:
         compensates=event.payer in _COMPENSATING_PAYERS or event.kind == "collateral",
         is_waiver=event.kind == "waiver",
     )
-    if payment.time_ms > loan.now.upto_ms or is_last(loan, payment):
+    now = loan.now
+    if payment.time_ms > now.upto_ms or is_last(loan, payment):
         loan.payments.append(payment)
-        enter_payment(loan, loan.now, payment, payment.amount_minor, rules)
-        loan.now.upto_ms = payment.time_ms
+        enter_payment(loan, now, payment, payment.amount_minor, rules)
+        now.upto_ms = payment.time_ms
     else:
         insort(loan.payments, payment, key=payment_order)
         refold(loan, payment.time_ms, rules)

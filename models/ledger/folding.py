@@ -253,7 +253,8 @@ def _note_worst(loan: Loan, balances: Balances, time_ms: int, rules: Rules) -> N
 def days_past_due_of(loan: Loan, line: Line, at_ms: int, rules: Rules) -> int:
     """How long a line has been due at `at_ms`, or when the loan ended; negative before it is due."""
     until_ms = at_ms if loan.closed_ms is None else min(at_ms, loan.closed_ms)
-    return rules.calendar.day_of(until_ms) - rules.last_day_to_pay(line.due_day)
+    last_day = rules.last_day_to_pay(line.due_day) if rules.moves_due_days else line.due_day
+    return rules.calendar.day_of(until_ms) - last_day
 
 
 def oldest_unpaid(balances: Balances, tolerance_minor: int) -> int | None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from models.ledger.folding import fold, oldest_unpaid, tolerance_minor_of
 from models.ledger.journal import Balances, Loan
 from models.ledger.standing import was_compensated, was_settled_for_less
+from models.policy import Policy
 from models.rules import Rules
 
 SpellEnd = Literal["paid", "rescheduled", "compensated", "closed", "corrected"]
@@ -72,7 +73,7 @@ class _Told(NamedTuple):
     base: Balances
     payments: int
     lines: int
-    rules: Rules
+    policy: Policy
 
 
 def _oldest_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int, int | None]]:
@@ -91,14 +92,35 @@ def _oldest_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int,
         or told.base is not loan.base
         or told.payments != len(loan.payments)
         or told.lines != len(loan.lines)
-        or told.rules is not rules
+        or told.policy is not rules.policy
     ):
-        points = _fold_due_days(loan, known_ms, rules)
+        points = _grown_due_days(loan, told, rules) or _fold_due_days(loan, known_ms, rules)
         told = _Told(
-            points, loan.now, loan.now.upto_ms, loan.base, len(loan.payments), len(loan.lines), rules
+            points, loan.now, loan.now.upto_ms, loan.base, len(loan.payments), len(loan.lines), rules.policy
         )
         vars(loan)["due_days"] = told
     return told.points
+
+
+def _grown_due_days(loan: Loan, told: _Told | None, rules: Rules) -> list[tuple[int, int | None]] | None:
+    """What was told, and a point for a payment that was entered since and nothing else; None where it is to be told anew.
+
+    What is no step of its own at the end of the journal (a reversal, a new schedule) folds it into other balances.
+    """
+    if (
+        told is None
+        or told.now is not loan.now
+        or told.base is not loan.base
+        or told.policy is not rules.policy
+        or told.lines != len(loan.lines)
+        or told.payments + 1 != len(loan.payments)
+        or loan.closed_ms is not None
+        or not told.upto_ms < loan.payments[-1].time_ms == loan.now.upto_ms
+    ):
+        return None
+    oldest = oldest_unpaid(loan.now, tolerance_minor_of(rules))
+    due_day = None if oldest is None else rules.last_day_to_pay(loan.lines[oldest].due_day)
+    return [*told.points, (loan.now.upto_ms, due_day)]
 
 
 def _fold_due_days(loan: Loan, known_ms: int, rules: Rules) -> list[tuple[int, int | None]]:

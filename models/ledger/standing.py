@@ -10,9 +10,12 @@ from models.calendars import DAY_MS
 from models.events import ClosingReason
 from models.ledger.folding import balances_at, days_past_due_of, oldest_unpaid, tolerance_minor_of
 from models.ledger.journal import Balances, Loan
+from models.limits import INT64_MAX
 from models.money import within_int64
 from models.rules import Rules
 
+NONE_DUE: Final = INT64_MAX
+"""Later than every day."""
 RESTRUCTURED_DAYS: Final = 365
 """How long a loan stays marked after a restructuring (blueprint, section 5: a year)."""
 
@@ -53,7 +56,13 @@ def standing(loan: Loan, at_ms: int, rules: Rules, *, deadline: bool = False) ->
     asked_minor = overdue_minor = next_due_minor = past_due = 0
     first_day: int | None = None
     next_due_day: int | None = None
-    for last_day, short_minor in _unpaid_days(loan, balances, rules):
+    tolerance_minor, moves_due_days = tolerance_minor_of(rules), rules.moves_due_days
+    for index, short_minor in enumerate(balances.short_minor):
+        if short_minor <= tolerance_minor:
+            continue
+        last_day = loan.lines[index].due_day
+        if moves_due_days:
+            last_day = rules.last_day_to_pay(last_day)
         if first_day is None:
             first_day = last_day
         asked_minor += short_minor
@@ -94,15 +103,20 @@ class Position(Struct, frozen=True, gc=False):
     instalments_past_due: int
     overdue_minor: int
     outstanding_minor: int
+    next_due_day: int = NONE_DUE
+    """The last day to pay what falls due first from the local day on; `NONE_DUE` where nothing is asked for."""
+    next_due_minor: int = 0
+    """What is to be paid by then."""
 
 
 def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> Position:
     """What `standing` says as of `at_ms`, on the local `day`, in one walk over the lines."""
     balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
-    lines, tolerance_minor = loan.lines, tolerance_minor_of(rules)
-    asked_minor = overdue_minor = instalments = 0
-    oldest_day = 0
-    for index, short_minor in enumerate(balances.short_minor):
+    lines, shorts_minor, tolerance_minor = loan.lines, balances.short_minor, tolerance_minor_of(rules)
+    asked_minor = overdue_minor = instalments = next_minor = oldest_day = 0
+    next_day = NONE_DUE
+    is_beyond = False
+    for index, short_minor in enumerate(shorts_minor):
         if short_minor <= tolerance_minor:
             continue
         due_day = lines[index].due_day
@@ -114,11 +128,20 @@ def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> P
         if due_day < day:
             overdue_minor += short_minor
             instalments += 1
+        elif due_day <= next_day:  # lines stand in order of their due days
+            next_day = due_day
+            next_minor += short_minor
+        elif not is_beyond:  # nothing but the sum of the rest is asked for, and mostly none of it is paid
+            is_beyond = True
+            if min(shorts_minor[index:]) > tolerance_minor:
+                asked_minor += sum(shorts_minor[index + 1 :])
+                break
     worst_days = balances.worst_days_past_due
     closed_ms = loan.closed_ms
     if asked_minor:
         last_day = day if closed_ms is None or closed_ms >= at_ms else rules.calendar.day_of(closed_ms)
-        worst_days = max(worst_days, last_day - oldest_day)
+        if last_day - oldest_day > worst_days:
+            worst_days = last_day - oldest_day
     if closed_ms is not None and closed_ms <= known_ms:
         return Position(0, worst_days, 0, 0, 0)
     return Position(
@@ -127,12 +150,17 @@ def position(loan: Loan, at_ms: int, known_ms: int, day: int, rules: Rules) -> P
         instalments,
         within_int64(overdue_minor),
         within_int64(_outstanding_minor(loan, balances, asked_minor, overdue_minor)),
+        next_day,
+        next_minor,
     )
 
 
 def credit_limit_minor(loan: Loan, known_ms: int) -> int | None:
     """The limit of a credit line on what is known up to `known_ms`; None where the loan is none."""
-    return next((limit for ms, limit in reversed(loan.limits_minor) if ms <= known_ms), None)
+    for since_ms, limit_minor in reversed(loan.limits_minor):
+        if since_ms <= known_ms:
+            return limit_minor
+    return None
 
 
 def oldest_unpaid_day(loan: Loan, known_ms: int, rules: Rules) -> int | None:
@@ -202,19 +230,6 @@ def was_rescheduled_last(loan: Loan, known_ms: int) -> bool:
         return False
     following_ms = next_entry_ms(loan, latest_ms)
     return following_ms is None or following_ms > known_ms
-
-
-def _unpaid_days(loan: Loan, balances: Balances, rules: Rules) -> list[tuple[int, int]]:
-    """The last days to pay of lines that are short by more than the tolerance, oldest due first, and by how much."""
-    tolerance_minor = tolerance_minor_of(rules)
-    days = [
-        (line.due_day, short_minor)
-        for line, short_minor in zip(loan.lines, balances.short_minor, strict=True)
-        if short_minor > tolerance_minor
-    ]
-    if not rules.moves_due_days:
-        return days
-    return [(rules.last_day_to_pay(due_day), short_minor) for due_day, short_minor in days]
 
 
 def _outstanding_minor(loan: Loan, balances: Balances, asked_minor: int, overdue_minor: int) -> int:

@@ -31,7 +31,6 @@ from typing import Final, Literal, NamedTuple
 
 from models.events import ClosingReason
 from models.ledger import Loan, may_have_spells, oldest_unpaid_day, spells, standing
-from models.obligations import is_open
 from models.rules import Rules
 from models.servicing import ServicingEvidence, hold_as_of
 
@@ -108,8 +107,7 @@ def _phase(borrower_id: str, every_days: int) -> int:
 
 def has_something_to_foretell(loans: dict[str, Loan], servicing: ServicingEvidence, at_ms: int) -> bool:
     """Whether a loan is open at a midnight, and no dispute."""
-    is_any_open = any(not loan.is_voided and is_open(loan, at_ms - 1) for loan in loans.values())
-    return is_any_open and hold_as_of(servicing, at_ms - 1, at_ms) != "dispute"
+    return bool(_open_loans(loans, at_ms)) and hold_as_of(servicing, at_ms - 1, at_ms) != "dispute"
 
 
 def is_any_at_target(loans: dict[str, Loan], at_ms: int, rules: Rules) -> bool:
@@ -127,7 +125,11 @@ def is_below_all_targets(days_past_due: float, rules: Rules) -> bool:
 
 def matures_ms(loans: dict[str, Loan], observed_ms: int, rules: Rules) -> int:
     """The midnight at which an observation of that midnight matures: the longest horizon of the loans open then."""
-    days = max([target_of(loan, observed_ms, rules).horizon_days for loan in _open_loans(loans, observed_ms)])
+    days = 0
+    for loan in _open_loans(loans, observed_ms):
+        horizon_days = target_of(loan, observed_ms, rules).horizon_days
+        if horizon_days > days:
+            days = horizon_days
     return _days_later(observed_ms, days, rules)
 
 
@@ -167,6 +169,13 @@ def decided_by(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules) -> l
     """Everything about one loan that decides what became of its borrower between the two midnights; in no order."""
     if loan.is_voided or loan.opened_ms >= matured_ms:
         return []
+    closed_ms = loan.closed_ms
+    if closed_ms is not None and closed_ms < observed_ms:
+        return []
+    if (closed_ms is None or loan.closing_reason not in _ENDINGS) and _was_never_late(
+        loan, matured_ms, rules
+    ):
+        return []  # as nearly always: its target need not be known
     return list(_decided_by_loan(loan, observed_ms, matured_ms, rules))
 
 
@@ -179,10 +188,8 @@ def contacts_between(servicing: ServicingEvidence, observed_ms: int, matured_ms:
 
 
 def _decided_by_loan(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules) -> Iterator[Label]:
-    """Everything about one loan that decides, within its own horizon."""
+    """Everything about one loan, open then or opened since, that decides within its own horizon."""
     closed_ms = loan.closed_ms
-    if closed_ms is not None and closed_ms < observed_ms:
-        return
     begun_ms = max(observed_ms, loan.opened_ms)
     target = target_of(loan, begun_ms + 1, rules)
     end_ms = min(matured_ms, _days_later(observed_ms, target.horizon_days, rules))
@@ -207,6 +214,16 @@ def _decided_by_loan(loan: Loan, observed_ms: int, matured_ms: int, rules: Rules
             yield Label("bad", "compensated", until_ms)
         elif spell.ended == "rescheduled" and until_ms != closed_ms:
             yield Label("bad", "restructured", until_ms)
+
+
+def _was_never_late(loan: Loan, at_ms: int, rules: Rules) -> bool:
+    """Whether the loan was past due at no midnight up to `at_ms`, told from what is kept: in doubt not.
+
+    Whoever pays late is noted as such; a snapshot may end what is past due without a note.
+    """
+    if loan.corrections or may_have_spells(loan, _PAST_DUE_DAYS, rules):
+        return False
+    return _days_past_due(loan, at_ms, rules) < _PAST_DUE_DAYS
 
 
 def _was_ever_helped(loan: Loan) -> bool:
@@ -246,9 +263,15 @@ def _disputes(servicing: ServicingEvidence, observed_ms: int, matured_ms: int) -
     ]
 
 
-def _open_loans(loans: dict[str, Loan], at_ms: int) -> Iterator[Loan]:
+def _open_loans(loans: dict[str, Loan], at_ms: int) -> list[Loan]:
     """Those open at a midnight."""
-    return (loan for loan in loans.values() if not loan.is_voided and is_open(loan, at_ms - 1))
+    return [
+        loan
+        for loan in loans.values()
+        if loan.opened_ms < at_ms
+        and (loan.closed_ms is None or loan.closed_ms >= at_ms)
+        and not loan.is_voided
+    ]
 
 
 def _days_later(midnight_ms: int, days: int, rules: Rules) -> int:

@@ -16,8 +16,8 @@ from models import balances, income_outlook, institutions, rollovers, servicing
 from models.borrower import Borrower
 from models.calendars import DAY_MS
 from models.income_level import monthly_income
-from models.ledger import Line, Loan, Position, credit_limit_minor, position, spells
-from models.obligations import is_open, unpaid
+from models.ledger import NONE_DUE, Line, Loan, Position, credit_limit_minor, position, spells
+from models.obligations import is_open
 from models.risk.features import (
     KINDS,
     LOOKBACK_DAYS,
@@ -34,7 +34,7 @@ from models.signals import over_indebtedness
 from models.signals.binding import known_of
 from models.signals.unreachable import broken_promises
 
-_POSITIONED: Final[frozenset[Kind]] = frozenset(("loans", "dues", "debts"))
+_POSITIONED: Final[frozenset[Kind]] = frozenset(("loans", "dues", "debts", "money"))
 """Kinds that ask how each loan stands."""
 _STATEMENTS_BACK: Final = 3
 """Over how many statements the longer change of the balance is taken."""
@@ -65,9 +65,10 @@ def observe(
         positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
     moment = _Moment(at_ms, known_ms, day, positions)
     found = _of_loans(loans, moment) if "loans" in kinds else {}
-    for has_evidence, read in _readers_of(frozenset(kinds)):
-        if has_evidence(borrower):
-            found.update(read(borrower, loans, moment, rules))
+    for has_any, readers in _readers_of(frozenset(kinds)):
+        if has_any(borrower):
+            for read in readers:
+                found.update(read(borrower, loans, moment, rules))
     return Features(**found)
 
 
@@ -86,12 +87,15 @@ def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
     used_minor = limits_minor = 0
     first_opened_ms = at_ms
     for loan, now in zip(loans, moment.positions, strict=True):
-        worst_days = max(worst_days, now.worst_days_past_due)
-        first_opened_ms = min(first_opened_ms, loan.opened_ms)
+        if now.worst_days_past_due > worst_days:
+            worst_days = now.worst_days_past_due
+        if loan.opened_ms < first_opened_ms:
+            first_opened_ms = loan.opened_ms
         if loan.closed_ms is not None and loan.closed_ms <= known_ms:
             continue
         open_loans += 1
-        days_past_due = max(days_past_due, now.days_past_due)
+        if now.days_past_due > days_past_due:
+            days_past_due = now.days_past_due
         overdue_minor += now.overdue_minor
         outstanding_minor += now.outstanding_minor
         instalments += now.instalments_past_due
@@ -112,10 +116,13 @@ def _of_loans(loans: list[Loan], moment: _Moment) -> dict[str, float]:
 
 def _granted(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     granted_months: list[float] = []
+    known_ms = moment.known_ms
     for loan in loans:
-        if not is_open(loan, moment.known_ms):
+        if loan.closed_ms is not None and loan.closed_ms <= known_ms:
             continue
-        granted_minor = credit_limit_minor(loan, moment.known_ms) or loan.principal_minor
+        granted_minor = (
+            credit_limit_minor(loan, known_ms) if loan.limits_minor else None
+        ) or loan.principal_minor
         months = months_of(granted_minor, loan.currency)
         if months is None:
             return {}
@@ -219,18 +226,15 @@ def _paid_on_due_statement(
 
 def _of_dues(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
     """When the next instalment falls due, and when one was last past due."""
-    next_day: int | None = None
+    next_day = NONE_DUE
     since_days = inf
     for loan, now in zip(loans, moment.positions, strict=True):
-        for due_day, _ in unpaid(loan, moment.known_ms, rules):
-            last_day = rules.last_day_to_pay(due_day)
-            if last_day >= moment.day:
-                next_day = last_day if next_day is None else min(next_day, last_day)
-                break
+        if now.next_due_day < next_day:
+            next_day = now.next_due_day
         if now.worst_days_past_due:
             since_days = min(since_days, _days_since_late(loan, moment, rules))
     return {
-        "days_to_due": UNKNOWN if next_day is None else next_day - moment.day,
+        "days_to_due": UNKNOWN if next_day == NONE_DUE else next_day - moment.day,
         "days_since_late": since_days if since_days < LOOKBACK_DAYS else UNKNOWN,
     }
 
@@ -256,7 +260,7 @@ def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rul
     """Debts against the income that is recognised."""
     outstanding_minor: dict[str, int] = {}
     for loan, now in zip(loans, moment.positions, strict=True):
-        if is_open(loan, moment.known_ms):
+        if loan.closed_ms is None or loan.closed_ms > moment.known_ms:
             owed_minor = outstanding_minor.get(loan.currency, 0) + now.outstanding_minor
             outstanding_minor[loan.currency] = owed_minor
     debt_months: list[float] = []
@@ -264,12 +268,17 @@ def _of_debts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rul
         known = monthly_income(borrower.income, currency, moment.day, rules)
         if known is not None and known.amount_minor:
             debt_months.append(owed_minor / known.amount_minor)
-    ratios = over_indebtedness.ratios(
+    if not debt_months:
+        return {}  # nor is there anything to compare what falls due with
+    share = UNKNOWN
+    for ratio, _, _ in over_indebtedness.ratios(
         borrower.loans, borrower.debts, borrower.income, moment.known_ms, moment.day, rules
-    )
+    ):
+        if ratio > share:
+            share = ratio
     return {
-        "debt_months": min(TREND_MAX, fsum(debt_months)) if debt_months else UNKNOWN,
-        "debt_service_share": min(TREND_MAX, max((ratio for ratio, _, _ in ratios), default=UNKNOWN)),
+        "debt_months": min(TREND_MAX, fsum(debt_months)),
+        "debt_service_share": min(TREND_MAX, share),
     }
 
 
@@ -293,26 +302,27 @@ def _cash_cover(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: R
     """Money in sight against the next instalment; a currency in which an account is out of sight tells nothing."""
     fresh_days = rules.policy.signals.payment_at_risk.fresh_days
     covers: list[float] = []
-    for currency, due_minor in _due_next(loans, moment, rules).items():
+    for currency, due_minor in _due_next(loans, moment).items():
         seen = balances.sight(borrower.balances, currency, moment.day, fresh_days, rules)
         if seen.accounts and not seen.is_blind:
             covers.append(seen.total_minor / due_minor)
     return {"cash_cover": min(TREND_MAX, *covers)} if covers else {}
 
 
-def _due_next(loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, int]:
+def _due_next(loans: list[Loan], moment: _Moment) -> dict[str, int]:
     """By currency, what falls due on the first day on which anything does."""
-    found: dict[str, tuple[int, int]] = {}
-    for loan in loans:
-        for due_day, short_minor in unpaid(loan, moment.known_ms, rules):
-            last_day = rules.last_day_to_pay(due_day)
-            if last_day < moment.day:
-                continue
-            day, due_minor = found.get(loan.currency, (last_day, 0))
-            if last_day > day:
-                break
-            found[loan.currency] = (last_day, short_minor + (due_minor if last_day == day else 0))
-    return {currency: due_minor for currency, (_, due_minor) in found.items()}
+    days: dict[str, int] = {}
+    dues_minor: dict[str, int] = {}
+    for loan, now in zip(loans, moment.positions, strict=True):
+        if now.next_due_day == NONE_DUE:
+            continue
+        currency = loan.currency
+        first_day = days.get(currency, NONE_DUE)
+        if now.next_due_day < first_day:
+            days[currency], dues_minor[currency] = now.next_due_day, now.next_due_minor
+        elif now.next_due_day == first_day:
+            dues_minor[currency] += now.next_due_minor
+    return dues_minor
 
 
 def _of_rollovers(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: Rules) -> dict[str, float]:
@@ -333,30 +343,64 @@ def _of_contacts(borrower: Borrower, loans: list[Loan], moment: _Moment, rules: 
     }
 
 
-_Reader = tuple[
-    Callable[[Borrower], object], Callable[[Borrower, list[Loan], _Moment, Rules], dict[str, float]]
-]
-_READERS: Final[dict[Kind, _Reader]] = {
-    "granted": (lambda borrower: borrower.loans, _granted),
-    "payments": (lambda borrower: borrower.loans, _of_payments),
-    "statements": (
-        lambda borrower: any(loan.limits_minor for loan in borrower.loans.values()),
-        _of_statements,
-    ),
-    "dues": (lambda borrower: borrower.loans, _of_dues),
-    "income": (lambda borrower: borrower.income.sources, _of_income),
-    "debts": (lambda borrower: borrower.income.sources, _of_debts),
-    "institutions": (lambda borrower: borrower.institutions.tracks, _of_institutions),
-    "money": (lambda borrower: borrower.balances.accounts, _cash_cover),
-    "rollovers": (lambda borrower: borrower.rollovers.repayments, _of_rollovers),
-    "servicing": (lambda borrower: borrower.servicing.contacts, _of_contacts),
+_Evidence = Callable[[Borrower], object]
+_Reader = Callable[[Borrower, list[Loan], _Moment, Rules], dict[str, float]]
+
+
+def _any_loan(borrower: Borrower) -> object:
+    return borrower.loans
+
+
+def _any_limit(borrower: Borrower) -> object:
+    for loan in borrower.loans.values():
+        if loan.limits_minor:
+            return True
+    return False
+
+
+def _any_income(borrower: Borrower) -> object:
+    return borrower.income.sources
+
+
+def _any_track(borrower: Borrower) -> object:
+    return borrower.institutions.tracks
+
+
+def _any_account(borrower: Borrower) -> object:
+    return borrower.balances.accounts
+
+
+def _any_repayment(borrower: Borrower) -> object:
+    return borrower.rollovers.repayments
+
+
+def _any_contact(borrower: Borrower) -> object:
+    return borrower.servicing.contacts
+
+
+_READERS: Final[dict[Kind, tuple[_Evidence, _Reader]]] = {
+    "granted": (_any_loan, _granted),
+    "payments": (_any_loan, _of_payments),
+    "dues": (_any_loan, _of_dues),
+    "statements": (_any_limit, _of_statements),
+    "income": (_any_income, _of_income),
+    "debts": (_any_income, _of_debts),
+    "institutions": (_any_track, _of_institutions),
+    "money": (_any_account, _cash_cover),
+    "rollovers": (_any_repayment, _of_rollovers),
+    "servicing": (_any_contact, _of_contacts),
 }
 """By kind, but the own loans: whether there is anything to read, and the features read from it (the rest have their defaults)."""
 
 
 @cache
-def _readers_of(kinds: frozenset[Kind]) -> tuple[_Reader, ...]:
-    return tuple(reader for kind, reader in _READERS.items() if kind in kinds)
+def _readers_of(kinds: frozenset[Kind]) -> tuple[tuple[_Evidence, tuple[_Reader, ...]], ...]:
+    """What reads the features of some kinds, by the evidence that they are read from, so that each is asked for once."""
+    by_evidence: dict[_Evidence, list[_Reader]] = {}
+    for kind, (has_any, read) in _READERS.items():
+        if kind in kinds:
+            by_evidence.setdefault(has_any, []).append(read)
+    return tuple((has_any, tuple(readers)) for has_any, readers in by_evidence.items())
 
 
 def _bounded(share: float) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
+from operator import ne
 from typing import Final
 
 import msgspec
@@ -38,11 +40,7 @@ class Observation(Struct, array_like=True, frozen=True, gc=False):
 
 def packed(values: Sequence[float]) -> bytes:
     """Numbers in few bytes, exactly: most features are whole numbers, and most of these small ones."""
-    numbers: list[int | float] = [_whole_as_integer(value) for value in values]
+    numbers: list[int | float] = list(map(int, values))
+    for place in compress(range(len(numbers)), map(ne, numbers, values)):  # the fractions
+        numbers[place] = values[place]
     return _encode(numbers)
-
-
-def _whole_as_integer(value: float) -> int | float:
-    if value == int(value):
-        return int(value)
-    return value

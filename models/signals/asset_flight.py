@@ -18,7 +18,7 @@ suspected whose payment is on its way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from models.alerts import Finding, Reason, Resolution, Severity, Text, plain_number
@@ -143,8 +143,34 @@ def next_deadline_ms(
         due_day = next_unpaid_day(loan, after_ms, rules)
         if due_day is not None and (oldest_day is None or due_day < oldest_day):
             oldest_day = due_day
-    if oldest_day is None:
-        return None
+    return (
+        None
+        if oldest_day is None
+        else _next_change_ms(oldest_day, outflows, balances, after_ms, rules, is_open=is_open)
+    )
+
+
+def next_finding_ms(
+    borrower: Borrower, oldest: Sequence[tuple[Loan, int]], after_ms: int, rules: Rules
+) -> int:
+    """`next_deadline_ms` while no alert is open, by the oldest unpaid lines of the loans; `NEVER` where there is none."""
+    if not oldest or not borrower.balances.accounts:
+        return NEVER
+    oldest_day = min([loan.lines[place].due_day for loan, place in oldest])
+    due_ms = _next_change_ms(oldest_day, borrower.outflows, borrower.balances, after_ms, rules, is_open=False)
+    return NEVER if due_ms is None else due_ms
+
+
+def _next_change_ms(
+    oldest_day: int,
+    outflows: OutflowEvidence,
+    balances: BalanceEvidence,
+    after_ms: int,
+    rules: Rules,
+    *,
+    is_open: bool,
+) -> int | None:
+    """`next_deadline_ms`, where it is known since when something is unpaid, due already or not."""
     policy, calendar = rules.policy.signals.asset_flight, rules.calendar
     day = calendar.day_of(after_ms)
     begin_day = oldest_day + policy.days_past_due_min

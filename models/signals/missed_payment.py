@@ -7,7 +7,7 @@ Classification of Financial Assets of Commercial Banks, 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from models.alerts import EvidenceValue, Finding, Reason, Resolution, Severity, Text
@@ -83,6 +83,20 @@ def next_deadline_ms(loan: Loan, after_ms: int, rules: Rules) -> int | None:
         if following_ms is None:
             return None
         known_ms = following_ms
+
+
+def next_step_of_ms(oldest: Sequence[tuple[Loan, int]], after_ms: int, rules: Rules) -> int:
+    """The first of `next_deadline_ms` of all loans, by their oldest unpaid lines; `NEVER` where there is none."""
+    next_ms = NEVER
+    for loan, place in oldest:
+        due_day = rules.last_day_to_pay(loan.lines[place].due_day)
+        for step_days in rules.missed_payment_steps_days:
+            midnight_ms = rules.calendar.midnight_ms(due_day + step_days)
+            if midnight_ms > after_ms:
+                if midnight_ms < next_ms:
+                    next_ms = midnight_ms
+                break
+    return next_ms
 
 
 def resolution(loan: Loan, opened_ms: int, at_ms: int, rules: Rules) -> Resolution:

@@ -208,17 +208,19 @@ def ratios(
     known_ms: int,
     day: int,
     rules: Rules,
-) -> Iterable[tuple[float, Burden, MonthlyIncome]]:
+) -> list[tuple[float, Burden, MonthlyIncome]]:
     """What falls due within a month from a local `day` by the income a month, one a currency in which both are known."""
+    found: list[tuple[float, Burden, MonthlyIncome]] = []
     if not income.sources:
-        return
+        return found
     days_min = rules.policy.signals.over_indebtedness.history_days_min
     for burden in _burdens(loans, debts, known_ms, day, rules):
         if not burden.total_minor:
             continue
         known = monthly_income(income, burden.currency, day, rules)
         if known is not None and known.history_days >= days_min and known.amount_minor:
-            yield burden.total_minor / known.amount_minor, burden, known
+            found.append((burden.total_minor / known.amount_minor, burden, known))
+    return found
 
 
 def _worst(
@@ -242,18 +244,21 @@ def _worst(
 
 def _burdens(
     loans: dict[str, Loan], debts: DebtEvidence, known_ms: int, day: int, rules: Rules
-) -> Iterable[Burden]:
+) -> list[Burden]:
     """One a currency of the open own loans."""
     own_minor: dict[str, int] = {}
     for loan in loans.values():
         if is_open(loan, known_ms):
             due_minor = due_within(loan, known_ms, day, month_later(day), rules)
             own_minor[loan.currency] = own_minor.get(loan.currency, 0) + due_minor
-    own = {loan.platform_id for loan in loans.values() if loan.opened_ms <= known_ms}
-    summary_days = rules.policy.signals.over_indebtedness.summary_days
-    told_minor = summary_minor(debts, day, summary_days) if len(own_minor) == 1 else None
-    for currency in sorted(own_minor):
-        yield _burden(currency, within_int64(own_minor[currency]), told_minor, debts, day, own, rules)
+    own = {loan.platform_id for loan in loans.values() if loan.opened_ms <= known_ms} if debts.lenders else ()
+    told_minor: int | None = None
+    if debts.summaries and len(own_minor) == 1:
+        told_minor = summary_minor(debts, day, rules.policy.signals.over_indebtedness.summary_days)
+    return [
+        _burden(currency, within_int64(own_minor[currency]), told_minor, debts, day, own, rules)
+        for currency in sorted(own_minor)
+    ]
 
 
 def _burden(
@@ -305,7 +310,8 @@ def _most_of_own(loans: dict[str, Loan], known_ms: int, first_day: int) -> dict[
     """What the open own loans come to at most within any month from `first_day` on, by currency."""
     most_minor: dict[str, int] = {}
     for loan in loans.values():
-        if is_open(loan, known_ms):
+        closed_ms = loan.closed_ms
+        if loan.opened_ms <= known_ms and (closed_ms is None or closed_ms > known_ms):  # as `is_open`
             minor, currency = dues_of(loan).most_from(first_day), loan.currency
             most_minor[currency] = most_minor[currency] + minor if currency in most_minor else minor
     return most_minor

@@ -19,7 +19,7 @@ over to `missed_payment`. A fund-flow feed that stands still cannot raise an ala
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -32,10 +32,10 @@ from models.episodes import Episode
 from models.events import REPAYMENTS
 from models.income import IncomeEvidence
 from models.income_level import awaited_pays
-from models.ledger import Loan, balances_at, oldest_unpaid
+from models.ledger import Loan, balances_at
 from models.limits import INT64_MAX
 from models.money import format_amount
-from models.obligations import is_open, next_unpaid_day
+from models.obligations import is_open, next_unpaid_day, oldest_lines
 from models.policy import PaymentAtRiskPolicy
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL
@@ -154,21 +154,29 @@ def next_look_ms(
     after_ms: int,
     open_severity: Severity | None,
     rules: Rules,
+    oldest: Sequence[tuple[Loan, int]] | None = None,
 ) -> int | None:
     """`next_deadline_ms`, or None where what is known by now is plainly enough for all that is looked at.
 
     How much that takes is left in `balances`: whoever records a balance below it asks once more, and whatever changes the
     dues is judged. So nobody is looked at who has enough all the time.
+
+    `oldest`: what `oldest_lines` tells of the loans, where somebody has asked already.
     """
     balances.enough_minor = 0
     if open_severity is None and balances.accounts:
-        balances.enough_minor = _enough_minor(loans, balances, after_ms, rules)
-        if balances.enough_minor:
-            return None
+        if oldest is None:
+            oldest = oldest_lines(loans, after_ms, rules)
+        if oldest:
+            balances.enough_minor = _enough_minor(oldest, balances, after_ms, rules)
+            if balances.enough_minor:
+                return None
     return next_deadline_ms(loans, balances, after_ms, open_severity, rules)
 
 
-def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: int, rules: Rules) -> int:
+def _enough_minor(
+    oldest: Sequence[tuple[Loan, int]], balances: BalanceEvidence, after_ms: int, rules: Rules
+) -> int:
     """What a balance has to hold that all dues up to the last look are covered whenever they are looked at; 0 where less is seen.
 
     All that falls due is asked for at once, and what is seen is taken as old as it will be at the last look. It cannot be
@@ -179,19 +187,17 @@ def _enough_minor(loans: dict[str, Loan], balances: BalanceEvidence, after_ms: i
         return 0
     policy, tolerance_minor, last_day = signals.payment_at_risk, signals.missed_payment.tolerance_minor, day
     upcoming: list[tuple[Loan, int]] = []
-    for loan in loans.values():
-        if loan.now.upto_ms > after_ms:
-            return 0
-        place = oldest_unpaid(loan.now, tolerance_minor) if is_open(loan, after_ms) else None
-        if place is not None and (due_day := loan.lines[place].due_day) >= day:
+    for loan, place in oldest:
+        due_day = loan.lines[place].due_day
+        if due_day >= day:
             upcoming.append((loan, place))
             if due_day >= last_day:
                 last_day = due_day + 1
     asked_minor: dict[str, int] = {}
     last_day_asked = last_day + policy.ahead_days
-    for loan, oldest in upcoming:
+    for loan, first in upcoming:
         lines, shorts_minor, currency = loan.lines, loan.now.short_minor, loan.currency
-        for place in range(oldest, len(lines)):
+        for place in range(first, len(lines)):
             if lines[place].due_day > last_day_asked:
                 break
             if shorts_minor[place] > tolerance_minor:
@@ -392,4 +398,12 @@ def next_look_of(
     """`next_look_ms` of a borrower, for who sees to it that what it leaves out is asked for again."""
     severity = None if episode is None else SEVERITIES[episode.severity]
     due_ms = next_look_ms(borrower.loans, borrower.balances, after_ms, severity, rules)
+    return NEVER if due_ms is None else due_ms
+
+
+def next_finding_ms(
+    borrower: Borrower, oldest: Sequence[tuple[Loan, int]], after_ms: int, rules: Rules
+) -> int:
+    """The same while no alert is open, by the oldest unpaid lines of the loans."""
+    due_ms = next_look_ms(borrower.loans, borrower.balances, after_ms, None, rules, oldest)
     return NEVER if due_ms is None else due_ms

@@ -45,7 +45,6 @@ from models.ledger import (
     balances_at,
     credit_limit_minor,
     next_entry_ms,
-    oldest_unpaid,
     oldest_unpaid_day,
     position,
 )
@@ -144,7 +143,10 @@ def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity 
 
 def is_forgotten(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     """Whether the own loans tell nothing for `QUIET_DAYS`: whatever changes with time alone has changed by then."""
-    return not any(_is_alive(loan, known_ms, rules) for loan in borrower.loans.values())
+    for loan in borrower.loans.values():
+        if _is_alive(loan, known_ms, rules):
+            return False
+    return True
 
 
 def _is_alive(loan: Loan, known_ms: int, rules: Rules) -> bool:
@@ -225,17 +227,19 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
     next_due_day: int | None = None
     is_alive = False
     for loan in borrower.loans.values():
-        balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
-        due_day: int | None = None
-        oldest = oldest_unpaid(balances, tolerance_minor)
-        if oldest is not None:
-            due_day = loan.lines[oldest].due_day
-            if rules.moves_due_days:
-                due_day = rules.last_day_to_pay(due_day)
         closed_ms = loan.closed_ms
         is_open = closed_ms is None or closed_ms > known_ms
+        balances = loan.now if known_ms >= loan.now.upto_ms else balances_at(loan, known_ms, rules)
+        due_day: int | None = None
+        for index, short_minor in enumerate(balances.short_minor):  # as `oldest_unpaid`
+            if short_minor > tolerance_minor:
+                due_day = loan.lines[index].due_day
+                if rules.moves_due_days:
+                    due_day = rules.last_day_to_pay(due_day)
+                break
         if due_day is not None and is_open:
-            is_alive = is_alive or -QUIET_DAYS <= due_day - day <= QUIET_DAYS
+            if -QUIET_DAYS <= due_day - day <= QUIET_DAYS:
+                is_alive = True
             if due_day >= look_day and (next_due_day is None or due_day < next_due_day):
                 next_due_day = due_day
         opened_ms = loan.opened_ms

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from streams import garbage
 from streams.backtest.messages import (
     Finish,
     Output,
@@ -178,6 +179,7 @@ def _started(shards: int) -> Iterator[list[Connection]]:
 def _serve(leader: Connection) -> None:
     """A shard's process: answer until the leader has the totals, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the leader, whose pipe then closes
+    garbage.look_rarely()
     try:
         shard = Shard(decode_setting(leader.recv_bytes()))
         while True:

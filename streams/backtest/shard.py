@@ -155,11 +155,17 @@ class Shard:
             self._observe_until(int(self._folder.columns.places[begin] // DAY_MS))
         stretch = self._watermarks.over(begin, self._taken, ahead.rejected, ahead.nameless)
         others = _highest_of_others(stretch, self._own)
+        offsets = self._folder.columns.offsets[self._own].tolist()
+        moved_to = stretch.moved_to.tolist()
         following = begin
-        for highest_ms, row, line in zip(others, self._own, self._lines, strict=False):
+        for highest_ms, row, line, offset in zip(others, self._own, self._lines, offsets, strict=False):
             if following < row:
                 self._follow(stretch, following, row, highest_ms)
-            self._take(stretch, row, line)
+            if moved_to[row - begin] >= self._engine.earliest_deadline_ms and not isinstance(
+                line.content, Reject
+            ):
+                self._pass_by_row(stretch, row - begin)
+            self._take(row, line, offset)
             following = row + 1
         if following < self._taken:
             self._follow(stretch, following, self._taken, others[-1])
@@ -200,17 +206,14 @@ class Shard:
             if self._engine.has_output:
                 self._collect((row, PASSING, *latest))
 
-    def _take(self, stretch: Stretch, row: int, line: Line) -> None:
-        """Feed one own line to the engine."""
+    def _take(self, row: int, line: Line, offset: int) -> None:
+        """Feed one own line to the engine, which has passed the deadlines before it."""
         engine, content, feed = self._engine, line.content, line.topic_index
-        offset = int(self._folder.columns.offsets[row])
         if isinstance(content, Reject):
             self._reject(row, line, content.reason)
             if content.borrower_id is not None:
                 engine.note_reject(feed, content.borrower_id, content.event_id, content.event_time_ms, offset)
         else:
-            if stretch.moved_to[row - stretch.begin] >= engine.earliest_deadline_ms:
-                self._pass_by_row(stretch, row - stretch.begin)
             duplicates_before = engine.counts["duplicates"]
             refused = engine.process(content, feed, offset)
             if refused is not None:

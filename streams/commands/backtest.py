@@ -111,7 +111,9 @@ def backtest(
     from streams.backtest import BacktestError, LearningLimits, NamedPolicy, compare_policies, run
     from streams.clock import SystemClock
     from streams.event_files import EventFilesError
+    from streams.garbage import look_rarely
 
+    look_rarely()
     if len(policy_files) > _POLICIES_MAX:
         raise click.UsageError(f"--policy: {len(policy_files)} files; one judges, or two are compared")
     if len(policy_files) == _POLICIES_MAX and switches:

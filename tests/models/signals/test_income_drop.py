@@ -691,7 +691,7 @@ def test_a_fall_that_is_surely_no_loss_is_not_looked_at() -> None:
     """A pay a little below the one before it: that one stands no more, but only the last one's end may be a loss."""
     evidence = recorded(*pays(*MONTHS[:-1]), *pays(MONTHS[-1], amount=PAY * 98 // 100))
     outlook = outlook_of(evidence, at("2025-08-12"), RULES)
-    assert outlook.is_plain
+    assert outlook.plain is not None
     assert outlook.steady is not None
     assert outlook.steady.spans == ((PAY * 98 // 100, day_of_date(date.fromisoformat(ABSENT))),)
     assert due(evidence, "2025-08-12") == f"{ABSENT} 00:00"
