@@ -19,7 +19,7 @@ from models.events import (
     Repayment,
     RepaymentReversed,
 )
-from models.ledger import EXACT_DAYS, Loan, Position, position, standing
+from models.ledger import EXACT_DAYS, NONE_DUE, Loan, Position, position, standing
 from models.ledger.compaction import RESCHEDULES_KEPT_MAX
 from models.ledger.entries import LIMITS_KEPT_MAX
 from models.ledger.folding import fold
@@ -163,6 +163,8 @@ def test_a_position_is_the_standing_in_one_walk(
         now.instalments_past_due,
         now.overdue_minor,
         now.outstanding_minor,
+        NONE_DUE if now.next_due_day is None else now.next_due_day,
+        now.next_due_minor,
     )
     assert ledger.credit_limit_minor(held, known_ms) == now.credit_limit_minor
 
