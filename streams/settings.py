@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from models.limits import PICTURES_MAX
 from streams.credentials import SECRETS, CredentialsError, check_credentials
 
 Milliseconds = Annotated[int, Meta(ge=0, le=7 * 24 * 3600 * 1000)]
@@ -142,6 +143,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
     """Changed states in one transaction: some 25 MB, which are encoded at one instant (a quarter of a second)."""
+    pictures_max: Positive = PICTURES_MAX
+    """Borrowers of one task held decoded after a commit, some 27 KB each; all others are held as their records, some 4 KB, and
+    to decode one at its next event costs about as much as the event. More is faster where a task has more who come often."""
     commit_refused_bytes_max: Positive = 8 * 1024 * 1024
     """Bytes of refused records in one transaction: a flood of garbage must not pile up in memory."""
     commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 80.0
