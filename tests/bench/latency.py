@@ -40,6 +40,7 @@ from streams.partitioner import partition_of
 from streams.replay import PlannedRecord
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames
+from tests.bench.contest.systems import form_at_hand
 from tests.bench.endless_book import EndlessBook
 from tests.bench.soak import Pace, Watcher, limit_topics, top_speed, worker_process
 from tests.support.kafka import unique
@@ -258,7 +259,7 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> bool:
         fastest = await asyncio.to_thread(top_speed, watcher, loaded)
         await caught_up(watcher)
         print(
-            f"{arguments.borrowers:,} borrowers, {settings.partitions} partitions, one worker; top speed {fastest:,.0f} events/s "
+            f"{arguments.borrowers:,} borrowers, {settings.partitions} partitions, one worker, models {form_at_hand()}; top speed {fastest:,.0f} events/s "
             f"through {loaded:,} records of {HISTORY_DAYS} days; {arguments.seconds:g} s a load\n\n"
             f"{'offered/s':>10} {'written/s':>10} {'alerts':>7} {'p50 ms':>8} {'p99 ms':>8} {'p99.9 ms':>9} {'most ms':>8} {'behind':>8}",
             flush=True,

@@ -224,7 +224,11 @@ def parsed() -> argparse.Namespace:
         help=f"with commas; default all: {', '.join(everybody)}",
     )
     parser.add_argument("--out", type=Path, metavar="JSON", help="write everything there, too")
-    parser.add_argument("--compare", metavar="REV", help="this tree beside a revision of git, and no others")
+    parser.add_argument(
+        "--compare",
+        metavar="REV",
+        help="this tree beside a revision of git, both in the pure form, and no others",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--warm-share", type=float, default=0.2, help="of the log: not measured; default 0.2")
@@ -260,7 +264,7 @@ def main() -> None:
     try:
         if options.compare is not None:
             with sources_of(options.compare) as root:
-                pair = {"tree": ours("this tree"), "revision": ours(options.compare, root)}
+                pair = {"tree": ours("pure", "this tree"), "revision": ours("pure", options.compare, root)}
                 report = run(options, pair, "tree")
         else:
             everybody = all_systems()

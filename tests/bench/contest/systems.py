@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from streams.compiled import CHOICE, COMPLETE, Form, build_folder
 from streams.kafka.local.errors import BrokerUnavailableError
 from streams.kafka.local.java import find_java
 from streams.settings import Settings
@@ -75,16 +76,39 @@ class System(Struct, frozen=True):
 # ---- ours --------------------------------------------------------------------------------------------------------------
 
 
-def ours(name: str = "forewarn (everything)", root: Path = ROOT) -> System:
+def ours(form: Form, name: str = "", root: Path = ROOT) -> System:
     """Our worker as it is: all signals, score, audit chain, in transactions. `root` holds the sources."""
+    choice = {"compiled": "must", "pure": "no"}[form]
 
     def command(scene: Scene) -> Command:
         return Command(
             (sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"),
-            {**_settings_of(scene), "PYTHONPATH": str(root)},
+            {**_settings_of(scene), "PYTHONPATH": str(root), CHOICE: choice},
         )
 
-    return System(name, "exactly-once", "positions", lambda: None, command)
+    prepare = _compile if form == "compiled" else lambda: None
+    return System(name or f"forewarn (everything), {form}", "exactly-once", "positions", prepare, command)
+
+
+def form_at_hand() -> Form:
+    """Which form of `models` a worker runs that is started from here as users start it."""
+    is_there = (build_folder(ROOT) / COMPLETE).is_file()
+    return "compiled" if is_there and os.environ.get(CHOICE, "") != "no" else "pure"
+
+
+def _compile() -> None:
+    """Our `models`, unless it is done. Takes two minutes."""
+    print("compiling models, unless it is done", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.compiling"],
+        cwd=ROOT,
+        env={**os.environ, CHOICE: "no"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise AbsentError(done.stderr.strip())
 
 
 def _ours_with_the_job() -> System:
@@ -224,7 +248,8 @@ def _streams_peer(guarantee: Guarantee, threads: int) -> System:
 def all_systems() -> dict[str, System]:
     """Everybody, by the short name of `--systems`."""
     return {
-        "ours": ours(),
+        "ours": ours("compiled"),
+        "ours-pure": ours("pure"),
         "ours-job": _ours_with_the_job(),
         "floor": _floor(),
         "kstreams-alo-1": _streams_peer("at-least-once", 1),

@@ -25,6 +25,7 @@ import msgspec
 
 from streams.kafka.local import BrokerUnavailableError, find_broker
 from tests.bench.contest.__main__ import machine
+from tests.bench.contest.systems import form_at_hand
 from tests.bench.scale import paper
 from tests.bench.scale.figures import Report, Sized, Worked, missed, not_asked, size_table, worker_table
 from tests.bench.scale.lives import simulated
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace, broker: str, folder: Path) -> Report:
         finally:
             scene.remove()
     return Report(
-        machine=machine(),
+        machine={**machine(), "models": form_at_hand()},
         seed=options.seed,
         lives=len(lives.states),
         sizes=sizes,
@@ -109,7 +110,7 @@ def told(report: Report) -> None:
     """Print everything."""
     partitions = report.sizes[0].partitions
     print(
-        f"\n{partitions} partitions, one worker, {report.machine['cpus']} CPUs ({report.machine['cpu']})\n\n"
+        f"\n{partitions} partitions, one worker, models {report.machine['models']}, {report.machine['cpus']} CPUs ({report.machine['cpu']})\n\n"
         f"{size_table(report.sizes)}"
     )
     for one in report.sizes:
