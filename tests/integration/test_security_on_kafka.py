@@ -736,9 +736,8 @@ def test_the_example_subscribers_come_in_as_the_read_me_shows(kafka: SecuredKafk
 
     kafka.papers.secret("collections.password", f"not-{password}")
     with files[0].open("a") as client:
-        client.write(
-            "bootstrap_timeout_ms = 3000\n"
-        )  # so long this client tries, by default for half a minute
+        # So long this client tries, by default for half a minute; a busy machine needs seconds for one try.
+        client.write("bootstrap_timeout_ms = 10000\n")
     with processes(lines) as refused:
         said = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in refused]
     for process, complaint in zip(refused, said, strict=True):
