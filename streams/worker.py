@@ -7,8 +7,6 @@ import os
 import sys
 from typing import Final
 
-from aiokafka.errors import KafkaError
-
 from streams.credentials import uses_sasl
 from streams.log_repeats import tell_repeats_once
 from streams.settings import Settings, SettingsError, load_settings
@@ -39,7 +37,7 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
     """
     # Faust and its drivers take a second to import: not for those who only ask for `--help`.
     from streams.app import EXIT_FAILURE, create_app, preflight
-    from streams.kafka.reaching import refusal_now
+    from streams.kafka.reaching import kafkas_word, refusal_now
     from streams.pipeline import PipelineError
     from streams.ports import PortError
     from streams.webhooks.endpoints import WebhooksError, load_endpoints
@@ -69,17 +67,6 @@ def run(settings: Settings, *, log_level: str = "INFO") -> int:
             print(f"forewarn worker: {refusal}", file=sys.stderr)
         return EXIT_FAILURE
     return status
-
-
-def kafkas_word(end: SystemExit) -> str | None:
-    """What Kafka said to Faust where that is what ended the process; of that Faust leaves a traceback alone.
-
-    A cluster that has lost its quorum of controllers answers, so that a start goes on, and makes no topic.
-    """
-    cause = end.__context__
-    if not isinstance(cause, KafkaError):
-        return None
-    return f"Kafka answers, and does not do what Faust asks ({cause}): are enough of its brokers up? The process ends; a restart tries again"
 
 
 def main() -> None:

@@ -200,3 +200,14 @@ def _words(error: BaseException | None) -> str:
     if isinstance(error, kafka_errors.BrokerResponseError) and error.args:
         return str(error.args[0])
     return str(error) or type(error).__name__
+
+
+def kafkas_word(end: SystemExit) -> str | None:
+    """What Kafka said to Faust where that is what ended the process; of that Faust leaves a traceback alone.
+
+    A cluster that has lost its quorum of controllers answers, so that a start goes on, and makes no topic.
+    """
+    cause = end.__context__
+    if not isinstance(cause, kafka_errors.KafkaError):
+        return None
+    return f"Kafka answers, and does not do what Faust asks ({cause}): are enough of its brokers up? The process ends; a restart tries again"

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import KafkaError, NodeNotReadyError
 from mode.worker import exiting
 
-from streams.worker import kafkas_word
+from streams.kafka.reaching import kafkas_word
 
 
 def ended_by(error: Exception | None) -> SystemExit:
