@@ -76,18 +76,28 @@ class System(Struct, frozen=True):
 # ---- ours --------------------------------------------------------------------------------------------------------------
 
 
-def ours(form: Form, name: str = "", root: Path = ROOT) -> System:
-    """Our worker as it is: all signals, score, audit chain, in transactions. `root` holds the sources."""
+def ours(form: Form, name: str = "", root: Path = ROOT, *, learns: bool = True) -> System:
+    """Our worker as it is: all signals, score, audit chain, in transactions. `root` holds the sources.
+
+    `learns`: from what matures, as a worker does by default, with a new card a day of event time and everybody's score judged
+    once more for it; else the score is the expert prior's, as in the demo.
+    """
     choice = {"compiled": "must", "pure": "no"}[form]
 
     def command(scene: Scene) -> Command:
         return Command(
             (sys.executable, "-m", "streams.cli", "worker", "--log-level", "WARNING"),
-            {**_settings_of(scene), "PYTHONPATH": str(root), CHOICE: choice},
+            {
+                **_settings_of(scene),
+                "PYTHONPATH": str(root),
+                CHOICE: choice,
+                "FOREWARN_LEARNING": str(learns).lower(),
+            },
         )
 
     prepare = _compile if form == "compiled" else lambda: None
-    return System(name or f"forewarn (everything), {form}", "exactly-once", "positions", prepare, command)
+    name = name or f"forewarn (everything{'' if learns else ' but learning'}), {form}"
+    return System(name, "exactly-once", "positions", prepare, command)
 
 
 def form_at_hand() -> Form:
@@ -249,7 +259,8 @@ def all_systems() -> dict[str, System]:
     """Everybody, by the short name of `--systems`."""
     return {
         "ours": ours("compiled"),
-        "ours-pure": ours("pure"),
+        "ours-unlearnt": ours("compiled", learns=False),
+        "ours-pure": ours("pure", learns=False),
         "ours-job": _ours_with_the_job(),
         "floor": _floor(),
         "kstreams-alo-1": _streams_peer("at-least-once", 1),
