@@ -268,7 +268,8 @@ def main() -> None:
                 report = run(options, pair, "tree")
         else:
             everybody = all_systems()
-            report = run(options, {name: everybody[name] for name in options.systems}, "ours")
+            chosen = {name: everybody[name] for name in options.systems}
+            report = run(options, chosen, "ours" if "ours" in chosen else options.systems[0])
     except BrokerUnavailableError as error:
         raise SystemExit(f"tests/bench/run: {error}") from error
     except KeyboardInterrupt:
