@@ -736,7 +736,7 @@ def test_the_example_subscribers_come_in_as_the_read_me_shows(kafka: SecuredKafk
 
     kafka.papers.secret("collections.password", f"not-{password}")
     with files[0].open("a") as client:
-        client.write("bootstrap_timeout_ms = 3000\n")  # so long this client tries, by default for half a minute
+        client.write("bootstrap_timeout_ms = 3000\n")  # by default it tries for half a minute
     with processes(lines) as refused:
         said = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in refused]
     # Python's client often finds the connection closed before it has read why, try after try.
