@@ -177,22 +177,8 @@ def pace_of(days: list[int]) -> int:
 
 def levels_before(stream: Stream, mornings: Iterable[int]) -> list[int]:
     """The level at the midnight that begins each day, 0 where no pay stands."""
-    days, levels = stream.days, stream.levels
-    followed_days, at_most_days = stream.followed_days, stream.stands_at_most_days
-    found: list[int] = []
-    for day in mornings:  # as `_best`
-        index = newest = bisect_left(days, day) - 1
-        surely, at_most, best = day - followed_days, day - at_most_days, 0
-        while index >= 0:
-            first = days[index]
-            if first < at_most:
-                break
-            level = levels[index]
-            if level > best and (first >= surely or _end_of_standing(stream, index, newest) > day):
-                best = level
-            index -= 1
-        found.append(best)
-    return found
+    days = stream.days
+    return [_best(stream, bisect_left(days, day) - 1, day)[0] for day in mornings]
 
 
 def level_now(stream: Stream, today: int) -> tuple[int, int]:
