@@ -15,6 +15,10 @@ _DECIMALS: Final = {
 _EXPONENTS: Final = {code: decimals for decimals, codes in _DECIMALS.items() for code in codes.split()}
 
 
+_WELL_WITHIN: Final = 2**53
+"""Compared with at once: compiled, numbers above 62 bits are objects. All but absurd amounts are smaller."""
+
+
 def format_amount(amount_minor: int, currency: str) -> str:
     """`120050, "CNY"` as `1,200.50 CNY`; exact for any size."""
     decimals = _EXPONENTS.get(currency, 2)
@@ -31,6 +35,6 @@ def minor_units(amount: int, currency: str) -> int:
 
 def within_int64(amount_minor: int) -> int:
     """Hold a sum of amounts within 64 bits: absurd amounts saturate, for what is kept must always be writable."""
-    if -INT64_MAX <= amount_minor <= INT64_MAX:
+    if -_WELL_WITHIN <= amount_minor <= _WELL_WITHIN or -INT64_MAX <= amount_minor <= INT64_MAX:
         return amount_minor
     return INT64_MAX if amount_minor > 0 else -INT64_MAX

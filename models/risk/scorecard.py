@@ -24,6 +24,10 @@ WEIGHT_MAX: Final = 50.0
 """Largest weight of a bin, in log-odds: beyond 37 a probability is 1 to double precision anyway."""
 
 
+_Column = tuple[int, float, float, tuple[float, ...], tuple[float, ...]]
+"""A feature's place, the first of its edges (infinity without one) and of its weights, all edges and all weights."""
+
+
 class Contribution(NamedTuple):
     """What one feature added: its value, and the log-odds above the bias."""
 
@@ -73,7 +77,7 @@ class Scorecard(Struct, frozen=True, dict=True):
         return tuple(name for name in self.features if name not in Features._fields)
 
     @cached_property
-    def _columns(self) -> list[tuple[int, float, float, tuple[float, ...], tuple[float, ...]]]:
+    def _columns(self) -> list[_Column]:
         """By feature, with its place, by which values are found quicker than beside it; most lie in the first bin, tried first."""
         return [
             (place, edges[0] if edges else inf, weights[0], edges, weights)
@@ -104,24 +108,11 @@ class Scorecard(Struct, frozen=True, dict=True):
         """The probability for features in the card's order; another number of them is a `ValueError`."""
         if len(features) != len(self.features):
             raise ValueError(f"the card weighs {len(self.features)} features, not {len(features)}")
-        log_odds = self.bias
-        for place, first_edge, first_weight, edges, weights in self._columns:
-            value = features[place]
-            log_odds += first_weight if value < first_edge else weights[bisect_right(edges, value)]
-        total = sum(features)
-        assert total == total, "a feature is not a number"  # noqa: PLR0124 - the cheapest test for NaN
-        return logistic(log_odds)
+        return _probability(self.bias, self._columns, features)
 
     def ceiling(self, lows: Sequence[float], highs: Sequence[float]) -> float:
         """The highest probability of any features between `lows` and `highs`, both included, in the card's order."""
-        log_odds = self.bias
-        for edges, weights, low, high in zip(self.edges, self.weights, lows, highs, strict=True):
-            first = bisect_right(edges, low)
-            if low == high:
-                log_odds += weights[first]
-            else:
-                log_odds += max(weights[first : bisect_right(edges, high) + 1])
-        return logistic(log_odds)
+        return _highest_probability(self.bias, self._columns, lows, highs)
 
     def floor(self, lows: Sequence[float], highs: Sequence[float]) -> float:
         """The lowest, likewise."""
@@ -140,6 +131,31 @@ class Scorecard(Struct, frozen=True, dict=True):
         ]
         raising = [contribution for contribution in contributions if contribution.weight > 0]
         return tuple(sorted(raising, key=lambda contribution: -contribution.weight)[:count])
+
+
+def _probability(bias: float, columns: list[_Column], features: Sequence[float]) -> float:
+    """`Scorecard.score`, as a function: the methods of a record stay with the interpreter where the rest is compiled."""
+    log_odds = bias
+    for place, first_edge, first_weight, edges, weights in columns:
+        value = features[place]
+        log_odds += first_weight if value < first_edge else weights[bisect_right(edges, value)]
+    total = sum(features)
+    assert total == total, "a feature is not a number"  # noqa: PLR0124 - the cheapest test for NaN
+    return logistic(log_odds)
+
+
+def _highest_probability(
+    bias: float, columns: list[_Column], lows: Sequence[float], highs: Sequence[float]
+) -> float:
+    """`Scorecard.ceiling`, likewise."""
+    log_odds = bias
+    for (_, _, _, edges, weights), low, high in zip(columns, lows, highs, strict=True):
+        first = bisect_right(edges, low)
+        if low == high:
+            log_odds += weights[first]
+        else:
+            log_odds += max(weights[first : bisect_right(edges, high) + 1])
+    return logistic(log_odds)
 
 
 @cache
