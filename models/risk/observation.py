@@ -76,8 +76,7 @@ class Reading:
         moment = self._moment
         if not self._has_positions and not _POSITIONED.isdisjoint(missing):
             positions = [
-                position(loan, moment.at_ms, moment.known_ms, moment.day, self._rules)
-                for loan in self._loans
+                position(loan, moment.at_ms, moment.known_ms, moment.day, self._rules) for loan in self._loans
             ]
             self._has_positions = True
             moment = self._moment = moment._replace(positions=positions)
@@ -430,9 +429,7 @@ _EVIDENCE: Final = tuple(dict.fromkeys(has_any for has_any, _ in _READERS.values
 def _told_by(has_any: tuple[bool, ...], kinds: frozenset[Kind]) -> frozenset[Kind]:
     """The kinds that are read of any evidence that there is; borrowers differ in few ways."""
     there = {evidence for evidence, has in zip(_EVIDENCE, has_any, strict=True) if has}
-    return frozenset(
-        kind for kind in kinds if (_any_loan if kind == "loans" else _READERS[kind][0]) in there
-    )
+    return frozenset(kind for kind in kinds if (_any_loan if kind == "loans" else _READERS[kind][0]) in there)
 
 
 @cache

@@ -274,9 +274,7 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
     return _Ahead(first_opened_ms, open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
 
 
-def _reaches(
-    ahead: _Ahead, borrower: Borrower, known_ms: int, rest: frozenset[Kind], rules: Rules
-) -> bool:
+def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rest: frozenset[Kind], rules: Rules) -> bool:
     """`is_in_reach`, once it is known what the loans let expect, and of which kinds the bounds know nothing."""
     if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
         return False
