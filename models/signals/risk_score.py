@@ -315,22 +315,20 @@ def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         ahead = _look_ahead(borrower, known_ms, calendar.day_of(known_ms), rules)
         if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
             return None
-        rest = _unbounded(borrower, rules)
+        if not ahead.is_alive and is_forgotten(borrower, known_ms, rules):
+            return None
+        if rest := _unbounded(borrower, rules):
+            return _look_while_in_reach(ahead, borrower, look_ms, rest, rules)
         if not (
-            _may_be_found(ahead, borrower, look_ms, rest, rules)
+            _may_be_found(ahead, borrower, look_ms, rules)
             and _reaches(ahead, borrower, known_ms, rest, rules)
-            and (ahead.is_alive or not is_forgotten(borrower, known_ms, rules))
         ):
             return None
-        if rest:
-            return _look_while_in_reach(ahead, borrower, look_ms, rest, rules)
     look = _look(borrower, look_ms, rules)
     return look if _can_be_late(look.features, rules) and look.background >= background_min else None
 
 
-def _may_be_found(
-    ahead: _Ahead, borrower: Borrower, look_ms: int, rest: frozenset[Kind], rules: Rules
-) -> bool:
+def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules) -> bool:
     """Whether a look may find something, with as many new institutions as there may be; never told from late payments.
 
     At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask. So it is
@@ -341,11 +339,12 @@ def _may_be_found(
     if income_outlook.is_known_plain(borrower.income, look_ms, rules):
         most_used = inf if has_limit else UNKNOWN
         reached = _thresholds_reached(
-            ahead.open_loans, ahead.worst_days, sightings, most_used, _no_loss(rules), rest, rules
+            ahead.open_loans, ahead.worst_days, sightings, most_used, _no_loss(rules), frozenset(), rules
         )
         if not reached[0 if is_late else 1]:
             return False
-    background, probability = _most_of(ahead, borrower, look_ms, sightings, rest, rules)
+    lost = _told_loss(income_outlook.lost_fraction(borrower.income, look_ms, rules))
+    background, probability = _most_of(ahead, lost, look_ms, sightings, frozenset(), rules)
     background_needed, needed = _needed(rules)
     return background >= background_needed and (is_late or probability >= needed)
 
@@ -358,13 +357,19 @@ def _look_while_in_reach(
     What favours the borrower most counts for the background of who is late, so evidence of payments is left at its worst there.
     """
     sightings = _sightings_in_window(borrower, look_ms - 1, rules)
-    most, most_now = _most_of(ahead, borrower, look_ms, sightings, rest, rules)
+    if income_outlook.is_known_plain(borrower.income, look_ms, rules):
+        lost = 0.0, _no_loss(rules), 0.0, 1.0
+    else:
+        lost = _told_loss(income_outlook.lost_fraction(borrower.income, look_ms, rules))
+    most, most_now = _most_of(ahead, lost, look_ms, sightings, rest, rules)
     needed, needed_now = _needed(rules)
     asked = _CHEAP_FIRST
     if ahead.days_past_due > 0:
         asked = _CHEAP_FIRST_IF_LATE
     else:
         most, needed = most_now, needed_now
+    if most < needed:
+        return None
     reading = Reading(borrower, look_ms, rules, deadline=True)
     for kind in asked:
         if kind in rest:
@@ -436,12 +441,20 @@ def _thresholds_reached(
     return is_enough, is_enough and probability >= _least(rules.policy)
 
 
+_Lost = tuple[float, float, float, float]
+"""The lowest and the highest part of income that may be lost, and the same of whether one can be told (1) or not (0)."""
+
+
+def _told_loss(lost: float | None) -> _Lost:
+    return (0.0, 0.0, 0.0, 0.0) if lost is None else (lost, lost, 1.0, 1.0)
+
+
 def _most_of(
-    ahead: _Ahead, borrower: Borrower, look_ms: int, sightings: int, rest: frozenset[Kind], rules: Rules
+    ahead: _Ahead, lost: _Lost, look_ms: int, sightings: int, rest: frozenset[Kind], rules: Rules
 ) -> tuple[float, float]:
     """The most that a look may show, by all that is told cheaply: see `_most_by`."""
     return _most_by(
-        income_outlook.lost_fraction(borrower.income, look_ms, rules),
+        lost,
         (look_ms - ahead.first_opened_ms) // DAY_MS // _DAYS_ALIKE,
         ahead.open_loans,
         ahead.worst_days,
@@ -454,7 +467,7 @@ def _most_of(
 
 @lru_cache(maxsize=4096)
 def _most_by(
-    lost: float | None,
+    lost: _Lost,
     months: int,
     open_loans: int,
     worst_days: int,
@@ -466,16 +479,16 @@ def _most_by(
 ) -> tuple[float, float]:
     """The highest background and, with nothing past due, the highest probability there may be, in log-odds.
 
-    Where it is known what part of income is lost, and for how many times `_DAYS_ALIKE` days loans have been here. Most borrowers
+    Where it is known what part of income may be lost, and for how many times `_DAYS_ALIKE` days loans have been here. Most borrowers
     have lost nothing; so many days are taken together, so that few other things are ever asked.
     """
-    lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
+    least_lost, most_lost, is_visible, may_be_visible = lost
     most_used = inf if has_limit else UNKNOWN
     days = months * _DAYS_ALIKE
     least, most = _rest_between(rest)
-    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, open_loans, *least)
+    lows = Features(0, 0, 0, 0, least_lost, is_visible, 0, UNKNOWN, days, open_loans, *least)
     days += _DAYS_ALIKE - 1
-    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, open_loans, *most)
+    highs = Features(0, 0, 0, 0, most_lost, may_be_visible, sightings, most_used, days, open_loans, *most)
     background = probability = _most(lows, highs, rules)
     if worst_days:
         lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))

@@ -35,6 +35,7 @@ from models.signals.risk_score import (
     _needed,
     _no_loss,
     _thresholds_reached,
+    _told_loss,
     is_forgotten,
     is_in_reach,
     judge,
@@ -434,7 +435,7 @@ def test_what_no_loss_can_find_no_part_of_a_loss_below_it_finds(
     part = None if lost is None else lost * _no_loss(own)
     used = inf if has_limit else UNKNOWN
 
-    most = _most_by(part, months, loans, worst_days, sightings, kinds, own, has_limit=has_limit)
+    most = _most_by(_told_loss(part), months, loans, worst_days, sightings, kinds, own, has_limit=has_limit)
     enough_if_late, enough = (most_of >= needed for most_of, needed in zip(most, _needed(own), strict=True))
     found = enough_if_late, enough_if_late and enough
     bound = _thresholds_reached(loans, worst_days, sightings, used, _no_loss(own), kinds, own)
