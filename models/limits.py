@@ -63,8 +63,8 @@ POLICIES_AT_HAND_MAX: Final = 64
 """Policies (each segment is one) of which what is derived from them alone is kept: some tens of bytes each."""
 
 CARDS_REMEMBERED_MAX: Final = 64
-"""Scorecards whose times a task remembers, two months of daily ones: what older ones judged is judged again by the oldest. Each
-costs 27 bytes of every progress record."""
+"""Scorecards whose times a task remembers, a year of weekly ones: what older ones judged is judged again by the oldest. Each costs
+27 bytes of every progress record."""
 
 REVIEWED_AT_ONCE_MAX: Final = 1_000
 """Borrowers judged once more because of a policy in one step, or those of one minute: some tenths of a second, so that a

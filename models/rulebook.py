@@ -147,6 +147,10 @@ class Rulebook:
                 return own
         return rules
 
+    def for_all_at(self, at_ms: int) -> Rules | None:
+        """The rules for everybody as of an instant; None where they differ by segment."""
+        return self.only or (None if self.has_segments else self.at(at_ms))
+
     @property
     def adopted(self) -> Adopted:
         """What to remember of the policies."""

@@ -79,54 +79,55 @@ class Schedule:
         if len(deadlines_ms) < len(SIGNALS):
             missing = CLOCKS_BY_SIGNAL[len(deadlines_ms) :]
             deadlines_ms += [borrower.deadlines_ms[own_clock] for own_clock in missing]
-        only, episodes = self._book.only, borrower.episodes
-        if only is None or episodes:
-            self._find(borrower, signals, after_ms)
-        else:  # most: one policy, and never an alert
+        rules = self._book.for_all_at(after_ms)
+        if rules is None or borrower.episodes:
+            self._find(borrower, signals, after_ms, rules)
+        else:  # most: no segments, and never an alert
+            beside = signals
             if signals is _MOVED_WITH_LOANS:
-                signals = self._find_with_loans(borrower, signals, after_ms, only)
-            for signal in signals:
+                beside = self._find_with_loans(borrower, signals, after_ms, rules)
+            for signal in beside:
                 deadlines_ms[signal] = (
                     self._next_ms(borrower, signal, after_ms, ())
                     if signal in SUBJECTS_DIFFER
-                    else NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
+                    else NEXT_LOOK_MS[signal](borrower, None, after_ms, None, rules)
                 )
         due_ms = no_later_than_ms
         if self._reviews.are_due:
             due_ms = min(due_ms, self._bring_forward(borrower_id, borrower, clock, signals))
         if borrower.links is not None:
-            rules = self._book.of(borrower, None, after_ms)
-            due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, rules))
+            own = self._book.of(borrower, None, after_ms)
+            due_ms = min(due_ms, levels.next_fall_ms(borrower, after_ms, own))
         due_ms = min([due_ms, *map(deadlines_ms.__getitem__, SIGNALS_BY_CLOCK[clock])])
         before_ms, borrower.deadlines_ms[clock] = borrower.deadlines_ms[clock], due_ms
         if due_ms < before_ms:
             self.push(clock, due_ms, borrower_id)
 
     def _find_with_loans(
-        self, borrower: Borrower, signals: Iterable[int], after_ms: int, only: Rules
+        self, borrower: Borrower, signals: Iterable[int], after_ms: int, rules: Rules
     ) -> Iterable[int]:
         """Find those that follow from the oldest unpaid lines of the loans, looked at once; return the others."""
-        oldest = oldest_lines(borrower.loans, after_ms, only)
+        oldest = oldest_lines(borrower.loans, after_ms, rules)
         if oldest is None:
             return signals
         deadlines_ms = borrower.signal_deadlines_ms
-        deadlines_ms[MISSED_PAYMENT] = missed_payment.next_step_of_ms(oldest, after_ms, only)
-        deadlines_ms[PAYMENT_AT_RISK] = payment_at_risk.next_finding_ms(borrower, oldest, after_ms, only)
-        deadlines_ms[ASSET_FLIGHT] = asset_flight.next_finding_ms(borrower, oldest, after_ms, only)
+        deadlines_ms[MISSED_PAYMENT] = missed_payment.next_step_of_ms(oldest, after_ms, rules)
+        deadlines_ms[PAYMENT_AT_RISK] = payment_at_risk.next_finding_ms(borrower, oldest, after_ms, rules)
+        deadlines_ms[ASSET_FLIGHT] = asset_flight.next_finding_ms(borrower, oldest, after_ms, rules)
         return _BESIDE_OLDEST_LINES
 
-    def _find(self, borrower: Borrower, signals: Iterable[int], after_ms: int) -> None:
-        """Find the next deadlines of signals of any of which there may be alerts."""
-        deadlines_ms, only, episodes = borrower.signal_deadlines_ms, self._book.only, borrower.episodes
+    def _find(self, borrower: Borrower, signals: Iterable[int], after_ms: int, for_all: Rules | None) -> None:
+        """Find the next deadlines of signals of any of which there may be alerts; `for_all`: the rules where they are the same."""
+        deadlines_ms, episodes = borrower.signal_deadlines_ms, borrower.episodes
         told = [episode.signal for episode in episodes]
         for signal in signals:
             if signal in told:
                 own = [episode for episode in episodes if episode.signal == signal]
                 deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, own)
-            elif only is None or signal in SUBJECTS_DIFFER:
+            elif for_all is None or signal in SUBJECTS_DIFFER:
                 deadlines_ms[signal] = self._next_ms(borrower, signal, after_ms, ())
             else:
-                deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, only)
+                deadlines_ms[signal] = NEXT_LOOK_MS[signal](borrower, None, after_ms, None, for_all)
 
     def await_next(self, clock: int, passed_ms: int, borrower_id: str, borrower: Borrower) -> None:
         """Queue the deadline that a borrower has after one that was taken from the queue: an earlier one is there already.
@@ -200,11 +201,11 @@ class Schedule:
 
         `own`: the signal's alerts, open or not.
         """
-        next_look_ms, only, of = NEXT_LOOK_MS[signal], self._book.only, self._book.of
+        next_look_ms, for_all, of = NEXT_LOOK_MS[signal], self._book.for_all_at(after_ms), self._book.of
         due_ms = NEVER
         for subject in SIGNALS[signal].subjects(borrower):
             episode = open_episode(own, signal, subject) if own else None
-            rules = only or of(borrower, subject, after_ms)
+            rules = for_all or of(borrower, subject, after_ms)
             look_ms = next_look_ms(borrower, subject, after_ms, episode, rules)
             if look_ms < due_ms:
                 due_ms = look_ms

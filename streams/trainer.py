@@ -150,7 +150,7 @@ class TrainingLoop:
             await sink.open()
             cards = await read_cards(logs, self._scorecards)
             issuing, offset = cards.resume()
-            if cards.entries:  # the next step may be a day away
+            if cards.entries:  # the next step may be a week away
                 self._gauges.show_card(cards.entries[-1].told)
             if offset is None:  # the offsets of another topic, made anew since, would mean nothing
                 self._challengers = self._new_challengers()

@@ -25,12 +25,13 @@ from models.risk.scorecard import Scorecard
 from models.rulebook import SINCE_EVER_MS
 from models.sealed import SealedState
 
-STEP_MS: Final = DAY_MS
-"""Steps of event time, days of UTC: examples mature at midnights, so that there is nothing new more often than daily."""
+STEP_MS: Final = 7 * DAY_MS
+"""Steps of event time, weeks of UTC that begin on Thursdays as the epoch did: a card has every borrower's score judged once more,
+and a card a day says no more than one a week (decisions/0012-cards-in-time.md)."""
 EXAMPLES_BETWEEN_MIN: Final = 500
 """Between two steps: at five per cent bad they are 25 bads. A card of fewer differs from the one before by little but chance."""
 EXAMPLES_BETWEEN_MAX: Final = 20_000
-"""After so many a step is made within the day, too: a restart reads the examples since the last step again, and these take
+"""After so many a step is made within the week, too: a restart reads the examples since the last step again, and these take
 two seconds (at 10,000 a second)."""
 UNREADABLE: Final = "unreadable"
 """By this they are counted that are no examples."""

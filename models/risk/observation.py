@@ -7,7 +7,7 @@ evidence is read only if it is asked for, so that a card pays for what it uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from math import fsum, inf
 from typing import Final, NamedTuple
@@ -51,6 +51,45 @@ class _Moment(NamedTuple):
     """Loan by loan, where the kinds that ask for them are looked at."""
 
 
+class Reading:
+    """A borrower as of an instant, read kind by kind: a card, or a bound on it, pays for what it asks for, once."""
+
+    def __init__(self, borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = False) -> None:
+        """On evidence up to `at_ms` (before it, where it is the midnight of a deadline); nothing is read yet."""
+        known_ms = known_of(at_ms, deadline=deadline)
+        self._borrower = borrower
+        self._rules = rules
+        self._loans = [
+            loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms and not loan.is_voided
+        ]
+        self._moment = _Moment(at_ms, known_ms, rules.calendar.day_of(at_ms))
+        self._has_positions = False
+        self._found: dict[str, float] = {}
+        self._read: frozenset[Kind] = frozenset()
+
+    def read(self, kinds: frozenset[Kind]) -> Mapping[str, float]:
+        """What is told by some kinds, and by all that were read before, by the features' names; of the others nothing is known."""
+        missing = kinds - self._read if self._read else kinds
+        if not missing:
+            return self._found
+        self._read |= missing
+        moment = self._moment
+        if not self._has_positions and not _POSITIONED.isdisjoint(missing):
+            positions = [
+                position(loan, moment.at_ms, moment.known_ms, moment.day, self._rules) for loan in self._loans
+            ]
+            self._has_positions = True
+            moment = self._moment = moment._replace(positions=positions)
+        found = self._found
+        if "loans" in missing:
+            found.update(_of_loans(self._loans, moment))
+        for has_any, readers in _readers_of(missing):
+            if has_any(self._borrower):
+                for read in readers:
+                    found.update(read(self._borrower, self._loans, moment, self._rules))
+        return found
+
+
 def observe(
     borrower: Borrower, at_ms: int, rules: Rules, *, deadline: bool = False, kinds: Collection[Kind] = KINDS
 ) -> Features:
@@ -58,23 +97,12 @@ def observe(
 
     Those of kinds that are not asked for have their defaults.
     """
-    known_ms, day = known_of(at_ms, deadline=deadline), rules.calendar.day_of(at_ms)
-    loans = [loan for loan in borrower.loans.values() if loan.opened_ms <= known_ms and not loan.is_voided]
-    positions: Sequence[Position] = ()
-    if not _POSITIONED.isdisjoint(kinds):
-        positions = [position(loan, at_ms, known_ms, day, rules) for loan in loans]
-    moment = _Moment(at_ms, known_ms, day, positions)
-    found = _of_loans(loans, moment) if "loans" in kinds else {}
-    for has_any, readers in _readers_of(frozenset(kinds)):
-        if has_any(borrower):
-            for read in readers:
-                found.update(read(borrower, loans, moment, rules))
-    return Features(**found)
+    return Features(**Reading(borrower, at_ms, rules, deadline=deadline).read(frozenset(kinds)))
 
 
-def has_evidence(borrower: Borrower, kind: Kind) -> bool:
-    """Whether there is anything, ever, that features of a kind are read from; without it they have their defaults."""
-    return bool(borrower.loans) if kind == "loans" else bool(_READERS[kind][0](borrower))
+def told_kinds(borrower: Borrower, kinds: frozenset[Kind]) -> frozenset[Kind]:
+    """Those of `kinds` that there is anything, ever, to be read of; the features of all others have their defaults."""
+    return _told_by(tuple([bool(has_any(borrower)) for has_any in _EVIDENCE]), kinds)
 
 
 # ---- own loans -------------------------------------------------------------------------------------------------------
@@ -391,6 +419,17 @@ _READERS: Final[dict[Kind, tuple[_Evidence, _Reader]]] = {
     "servicing": (_any_contact, _of_contacts),
 }
 """By kind, but the own loans: whether there is anything to read, and the features read from it (the rest have their defaults)."""
+
+
+_EVIDENCE: Final = tuple(dict.fromkeys(has_any for has_any, _ in _READERS.values()))
+"""What there may be any of, each once."""
+
+
+@cache
+def _told_by(has_any: tuple[bool, ...], kinds: frozenset[Kind]) -> frozenset[Kind]:
+    """The kinds that are read of any evidence that there is; borrowers differ in few ways."""
+    there = {evidence for evidence, has in zip(_EVIDENCE, has_any, strict=True) if has}
+    return frozenset(kind for kind in kinds if (_any_loan if kind == "loans" else _READERS[kind][0]) in there)
 
 
 @cache

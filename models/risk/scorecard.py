@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from itertools import pairwise
-from math import exp, inf, isfinite
+from math import exp, inf, isfinite, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -19,6 +19,8 @@ from models.risk.prior import BIAS, FIRST_WEIGHED, PRIOR
 
 if TYPE_CHECKING:
     from models.rules import Rules
+
+_Row = tuple[str, float, tuple[float, ...], tuple[float, ...]]
 
 WEIGHT_MAX: Final = 50.0
 """Largest weight of a bin, in log-odds: beyond 37 a probability is 1 to double precision anyway."""
@@ -112,7 +114,31 @@ class Scorecard(Struct, frozen=True, dict=True):
 
     def ceiling(self, lows: Sequence[float], highs: Sequence[float]) -> float:
         """The highest probability of any features between `lows` and `highs`, both included, in the card's order."""
-        return _highest_probability(self.bias, self._columns, lows, highs)
+        return logistic(self.most(lows, highs))
+
+    def most(self, lows: Sequence[float], highs: Sequence[float]) -> float:
+        """The same in log-odds."""
+        return _most(self.bias, self._columns, lows, highs)
+
+    def lowered(self, kind: Kind, found: Mapping[str, float]) -> float:
+        """By how much, in log-odds, the most falls with what is `found` of a kind of which anything was thought possible.
+
+        Features that are not found have their defaults; never below 0.
+        """
+        most, rows = self._by_kind.get(kind, (0.0, ()))
+        for name, default, edges, weights in rows:
+            most -= weights[bisect_right(edges, found.get(name, default))]
+        return most
+
+    @cached_property
+    def _by_kind(self) -> dict[Kind, tuple[float, list[_Row]]]:
+        """By kind, the most that its features weigh together, and each one's name, default, edges and weights."""
+        rows: dict[Kind, list[_Row]] = {}
+        tables = dict(zip(self.features, zip(self.edges, self.weights, strict=True), strict=True))
+        for feature, default in zip(FEATURES, Features(), strict=True):
+            if feature.name in tables:
+                rows.setdefault(feature.kind, []).append((feature.name, default, *tables[feature.name]))
+        return {kind: (sum(max(row[3]) for row in own), own) for kind, own in rows.items()}
 
     def floor(self, lows: Sequence[float], highs: Sequence[float]) -> float:
         """The lowest, likewise."""
@@ -144,10 +170,8 @@ def _probability(bias: float, columns: list[_Column], features: Sequence[float])
     return logistic(log_odds)
 
 
-def _highest_probability(
-    bias: float, columns: list[_Column], lows: Sequence[float], highs: Sequence[float]
-) -> float:
-    """`Scorecard.ceiling`, likewise."""
+def _most(bias: float, columns: list[_Column], lows: Sequence[float], highs: Sequence[float]) -> float:
+    """`Scorecard.most`, likewise."""
     log_odds = bias
     for (_, _, _, edges, weights), low, high in zip(columns, lows, highs, strict=True):
         first = bisect_right(edges, low)
@@ -155,7 +179,7 @@ def _highest_probability(
             log_odds += weights[first]
         else:
             log_odds += max(weights[first : bisect_right(edges, high) + 1])
-    return logistic(log_odds)
+    return log_odds
 
 
 @cache
@@ -203,6 +227,13 @@ def priority(probability: float, exposure_minor: int, rules: Rules) -> int:
 
 def _is_weight(value: float) -> bool:
     return abs(value) <= WEIGHT_MAX
+
+
+def logit(probability: float) -> float:
+    """The log-odds of a probability; infinite for 0 and 1."""
+    if probability <= 0:
+        return -inf
+    return inf if probability >= 1 else log(probability / (1 - probability))
 
 
 def logistic(log_odds: float) -> float:

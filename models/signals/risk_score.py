@@ -50,8 +50,8 @@ from models.ledger import (
 )
 from models.policy import Policy
 from models.risk.features import FEATURES, LOOKBACK_DAYS, UNKNOWN, Features, Kind
-from models.risk.observation import has_evidence, observe
-from models.risk.scorecard import Contribution, Scorecard, tier_of
+from models.risk.observation import Reading, told_kinds
+from models.risk.scorecard import Contribution, Scorecard, logit, tier_of
 from models.rules import Rules
 from models.signals.binding import BORROWER_LEVEL
 
@@ -75,6 +75,13 @@ _OWN_LOANS: Final = frozenset[Kind](("loans",))
 """What every look needs: who has no open loan cannot be late, who is at the target is foreseen no more."""
 _BOUNDED: Final = frozenset[Kind](("loans", "income", "institutions"))
 """Kinds of which the bounds know something; their features come first."""
+_CHEAP_FIRST: Final[tuple[Kind, ...]] = ("granted", "rollovers", "payments", "money", "debts", "dues")
+"""The other kinds in the order in which they are read: what takes long, and tells little, last."""
+_CHEAP_FIRST_IF_LATE: Final = tuple(kind for kind in _CHEAP_FIRST if kind not in _OF_PAYMENTS)
+"""The same for who is late."""
+_ALONE: Final[dict[Kind, frozenset[Kind]]] = {kind: frozenset((kind,)) for kind in _CHEAP_FIRST}
+_ROUNDING: Final = 1e-9
+"""Log-odds: much more than sums of a card's weights differ by when they are added up in another order."""
 _ALL_LOST: Final = 1.0
 """Of income."""
 _DAYS_ALIKE: Final = 30
@@ -136,7 +143,7 @@ def next_deadline_ms(borrower: Borrower, after_ms: int, open_severity: Severity 
     ahead = _look_ahead(borrower, after_ms, day, rules)
     if not ahead.is_alive and is_forgotten(borrower, after_ms, rules):
         return wakes_ms(borrower, after_ms, rules)
-    if _reaches(ahead, borrower, after_ms, rules):
+    if _reaches(ahead, borrower, after_ms, _unbounded(borrower, rules), rules):
         return calendar.midnight_ms(_next_look_day(day))
     return NEVER if ahead.due_day is None else calendar.midnight_ms(_next_look_day(ahead.due_day))
 
@@ -176,9 +183,14 @@ def wakes_ms(borrower: Borrower, after_ms: int, rules: Rules) -> int:
 
 
 @lru_cache(maxsize=64)
+def _kinds_beyond(rules: Rules) -> frozenset[Kind]:
+    """The kinds that the card weighs, and of which the bounds know nothing."""
+    return rules.card.kinds - _BOUNDED
+
+
 def weighs_more(rules: Rules) -> bool:
     """Whether the card weighs evidence of which the bounds know nothing: then anything that is new of it may bring a look."""
-    return not rules.card.kinds <= _BOUNDED
+    return bool(_kinds_beyond(rules))
 
 
 def next_look_ms(after_ms: int, rules: Rules) -> int:
@@ -198,7 +210,7 @@ def is_in_reach(borrower: Borrower, known_ms: int, rules: Rules) -> bool:
     time changes, or would take long to ask (income), is taken at its worst.
     """
     ahead = _look_ahead(borrower, known_ms, rules.calendar.day_of(known_ms), rules)
-    return _reaches(ahead, borrower, known_ms, rules)
+    return _reaches(ahead, borrower, known_ms, _unbounded(borrower, rules), rules)
 
 
 class _Ahead(Struct, frozen=True, gc=False):
@@ -262,12 +274,11 @@ def _look_ahead(borrower: Borrower, known_ms: int, day: int, rules: Rules) -> _A
     return _Ahead(first_opened_ms, open_loans, days_past_due, worst_days, utilisation, next_due_day, is_alive)
 
 
-def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rules: Rules) -> bool:
-    """`is_in_reach`, once it is known what the loans let expect."""
+def _reaches(ahead: _Ahead, borrower: Borrower, known_ms: int, rest: frozenset[Kind], rules: Rules) -> bool:
+    """`is_in_reach`, once it is known what the loans let expect, and of which kinds the bounds know nothing."""
     if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
         return False
     sightings = _sightings_in_window(borrower, known_ms, rules)
-    rest = _unbounded(borrower, rules)
     if_late, at_once = _thresholds_reached(
         ahead.open_loans, ahead.worst_days, sightings, ahead.utilisation, _ALL_LOST, rest, rules
     )
@@ -304,10 +315,13 @@ def _seen(borrower: Borrower, at_ms: int, open_severity: Severity | None, rules:
         ahead = _look_ahead(borrower, known_ms, calendar.day_of(known_ms), rules)
         if not ahead.open_loans or ahead.days_past_due >= rules.policy.risk.target_days_late:
             return None
+        if not ahead.is_alive and is_forgotten(borrower, known_ms, rules):
+            return None
+        if rest := _unbounded(borrower, rules):
+            return _look_while_in_reach(ahead, borrower, look_ms, rest, rules)
         if not (
             _may_be_found(ahead, borrower, look_ms, rules)
-            and _reaches(ahead, borrower, known_ms, rules)
-            and (ahead.is_alive or not is_forgotten(borrower, known_ms, rules))
+            and _reaches(ahead, borrower, known_ms, rest, rules)
         ):
             return None
     look = _look(borrower, look_ms, rules)
@@ -320,26 +334,51 @@ def _may_be_found(ahead: _Ahead, borrower: Borrower, look_ms: int, rules: Rules)
     At most looks the background is too low, or nothing is past due and the probability is: the rest takes longer to ask. So it is
     too, for most, if nothing is known but that income was not lost: then nobody tells what part of it was.
     """
-    sightings, rest = _sightings_in_window(borrower, look_ms - 1, rules), _unbounded(borrower, rules)
+    sightings = _sightings_in_window(borrower, look_ms - 1, rules)
     has_limit, is_late = ahead.utilisation != UNKNOWN, ahead.days_past_due > 0
     if income_outlook.is_known_plain(borrower.income, look_ms, rules):
         most_used = inf if has_limit else UNKNOWN
         reached = _thresholds_reached(
-            ahead.open_loans, ahead.worst_days, sightings, most_used, _no_loss(rules), rest, rules
+            ahead.open_loans, ahead.worst_days, sightings, most_used, _no_loss(rules), frozenset(), rules
         )
         if not reached[0 if is_late else 1]:
             return False
-    if_late, at_once = _thresholds_reached_by(
-        income_outlook.lost_fraction(borrower.income, look_ms, rules),
-        (look_ms - ahead.first_opened_ms) // DAY_MS // _DAYS_ALIKE,
-        ahead.open_loans,
-        ahead.worst_days,
-        sightings,
-        rest,
-        rules,
-        has_limit=has_limit,
-    )
-    return if_late if is_late else at_once
+    lost = _told_loss(income_outlook.lost_fraction(borrower.income, look_ms, rules))
+    background, probability = _most_of(ahead, lost, look_ms, sightings, frozenset(), rules)
+    background_needed, needed = _needed(rules)
+    return background >= background_needed and (is_late or probability >= needed)
+
+
+def _look_while_in_reach(
+    ahead: _Ahead, borrower: Borrower, look_ms: int, rest: frozenset[Kind], rules: Rules
+) -> Look | None:
+    """The look, if it shows enough: evidence is read kind by kind, the cheap ones first, until it is plain that it does not.
+
+    What favours the borrower most counts for the background of who is late, so evidence of payments is left at its worst there.
+    """
+    sightings = _sightings_in_window(borrower, look_ms - 1, rules)
+    if income_outlook.is_known_plain(borrower.income, look_ms, rules):
+        lost = 0.0, _no_loss(rules), 0.0, 1.0
+    else:
+        lost = _told_loss(income_outlook.lost_fraction(borrower.income, look_ms, rules))
+    most, most_now = _most_of(ahead, lost, look_ms, sightings, rest, rules)
+    needed, needed_now = _needed(rules)
+    asked = _CHEAP_FIRST
+    if ahead.days_past_due > 0:
+        asked = _CHEAP_FIRST_IF_LATE
+    else:
+        most, needed = most_now, needed_now
+    if most < needed:
+        return None
+    reading = Reading(borrower, look_ms, rules, deadline=True)
+    for kind in asked:
+        if kind in rest:
+            most -= rules.card.lowered(kind, reading.read(_ALONE[kind]))
+            if most < needed:
+                return None
+    look = _look_by(reading, look_ms, rules)
+    background_min = rules.policy.signals.risk_score.background_min
+    return look if _can_be_late(look.features, rules) and look.background >= background_min else None
 
 
 def _no_loss(rules: Rules) -> float:
@@ -348,8 +387,12 @@ def _no_loss(rules: Rules) -> float:
 
 
 def _look(borrower: Borrower, look_ms: int, rules: Rules) -> Look:
+    return _look_by(Reading(borrower, look_ms, rules, deadline=True), look_ms, rules)
+
+
+def _look_by(reading: Reading, look_ms: int, rules: Rules) -> Look:
     card = rules.card
-    features = observe(borrower, look_ms, rules, deadline=True, kinds=card.kinds | _OWN_LOANS)
+    features = Features(**reading.read(card.kinds | _OWN_LOANS))
     probability = background = card.score(card.pick(features))
     if features.worst_days_past_due:
         background = _background(features, card)
@@ -398,9 +441,33 @@ def _thresholds_reached(
     return is_enough, is_enough and probability >= _least(rules.policy)
 
 
+_Lost = tuple[float, float, float, float]
+"""The lowest and the highest part of income that may be lost, and the same of whether one can be told (1) or not (0)."""
+
+
+def _told_loss(lost: float | None) -> _Lost:
+    return (0.0, 0.0, 0.0, 0.0) if lost is None else (lost, lost, 1.0, 1.0)
+
+
+def _most_of(
+    ahead: _Ahead, lost: _Lost, look_ms: int, sightings: int, rest: frozenset[Kind], rules: Rules
+) -> tuple[float, float]:
+    """The most that a look may show, by all that is told cheaply: see `_most_by`."""
+    return _most_by(
+        lost,
+        (look_ms - ahead.first_opened_ms) // DAY_MS // _DAYS_ALIKE,
+        ahead.open_loans,
+        ahead.worst_days,
+        sightings,
+        rest,
+        rules,
+        has_limit=ahead.utilisation != UNKNOWN,
+    )
+
+
 @lru_cache(maxsize=4096)
-def _thresholds_reached_by(
-    lost: float | None,
+def _most_by(
+    lost: _Lost,
     months: int,
     open_loans: int,
     worst_days: int,
@@ -409,26 +476,31 @@ def _thresholds_reached_by(
     rules: Rules,
     *,
     has_limit: bool,
-) -> tuple[bool, bool]:
-    """The same where it is known what part of income is lost, and for how many times `_DAYS_ALIKE` days loans have been here.
+) -> tuple[float, float]:
+    """The highest background and, with nothing past due, the highest probability there may be, in log-odds.
 
-    Most borrowers have lost nothing; so many days are taken together, so that few other things are ever asked.
+    Where it is known what part of income may be lost, and for how many times `_DAYS_ALIKE` days loans have been here. Most borrowers
+    have lost nothing; so many days are taken together, so that few other things are ever asked.
     """
-    lost_fraction, is_visible = (0.0, 0.0) if lost is None else (lost, 1.0)
+    least_lost, most_lost, is_visible, may_be_visible = lost
     most_used = inf if has_limit else UNKNOWN
     days = months * _DAYS_ALIKE
     least, most = _rest_between(rest)
-    lows = Features(0, 0, 0, 0, lost_fraction, is_visible, 0, UNKNOWN, days, open_loans, *least)
+    lows = Features(0, 0, 0, 0, least_lost, is_visible, 0, UNKNOWN, days, open_loans, *least)
     days += _DAYS_ALIKE - 1
-    highs = Features(0, 0, 0, 0, lost_fraction, is_visible, sightings, most_used, days, open_loans, *most)
-    policy = rules.policy.signals.risk_score
-    background = probability = _ceiling(lows, highs, rules)
-    if background < policy.background_min:
-        return False, False
+    highs = Features(0, 0, 0, 0, most_lost, may_be_visible, sightings, most_used, days, open_loans, *most)
+    background = probability = _most(lows, highs, rules)
     if worst_days:
         lows, highs = (bound._replace(worst_days_past_due=worst_days) for bound in (lows, highs))
-        probability = _ceiling(lows, highs, rules)
-    return True, probability >= _least(rules.policy)
+        probability = _most(lows, highs, rules)
+    return background, probability
+
+
+@lru_cache(maxsize=64)
+def _needed(rules: Rules) -> tuple[float, float]:
+    """The log-odds of the background and of the probability below which nothing is found, told from sums in any order."""
+    background_min = rules.policy.signals.risk_score.background_min
+    return logit(background_min) - _ROUNDING, logit(_least(rules.policy)) - _ROUNDING
 
 
 def _ceilings(
@@ -457,11 +529,15 @@ def _ceiling(lows: Features, highs: Features, rules: Rules) -> float:
     return rules.card.ceiling(rules.card.pick(lows), rules.card.pick(highs))
 
 
+def _most(lows: Features, highs: Features, rules: Rules) -> float:
+    """The same in log-odds."""
+    return rules.card.most(rules.card.pick(lows), rules.card.pick(highs))
+
+
 def _unbounded(borrower: Borrower, rules: Rules) -> frozenset[Kind]:
     """The kinds that the card weighs, of which the borrower has evidence, and of which the bounds know nothing."""
-    if not weighs_more(rules):
-        return frozenset()
-    return frozenset(kind for kind in rules.card.kinds - _BOUNDED if has_evidence(borrower, kind))
+    beyond = _kinds_beyond(rules)
+    return told_kinds(borrower, beyond) if beyond else beyond
 
 
 @cache

@@ -101,7 +101,7 @@ def backtest(
     Writes alerts.jsonl (every revision, in order), rejected.jsonl (lines that are no events, and why) and report.json
     (counts, how good alerts and score were, where DIR has outcomes.jsonl, and what was learnt; as report.html, too) to OUT.
 
-    A scorecard is learnt from what becomes of the borrowers, as running workers learn it: a new one at most once a day, which
+    A scorecard is learnt from what becomes of the borrowers, as running workers learn it: a new one at most once a week, which
     scores only what comes after it. scorecards.jsonl has all of them.
 
     With two policies OUT gets comparison.json, differences.jsonl (the alerts that differ) and report.html, and the folders

@@ -56,7 +56,11 @@ FLAT_SHARE: Final = 0.03
 and the collector move from one sample to the next."""
 LAG_SECONDS_MAX: Final = 5.0
 """More records behind than are fed in this time: the worker does not keep up, and its memory says nothing."""
-PATIENCE_SECONDS: Final = 600.0
+PATIENCE_SECONDS: Final = 1200.0
+LOOK_SECONDS: Final = 0.2
+"""From look to look while the top speed is told: little beside the seconds between two commits."""
+COMMITS_MIN: Final = 3
+"""So that what is lost between a commit and the look that sees it weighs little."""
 DISK_FREE_BYTES_MIN: Final = 5 * 2**30
 
 _INPUT_LIMITS: Final = {"segment.bytes": str(16 * 2**20), "retention.bytes": str(512 * 2**20)}
@@ -192,17 +196,30 @@ class Watcher:
 
 
 def top_speed(watcher: Watcher, loaded: int) -> float:
-    """Events a second through the second half of a backlog: when the state has grown, an event costs more."""
+    """Events a second through the second half of a backlog: when the state has grown, an event costs more.
+
+    From a commit to a commit: a worker with a backlog of minutes commits only every few seconds, and between two of them
+    nobody sees it move.
+    """
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    marks: list[tuple[float, int]] = []
-    while not marks or marks[-1][1] < 0.95 * loaded:
+    processed, _ = watcher.progress()
+    commits: list[tuple[float, int]] = []
+    while processed < loaded:
+        time.sleep(LOOK_SECONDS)
+        before = processed
         processed, _ = watcher.progress()
-        if processed >= 0.5 * loaded:
-            marks.append((time.monotonic(), processed))
+        if before < processed and processed >= 0.5 * loaded:
+            commits.append((time.monotonic(), processed))
         if time.monotonic() > give_up_at:
             raise SystemExit(f"{processed} of {loaded} records after {PATIENCE_SECONDS:.0f} s")
-        time.sleep(0.2)
-    (began, first), (ended, last) = marks[0], marks[-1]
+    return speed_between(commits)
+
+
+def speed_between(commits: Sequence[tuple[float, int]]) -> float:
+    """Events a second from the first to the last of commits: seconds, and events processed by then."""
+    if len(commits) < COMMITS_MIN:
+        raise SystemExit(f"{len(commits)} commits are too few to tell a speed: take a larger backlog")
+    (began, first), (ended, last) = commits[0], commits[-1]
     return (last - first) / (ended - began)
 
 

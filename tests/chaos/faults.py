@@ -78,7 +78,10 @@ def _verify_no_replay(scene: Scene, records: int) -> None:
 
 
 def freeze_worker(scene: Scene) -> None:
-    """Let a worker sleep until others have its tasks, and wake it: it has to leave."""
+    """Let a worker sleep until others have its tasks, and wake it: it has to leave.
+
+    One that slept with nothing uncommitted may come back as a new member instead, with tasks that it restores anew.
+    """
     with scene.crew.left_alone(scene.any_worker()) as zombie:
         others = [scene.crew.life(number) for number in scene.crew.numbers]
         generation, held = zombie.assigned()
@@ -92,7 +95,11 @@ def freeze_worker(scene: Scene) -> None:
         finally:
             zombie.signal(signal.SIGCONT)
         try:
-            wait_until(lambda: zombie.status is not None, "end", seconds=_ENDED_SECONDS)
+            wait_until(
+                lambda: zombie.status is not None or bool(zombie.assigned_after(generation)),
+                "end or tasks of a later generation",
+                seconds=_ENDED_SECONDS,
+            )
         except AssertionError:
             scene.complain(f"{zombie.name} went on after a sleep longer than its session")
             return

@@ -21,7 +21,7 @@ from streams.simulator import SimulationSettings, write_folder
 from tests.dashboards.desk import desk
 from tests.dashboards.panels import Answered, Asked, Span, answer, asked
 from tests.dashboards.worker import CHALLENGERS_TOLD_FROM
-from tests.support.examples import days_of_examples
+from tests.support.examples import weeks_of_examples
 from tests.support.installation import Installation
 from tests.support.prometheus import HOST, Prometheus, Series, running_prometheus
 from tests.support.world import KafkaWorld
@@ -33,7 +33,7 @@ SCRAPE_SECONDS: Final = 1
 RATE_INTERVAL: Final = "4s"
 """Four scrapes, as Grafana takes it."""
 PROMETHEUS_FILES: Final = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
-KNOWN_EXAMPLES: Final = days_of_examples(1, days=2, a_day=400)
+KNOWN_EXAMPLES: Final = weeks_of_examples(1, weeks=2, a_week=400)
 """Of the months before the book, for challengers learn slowly: when the book is learnt from, they have to tell something."""
 PATIENCE_SCRAPES: Final = 120
 """Far beyond what anything takes here."""

@@ -32,7 +32,7 @@ from streams.settings import Settings
 from streams.topics import TopicNames
 from streams.trainer import TrainingLoop, trainer_inputs, trainer_settings
 from tests.support.events import at
-from tests.support.examples import days_of_examples
+from tests.support.examples import weeks_of_examples
 from tests.support.late_payers import late_payers, records
 from tests.support.processes import wait_until
 from tests.support.workload import alerts_of
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.kafka
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
 STEPS = 6
-BOOK = days_of_examples(1, days=STEPS + 1, a_day=600)
+BOOK = weeks_of_examples(1, weeks=STEPS + 1, a_week=600)
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def test_a_trainer_killed_again_and_again_publishes_the_same_cards_and_goes_back
         back = forewarn(settings, "rollback", before[:6], "--yes", "--effective-from", "2030-01-01")
         assert (back["version"], back["done"]) == (before, f"gone back, step {STEPS + 1}")
         assert forewarn(settings, "show")["version"] == before
-        produce([*BOOK[600 * STEPS + 1 :], *days_of_examples(2, 1, 1, first_day=STEPS + 1)])
+        produce([*BOOK[600 * STEPS + 1 :], *weeks_of_examples(2, 1, 1, first_week=STEPS + 1)])
         assert process.stdout is not None
         assert process.stdout.readline().startswith("steps")
     last = forewarn(settings, "history", "--last", "1")["steps"][0]

@@ -11,10 +11,10 @@ from models.policy import default_policy
 from models.risk.examples import Example
 from models.risk.labels import Outcome
 from models.risk.scorecard import expert_prior
-from tests.support.examples import FIRST_DAY_MS, example
+from tests.support.examples import FIRST_WEEK_MS, example
 
 RISK = default_policy().risk
-DAY_ONE = FIRST_DAY_MS - FIRST_DAY_MS % (30 * DAY_MS)
+DAY_ONE = FIRST_WEEK_MS - FIRST_WEEK_MS % (30 * DAY_MS)
 """Where thirty days begin."""
 
 

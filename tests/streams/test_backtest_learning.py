@@ -29,7 +29,7 @@ from streams.backtest.processes import crew, crew_here
 from streams.cli import main
 from tests.support.event_folders import NOW_MS, STORIES, learnable_story, write
 from tests.support.events import at
-from tests.support.examples import days_of_examples
+from tests.support.examples import weeks_of_examples
 
 FILES = ("alerts.jsonl", "rejected.jsonl", "scores.jsonl", "scorecards.jsonl", "report.json", "report.html")
 SOON = LearningLimits(GuardLimits(examples_min=50, bads_min=3), examples_between=40)
@@ -177,11 +177,11 @@ def test_each_of_two_policies_learns_as_if_it_were_alone(tmp_path: Path) -> None
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**16), st.integers(1, 3))
-def test_the_cards_are_those_of_the_trainer(seed: int, days_a_turn: int) -> None:
-    """Whatever the order in which a day's examples are handed over, and how many days at once: what live learning makes of them."""
+def test_the_cards_are_those_of_the_trainer(seed: int, weeks_a_turn: int) -> None:
+    """Whatever the order in which a week's examples are handed over, and how many weeks at once: what live learning makes of them."""
     examples = [
         msgspec.structs.replace(example, borrower=f"{number:016x}")
-        for number, example in enumerate(days_of_examples(seed, days=8, a_day=300))
+        for number, example in enumerate(weeks_of_examples(seed, weeks=8, a_week=300))
     ]
     issuing, expected = Issuing(Learner(expert_prior())), []
     for offset, example in enumerate(examples):
@@ -191,8 +191,8 @@ def test_the_cards_are_those_of_the_trainer(seed: int, days_a_turn: int) -> None
 
     steps = BytesIO()
     learning = Learning(LearningLimits(), steps)
-    for day in range(0, 8, days_a_turn):
-        handed_over = examples[300 * day : 300 * (day + days_a_turn)]
+    for week in range(0, 8, weeks_a_turn):
+        handed_over = examples[300 * week : 300 * (week + weeks_a_turn)]
         Random(seed).shuffle(handed_over)
         learning.keep(handed_over)
         learning.turn_day()
@@ -205,21 +205,21 @@ def test_the_cards_are_those_of_the_trainer(seed: int, days_a_turn: int) -> None
     assert any(kind == "published" for _, kind, *_ in expected)
 
 
-def of_days(*counts: int) -> list[list[Example]]:
-    """So many examples on each of the first days, all of them different."""
+def of_weeks(*counts: int) -> list[list[Example]]:
+    """So many examples on each of the first weeks, all of them different."""
     return [
         [
             msgspec.structs.replace(example, borrower=f"{place:016x}")
-            for place, example in enumerate(days_of_examples(1, 1, count, first_day=day))
+            for place, example in enumerate(weeks_of_examples(1, 1, count, first_week=week))
         ]
-        for day, count in enumerate(counts)
+        for week, count in enumerate(counts)
     ]
 
 
 def test_a_card_is_there_at_the_turn_of_the_day_that_makes_it_due() -> None:
-    """Enough on the first day; the first example of the second makes a card of them, and the rest of it waits for the next."""
+    """Enough in the first week; the first example of the second makes a card of them, and the rest of it waits for the next."""
     learning = Learning(LearningLimits(GuardLimits(examples_min=1, bads_min=0)), BytesIO())
-    first, second, third = of_days(EXAMPLES_BETWEEN_MIN, EXAMPLES_BETWEEN_MIN, 1)
+    first, second, third = of_weeks(EXAMPLES_BETWEEN_MIN, EXAMPLES_BETWEEN_MIN, 1)
     learning.keep(first)
     assert learning.turn_day() is None
     learning.keep(second)
@@ -238,7 +238,7 @@ def test_a_card_is_there_at_the_turn_of_the_day_that_makes_it_due() -> None:
 def test_a_card_that_another_overtakes_never_was_in_force() -> None:
     """What was to take effect later than a newer card is called off."""
     learning = Learning(LearningLimits(GuardLimits(examples_min=1, bads_min=0)), BytesIO())
-    for examples in of_days(EXAMPLES_BETWEEN_MIN, EXAMPLES_BETWEEN_MIN, 1):
+    for examples in of_weeks(EXAMPLES_BETWEEN_MIN, EXAMPLES_BETWEEN_MIN, 1):
         learning.keep(examples)
         learning.turn_day()
     learning.takes_effect(1, at("2025-07-02"))

@@ -29,7 +29,7 @@ from streams.trainer import TrainingLoop, trainer_inputs, trainer_settings
 from tests.support.card_steps import records_of
 from tests.support.equality import by_borrower
 from tests.support.events import at, feed_of, rules
-from tests.support.examples import days_of_examples
+from tests.support.examples import weeks_of_examples
 from tests.support.house import House, until
 from tests.support.late_payers import Parts, late_payers, records
 
@@ -279,7 +279,7 @@ def test_what_is_learnt_beside_the_work_is_taken_up_and_what_is_gone_back_to_too
     policy = tmp_path / "unobserved.toml"
     policy.write_text("[model]\nobserves = false\n")
     parts = late_payers(CUTS)
-    book = days_of_examples(1, days=5, a_day=600)
+    book = weeks_of_examples(1, weeks=5, a_week=600)
 
     def bring(house: House, part: int) -> None:
         house.produce(records(parts.events[part], parts.ends_ms[part], house.settings.partitions))

@@ -22,7 +22,7 @@ from streams.rollback import (
     used_versions,
 )
 from streams.scorecards import Cards, cards_of, step_records
-from tests.support.examples import START, days_of_examples
+from tests.support.examples import START, weeks_of_examples
 
 PRIOR = expert_prior()
 
@@ -31,7 +31,7 @@ PRIOR = expert_prior()
 def steps() -> list[PublishedCard]:
     """Two refused, two published."""
     issuing = Issuing(Learner(PRIOR))
-    book = days_of_examples(1, days=5, a_day=600)
+    book = weeks_of_examples(1, weeks=5, a_week=600)
     return [step for offset, one in enumerate(book) if (step := issuing.take(offset, one)) is not None]
 
 

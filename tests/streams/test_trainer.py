@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from models.calendars import DAY_MS
 from models.limits import IDENTIFIER_CHARACTERS_MAX, PAYLOAD_BYTES_MAX
 from models.risk.challengers import Challengers
 from models.risk.examples import Example
-from models.risk.issuing import EXAMPLES_BETWEEN_MIN, Issuing
+from models.risk.issuing import EXAMPLES_BETWEEN_MIN, STEP_MS, Issuing
 from models.risk.learning import Learner
 from models.risk.prequential import SEGMENTS_MAX
 from models.risk.published import PublishedCard
@@ -33,14 +32,14 @@ from streams.scorecards import STEPS_KEPT, Cards, cards_of, read_cards, step_rec
 from streams.settings import Settings
 from streams.topics import TopicNames, topic_specs
 from streams.trainer import TrainingError, TrainingLoop, trainer_inputs, trainer_settings
-from tests.support.examples import days_of_examples, example
+from tests.support.examples import example, weeks_of_examples
 
 T = TypeVar("T")
 SETTINGS = Settings(partitions=2)
 NAMES = TopicNames(SETTINGS.topic_prefix)
 STEPS = 4
-BOOK = days_of_examples(1, days=STEPS + 1, a_day=600)
-"""The last day waits for the next. Two steps are refused, as too few examples; two are published."""
+BOOK = weeks_of_examples(1, weeks=STEPS + 1, a_week=600)
+"""The last week waits for the next. Two steps are refused, as too few examples; two are published."""
 
 
 class CrashError(Exception):
@@ -184,7 +183,7 @@ def test_cards_come_of_examples_and_are_found_by_those_who_score() -> None:
         assert published[-1].published_at_ms >= own.clock.start_ms
         assert cards.in_force.version == last.version
         assert cards.card(expert_prior().version) == expert_prior()
-        # Four days of 600 in transactions of a thousand: two ends of transactions before the 2,401st example.
+        # Four weeks of 600 in transactions of a thousand: two ends of transactions before the 2,401st example.
         assert own.acknowledged == last.examples_offset == 2_402
         assert own.metrics.counters["card_steps", "published"] == len(published)
         assert own.metrics.gauges["model_examples", ""] > 1_000
@@ -194,7 +193,7 @@ def test_cards_come_of_examples_and_are_found_by_those_who_score() -> None:
 
 
 def test_batches_change_nothing() -> None:
-    """Fed day by day to trainers that come and go, to the last byte what one trainer finds in one go."""
+    """Fed week by week to trainers that come and go, to the last byte what one trainer finds in one go."""
 
     async def main(own: School) -> list[tuple[bytes | None, bytes | None]]:
         # The same transactions, so that offsets are the same; but a trainer for each.
@@ -245,7 +244,7 @@ def test_who_was_taken_over_from_writes_nothing_more() -> None:
 
 
 def test_the_figures_of_the_last_card_are_shown_right_after_a_restart_and_by_the_one_who_learns() -> None:
-    """The next step may be a day away; and of whoever learnt before, nothing must be left to be added to it."""
+    """The next step may be a week away; and of whoever learnt before, nothing must be left to be added to it."""
 
     async def main(own: School) -> None:
         await own.examine(BOOK)
@@ -293,7 +292,7 @@ def test_learning_goes_back_with_a_rollback() -> None:
         back = await go_back(own.ports, own.settings, earlier.version, 2_000_000_000_000, own.clock)
         assert (back.step, back.number, back.version) == ("rolled_back", STEPS + 1, earlier.version)
         assert back.examples_offset == cards.entries[-1].told.examples_offset
-        await own.examine(days_of_examples(2, days=2, a_day=600, first_day=5))
+        await own.examine(weeks_of_examples(2, weeks=2, a_week=600, first_week=5))
         await own.until(STEPS + 3, running)
         trainer.stop()
         await running
@@ -350,7 +349,7 @@ def test_examples_deleted_before_they_were_learnt_from_are_counted() -> None:
             own.metrics.counters["examples", "lost"] == 0
         )  # nothing was learnt yet: nothing says what was there
         last = (await own.cards()).entries[-1].told.examples_offset
-        await own.examine(days_of_examples(2, days=1, a_day=600, first_day=5))
+        await own.examine(weeks_of_examples(2, weeks=1, a_week=600, first_week=5))
         log = own.broker.log(NAMES.training_examples, 0)
         log.delete_before(last + 100)
         await own.train(3)
@@ -363,7 +362,7 @@ def test_examples_deleted_before_they_were_learnt_from_are_counted() -> None:
 
 
 def a_step(number: int = 1) -> PublishedCard:
-    """A step of that number, after one day."""
+    """A step of that number, after one week."""
     issuing = Issuing(Learner(expert_prior()))
     steps = [step for offset, one in enumerate(BOOK[:601]) if (step := issuing.take(offset, one)) is not None]
     return msgspec.structs.replace(steps[0], number=number)
@@ -422,7 +421,7 @@ def test_the_largest_step_fits_into_records() -> None:
     for offset in range(4 * EXAMPLES_BETWEEN_MIN):
         one = example(dice.randrange(9), ("bad", "good")[offset % 2], segment=names[offset % len(names)])
         later = msgspec.structs.replace(
-            one, matured_ms=one.matured_ms + offset // EXAMPLES_BETWEEN_MIN * DAY_MS
+            one, matured_ms=one.matured_ms + offset // EXAMPLES_BETWEEN_MIN * STEP_MS
         )
         step = issuing.take(offset, later) or step
     assert step is not None

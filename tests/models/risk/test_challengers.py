@@ -34,7 +34,7 @@ from models.risk.issuing import Issuing
 from models.risk.learning import Foretold, Learner
 from models.risk.prequential import Prequential
 from models.risk.scorecard import broad_prior, expert_prior
-from tests.support.examples import days_of_examples, example
+from tests.support.examples import example, weeks_of_examples
 
 ALL: Final = ChallengerLimits(sampled_one_in=1, warm_up=500, told_from=500)
 """No sample: every example, so that few tell much."""
@@ -187,7 +187,7 @@ def test_two_runs_tell_the_same() -> None:
     assert judge(book) == judge(book)
 
 
-@given(st.permutations(days_of_examples(1, days=2, a_day=30)), st.integers(1, 9))
+@given(st.permutations(weeks_of_examples(1, weeks=2, a_week=30)), st.integers(1, 9))
 def test_the_sample_does_not_depend_on_order(examples: list[Example], one_in: int) -> None:
     """Whether an example belongs to it is seen by the example alone."""
     drawn = {id(one) for one in examples if is_sampled(one, one_in)}

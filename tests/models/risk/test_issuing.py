@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.calendars import DAY_MS
 from models.risk.examples import Example
 from models.risk.issuing import (
     EXAMPLES_BETWEEN_MAX,
@@ -18,9 +17,9 @@ from models.risk.issuing import (
 from models.risk.learning import Learner
 from models.risk.published import PublishedCard
 from models.risk.scorecard import Scorecard
-from tests.support.examples import FIRST_DAY_MS, MIDNIGHT_MS, START, days_of_examples
+from tests.support.examples import FIRST_WEEK_MS, MIDNIGHT_MS, START, weeks_of_examples
 
-BOOK = days_of_examples(1, days=16, a_day=300)
+BOOK = weeks_of_examples(1, weeks=16, a_week=300)
 MISLED = Scorecard(("new_institutions",), ((1.0, 3.0),), ((3.0, 0.0, -3.0),), -1.0)
 GOOD = Scorecard(("new_institutions",), ((1.0, 3.0),), ((-1.9, -0.2, 1.6),), -2.0)
 
@@ -35,8 +34,8 @@ def issued(issuing: Issuing, examples: list[Example], first_offset: int = 0) -> 
     return steps
 
 
-def test_a_card_is_due_with_the_first_example_of_a_day_once_there_are_enough() -> None:
-    """Three hundred a day: every other day there are five hundred, and the card names the example it has not seen."""
+def test_a_card_is_due_with_the_first_example_of_a_week_once_there_are_enough() -> None:
+    """Three hundred a week: every other week there are five hundred, and the card names the example it has not seen."""
     steps = issued(Issuing(Learner(START)), BOOK)
 
     assert EXAMPLES_BETWEEN_MIN == 500
@@ -47,9 +46,9 @@ def test_a_card_is_due_with_the_first_example_of_a_day_once_there_are_enough() -
 
 
 def test_one_example_less_than_enough_makes_no_card() -> None:
-    """499 of one day and the first of the next: no step; 500 of one day: a step."""
+    """499 of one week and the first of the next: no step; 500 of one week: a step."""
     for count, expected in ((EXAMPLES_BETWEEN_MIN - 1, 0), (EXAMPLES_BETWEEN_MIN, 1)):
-        examples = [*days_of_examples(3, 1, count), *days_of_examples(3, 1, 1, first_day=1)]
+        examples = [*weeks_of_examples(3, 1, count), *weeks_of_examples(3, 1, 1, first_week=1)]
         assert len(issued(Issuing(Learner(START)), examples)) == expected
 
 
@@ -73,31 +72,31 @@ def test_a_card_takes_effect_after_everything_it_has_learnt() -> None:
     """At the first boundary after the last midnight in it, and never before the card that it replaces."""
     steps = issued(Issuing(Learner(START)), BOOK)
 
-    days_in = [2 * step.number - 1 for step in steps]  # the last day in it, counted from 0
-    expected = [FIRST_DAY_MS + (day + 1) * DAY_MS for day in days_in]
+    weeks_in = [2 * step.number - 1 for step in steps]  # the last week in it, counted from 0
+    expected = [FIRST_WEEK_MS + (week + 1) * STEP_MS for week in weeks_in]
     assert [step.effective_from_ms for step in steps] == expected
     assert all(
-        FIRST_DAY_MS + day * DAY_MS + MIDNIGHT_MS < step.effective_from_ms
-        for day, step in zip(days_in, steps, strict=True)
+        FIRST_WEEK_MS + week * STEP_MS + MIDNIGHT_MS < step.effective_from_ms
+        for week, step in zip(weeks_in, steps, strict=True)
     )
 
 
 def test_a_partition_that_is_behind_makes_no_card_of_the_past() -> None:
     """Examples older than others that were learnt begin no new step; those that come after the newest do."""
-    ahead = days_of_examples(1, 1, 600, first_day=10)
-    behind = days_of_examples(2, 6, 600)
+    ahead = weeks_of_examples(1, 1, 600, first_week=10)
+    behind = weeks_of_examples(2, 6, 600)
     issuing = Issuing(Learner(START))
     assert issued(issuing, [*ahead, *behind]) == []
-    (step,) = issued(issuing, days_of_examples(3, 1, 1, first_day=11), first_offset=4_200)
-    assert step.effective_from_ms == FIRST_DAY_MS + 11 * DAY_MS
+    (step,) = issued(issuing, weeks_of_examples(3, 1, 1, first_week=11), first_offset=4_200)
+    assert step.effective_from_ms == FIRST_WEEK_MS + 11 * STEP_MS
 
 
-def test_a_day_with_very_many_examples_makes_a_step_within_it() -> None:
+def test_a_week_with_very_many_examples_makes_a_step_within_it() -> None:
     """What a restart reads again is bounded."""
-    one_day = days_of_examples(1, 1, EXAMPLES_BETWEEN_MAX + 1)
-    (step,) = issued(Issuing(Learner(START)), one_day)
+    one_week = weeks_of_examples(1, 1, EXAMPLES_BETWEEN_MAX + 1)
+    (step,) = issued(Issuing(Learner(START)), one_week)
     assert sum(step.counts.values()) == EXAMPLES_BETWEEN_MAX
-    assert step.effective_from_ms == FIRST_DAY_MS + STEP_MS
+    assert step.effective_from_ms == FIRST_WEEK_MS + STEP_MS
 
 
 def test_what_cannot_be_read_is_counted_and_bounded_too() -> None:
@@ -113,7 +112,7 @@ def test_what_cannot_be_read_is_counted_and_bounded_too() -> None:
 @given(st.lists(st.integers(0, 2_400), max_size=6), st.integers(0, 2**16))
 def test_going_on_from_the_last_step_is_going_on(crashes: list[int], seed: int) -> None:
     """However often learning begins anew at the offset of the last step, steps are the same to the last bit."""
-    book = days_of_examples(seed, days=8, a_day=300)
+    book = weeks_of_examples(seed, weeks=8, a_week=300)
     expected = issued(Issuing(Learner(START)), book)
 
     found: dict[int, PublishedCard] = {}
@@ -142,7 +141,7 @@ def test_going_back_uses_the_card_and_its_optimiser_and_the_next_must_prove_itse
     assert (back.number, back.examples_offset) == (last.number + 1, last.examples_offset)
     assert issuing.learner.candidate() == earlier.card
     assert back.examples == earlier.examples
-    further = [*BOOK[4200:], *days_of_examples(2, days=4, a_day=300, first_day=16)]
+    further = [*BOOK[4200:], *weeks_of_examples(2, weeks=4, a_week=300, first_week=16)]
     later = issued(Issuing.from_bytes(back.state), further, first_offset=4_200)
     assert [step.refused for step in later] == ["too_few_examples", "too_few_examples"]
     assert {step.replaces for step in later} == {earlier.version}
@@ -152,7 +151,7 @@ def test_what_is_published_after_a_rollback_takes_effect_no_earlier() -> None:
     """Else it would call the rollback off for the time before."""
     issuing = Issuing(Learner(START))
     last = issued(issuing, BOOK[:601])[-1]
-    far_ms = FIRST_DAY_MS + 10**12
+    far_ms = FIRST_WEEK_MS + 10**12
     issuing = Issuing.from_bytes(last.state)
     issuing.go_back(START, None, last.examples_offset, far_ms)
     later = [step for step in issued(issuing, BOOK[600:], first_offset=600) if step.refused is None]
@@ -164,7 +163,7 @@ def test_a_worse_card_is_refused_and_learning_goes_on() -> None:
     """Begun with a wrong card beside a good one in use: refused by its log-loss, until it has caught up."""
     learner = Learner(MISLED)
     learner.use(GOOD)
-    steps = issued(Issuing(learner), days_of_examples(1, days=80, a_day=500))
+    steps = issued(Issuing(learner), weeks_of_examples(1, weeks=80, a_week=500))
     assert steps[2].refused == "worse_log_loss"
     assert {step.replaces for step in steps[:3]} == {GOOD.version}
     assert steps[-1].refused is None

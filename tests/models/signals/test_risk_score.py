@@ -28,10 +28,14 @@ from models.signal_table import RISK_SCORE
 from models.signals.risk_score import (
     LOOK_DAYS,
     QUIET_DAYS,
+    Look,
     _ceilings,
+    _look_by,
+    _most_by,
+    _needed,
     _no_loss,
     _thresholds_reached,
-    _thresholds_reached_by,
+    _told_loss,
     is_forgotten,
     is_in_reach,
     judge,
@@ -364,12 +368,12 @@ def test_a_whole_look_is_taken_only_where_something_may_be_found(institutions: i
     crowded = borrower_of(*crowd(institutions=institutions))
     taken: list[int] = []
 
-    def counted(*arguments: Any, **options: Any) -> Features:
+    def counted(*arguments: Any) -> Look:
         taken.append(1)
-        return observe(*arguments, **options)
+        return _look_by(*arguments)
 
     with pytest.MonkeyPatch.context() as counting:
-        counting.setattr("models.signals.risk_score.observe", counted)
+        counting.setattr("models.signals.risk_score._look_by", counted)
         finding = found(crowded)
     assert (len(taken), finding is not None) == (looks, looks > 0)
 
@@ -431,9 +435,9 @@ def test_what_no_loss_can_find_no_part_of_a_loss_below_it_finds(
     part = None if lost is None else lost * _no_loss(own)
     used = inf if has_limit else UNKNOWN
 
-    found = _thresholds_reached_by(
-        part, months, loans, worst_days, sightings, kinds, own, has_limit=has_limit
-    )
+    most = _most_by(_told_loss(part), months, loans, worst_days, sightings, kinds, own, has_limit=has_limit)
+    enough_if_late, enough = (most_of >= needed for most_of, needed in zip(most, _needed(own), strict=True))
+    found = enough_if_late, enough_if_late and enough
     bound = _thresholds_reached(loans, worst_days, sightings, used, _no_loss(own), kinds, own)
     assert not [name for name, by, most in zip(["late", "now"], found, bound, strict=True) if by > most]
 
