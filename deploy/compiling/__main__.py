@@ -53,7 +53,7 @@ for extension in extensions:
     extension.extra_compile_args += flags.split()
     for source in map(Path, extension.sources):
         if source.name.startswith("__native_models___"):  # the code of a module: mypyc's own runtime defines what is replaced
-            source.write_text(f'#include "{slots}"\n{source.read_text()}')
+            source.write_text(f'#include "{slots}"\\n{source.read_text()}')
 setup(name="models", packages=[], ext_modules=extensions, script_args=["build_ext", "--inplace", "--quiet"])
 """
 
