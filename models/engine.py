@@ -583,7 +583,12 @@ class RiskEngine:
     ) -> StateReason | None:
         ids, event_time_ms = borrower.seen[feed], event.event_time_ms
         fingerprint = fingerprint_of(event.event_id)
-        if fingerprint in ids.current or fingerprint in ids.previous or event_time_ms <= ids.floor_ms:
+        # not `in`: asked for bytes, it first raises an error and drops it, for they are no number
+        if (
+            ids.current.find(fingerprint) >= 0
+            or ids.previous.find(fingerprint) >= 0
+            or event_time_ms <= ids.floor_ms
+        ):
             acquaintance = recognise(ids, fingerprint, event_time_ms)
             if acquaintance is Acquaintance.DUPLICATE:
                 self.counts["duplicates"] += 1
