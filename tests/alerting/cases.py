@@ -375,17 +375,17 @@ MODEL: Final = (
     ),
     Case(
         "ForewarnCardsRefused",
-        "7d",
+        "28d",
         _JOB,
         {
-            f'forewarn_card_steps_total{{{_W}, outcome="worse"}}': f"0x{_DAY} 6x{7 * _DAY}",
-            f'forewarn_card_steps_total{{{_W}, outcome="published"}}': f"0x{8 * _DAY}",
+            f'forewarn_card_steps_total{{{_W}, outcome="worse"}}': f"0x{_DAY} 4x{28 * _DAY}",
+            f'forewarn_card_steps_total{{{_W}, outcome="published"}}': f"0x{29 * _DAY}",
         },
         {
-            f'forewarn_card_steps_total{{{_W}, outcome="worse"}}': f"0x{_DAY} 6x{7 * _DAY}",
-            f'forewarn_card_steps_total{{{_W}, outcome="published"}}': f"0x{_DAY} 1x{7 * _DAY}",
+            f'forewarn_card_steps_total{{{_W}, outcome="worse"}}': f"0x{_DAY} 4x{28 * _DAY}",
+            f'forewarn_card_steps_total{{{_W}, outcome="published"}}': f"0x{_DAY} 1x{28 * _DAY}",
         },
-        "one of seven was published",
+        "one of five was published",
         _HALF_HOUR,
     ),
     Case(
