@@ -195,8 +195,8 @@ class Watcher:
         )
 
 
-def top_speed(watcher: Watcher, loaded: int, before: int = 0) -> float:
-    """Events a second through the second half of a backlog, behind `before` others: when the state has grown, an event costs more.
+def top_speed(watcher: Watcher, loaded: int) -> float:
+    """Events a second through the second half of a backlog: when the state has grown, an event costs more.
 
     From a commit to a commit: a worker with a backlog of minutes commits only every few seconds, and between two of them
     nobody sees it move.
@@ -204,14 +204,14 @@ def top_speed(watcher: Watcher, loaded: int, before: int = 0) -> float:
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     processed, _ = watcher.progress()
     commits: list[tuple[float, int]] = []
-    while processed < before + loaded:
+    while processed < loaded:
         time.sleep(LOOK_SECONDS)
         seen = processed
         processed, _ = watcher.progress()
-        if seen < processed and processed >= before + 0.5 * loaded:
+        if seen < processed and processed >= 0.5 * loaded:
             commits.append((time.monotonic(), processed))
         if time.monotonic() > give_up_at:
-            raise SystemExit(f"{processed} of {before + loaded} records after {PATIENCE_SECONDS:.0f} s")
+            raise SystemExit(f"{processed} of {loaded} records after {PATIENCE_SECONDS:.0f} s")
     return speed_between(commits)
 
 

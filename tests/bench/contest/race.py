@@ -54,7 +54,7 @@ class Race:
         self._warm_share = warm_share
         self._cpus = cpus
         self.alerts: dict[str, int] = {}
-        """How many alert records our own worker put out, by system: the same in every round."""
+        """How many alert records our own worker put out, by system: the same in every round, if it repeats."""
 
     def run(self, system: System) -> Figures:
         """Let a system run on the whole log.
@@ -79,7 +79,7 @@ class Race:
                 progress = self._progress(system, scene, seen)
                 seen.sample()
             if system.told_by == "positions":
-                self._compare_alerts(system.name)
+                self._count_alerts(system)
             return measured(
                 progress,
                 seen.cpu,
@@ -153,7 +153,7 @@ class Race:
                 done = sum(curve[-1][1] for curve in curves.values())
         return total(curves)
 
-    def _compare_alerts(self, name: str) -> None:
+    def _count_alerts(self, system: System) -> None:
         names = TopicNames(self._settings.topic_prefix)
         with Inspector(self._settings) as inspector:
             counts = {
@@ -162,8 +162,8 @@ class Race:
             }
         if counts[names.dead_letters]:
             raise WrongError(f"{counts[names.dead_letters]} records of the simulator were refused")
-        before = self.alerts.setdefault(name, counts[names.alerts])
-        if before != counts[names.alerts]:
+        before = self.alerts.setdefault(system.name, counts[names.alerts])
+        if system.repeats and before != counts[names.alerts]:
             raise WrongError(f"{counts[names.alerts]} alerts, and {before} in the round before")
 
     # ---- topics ----------------------------------------------------------------------------------------------------------
@@ -193,20 +193,21 @@ class Race:
             yield
         finally:
             with _admin(self._settings) as client:
-                _remove(client, [*_outputs_of_ours(self._settings), own])
+                _remove(client, [*_made_by_ours(self._settings), own])
 
 
-def _outputs_of_ours(settings: Settings) -> list[str]:
+def _made_by_ours(settings: Settings) -> dict[str, int]:
+    """By name, the partitions of all topics but the inputs: those of cards, too, or a run would weigh by what another learnt."""
     inputs = TopicNames(settings.topic_prefix).inputs
-    return [spec.name for spec in topic_specs(settings) if spec.counts_as_task and spec.name not in inputs]
+    return {spec.name: spec.partitions for spec in topic_specs(settings) if spec.name not in inputs}
 
 
 def _wait_until_led(settings: Settings) -> None:
     """Return when every partition of our outputs answers: topics of the same names were removed a moment ago."""
     places = [
         TopicPartition(name, number)
-        for name in _outputs_of_ours(settings)
-        for number in range(settings.partitions)
+        for name, partitions in _made_by_ours(settings).items()
+        for number in range(partitions)
     ]
     with _consumer(settings) as consumer:
         consumer.end_offsets(places)

@@ -66,6 +66,9 @@ class System(Struct, frozen=True):
     """Installs what is missing. Raises `AbsentError`."""
     command: Callable[[Scene], Command]
 
+    repeats: bool = True
+    """Whether it puts out as much in every round: not where it learns, for a card weighs from when it was taken up."""
+
     @property
     def checked_as(self) -> Guarantee:
         """What its outputs must keep."""
@@ -79,7 +82,7 @@ class System(Struct, frozen=True):
 def ours(form: Form, name: str = "", root: Path = ROOT, *, learns: bool = True) -> System:
     """Our worker as it is: all signals, score, audit chain, in transactions. `root` holds the sources.
 
-    `learns`: from what matures, as a worker does by default, with a new card a day of event time and everybody's score judged
+    `learns`: from what matures, as a worker does by default, with a new card a week of event time and everybody's score judged
     once more for it; else the score is the expert prior's, as in the demo.
     """
     choice = {"compiled": "must", "pure": "no"}[form]
@@ -97,7 +100,7 @@ def ours(form: Form, name: str = "", root: Path = ROOT, *, learns: bool = True) 
 
     prepare = _compile if form == "compiled" else lambda: None
     name = name or f"forewarn (everything{'' if learns else ' but learning'}), {form}"
-    return System(name, "exactly-once", "positions", prepare, command)
+    return System(name, "exactly-once", "positions", prepare, command, repeats=not learns)
 
 
 def form_at_hand() -> Form:
