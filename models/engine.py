@@ -370,6 +370,15 @@ class RiskEngine:
         return len(self._changed)
 
     @property
+    def decoded_count(self) -> int:
+        """Borrowers who were decoded since `take_output`: they stay so until it is called again."""
+        return self._pictures.decoded
+
+    def hold(self, pictures_max: int) -> None:
+        """Hold so many borrowers decoded from the next `take_output` on."""
+        self._pictures.pictures_max = pictures_max
+
+    @property
     def pending_alerts(self) -> Sequence[Alert]:
         """The alerts not taken yet, neither stamped nor chained."""
         return self._alerts

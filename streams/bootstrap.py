@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from models.engine import RiskEngine
-from models.limits import PICTURES_MAX
 from models.risk.scorecard import Scorecard, expert_prior
 from models.rulebook import Adopted
 from models.rules import Rules
@@ -31,7 +30,6 @@ class RiskEngineMaker:
         topic: str = "",
         metrics: Metrics | None = None,
         cards_topic: str = "",
-        pictures_max: int = PICTURES_MAX,
     ) -> None:
         """Know what holds while nothing is published.
 
@@ -41,13 +39,11 @@ class RiskEngineMaker:
             topic: where policies are published; none are read without one.
             metrics: where it is told what was taken up.
             cards_topic: where scorecards are published, likewise.
-            pictures_max: borrowers that each engine holds decoded.
         """
         self._policies = Policies(rules)
         self._cards = KnownCards(card)
         self._topics = topic, cards_topic
         self._metrics = metrics or PlainMetrics()
-        self._pictures_max = pictures_max
         self._read_up_to: dict[str, int] = {}
 
     @property
@@ -65,7 +61,7 @@ class RiskEngineMaker:
         """An engine without any borrower."""
         book = self._policies.book(adopted)
         self._cards.enter(book, cards)
-        return RiskEngine(book, partition=task, belongs=belongs, pictures_max=self._pictures_max)
+        return RiskEngine(book, partition=task, belongs=belongs)
 
     async def refresh(self, logs: Logs) -> bool:
         """Read the policies where there are more than before."""
@@ -115,9 +111,7 @@ def build_pipeline(
     async def make_engines(logs: Logs) -> EngineMaker:
         names = TopicNames(settings.topic_prefix)
         rules = Rules(fallback_policy(settings))
-        engines = RiskEngineMaker(
-            rules, expert_prior(), names.policies, metrics, names.scorecards, settings.pictures_max
-        )
+        engines = RiskEngineMaker(rules, expert_prior(), names.policies, metrics, names.scorecards)
         await engines.refresh_cards(logs)
         if not await engines.refresh(logs):
             # Nothing of use is there: fine where nothing is there at all, else said with what to do.

@@ -22,6 +22,12 @@ class Commits:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._next_ms = 0.0
         """Before that the budget of the process is used up."""
+        self._decoded_max = settings.commit_decoded_max
+        """Of one task."""
+
+    def share_among(self, tasks: int) -> None:
+        """So many tasks have an even share each of what the worker may decode between two commits."""
+        self._decoded_max = max(1, self._settings.commit_decoded_max // max(1, tasks))
 
     def __contains__(self, task: int) -> bool:
         """Whether a task's commit is not finished, or has failed."""
@@ -40,7 +46,10 @@ class Commits:
         """Whether a task must not process more: a full transaction waits for the one before it."""
         settings = self._settings
         return task.is_full(
-            settings.commit_events_max, settings.commit_states_max, settings.commit_refused_bytes_max
+            settings.commit_events_max,
+            settings.commit_states_max,
+            self._decoded_max,
+            settings.commit_refused_bytes_max,
         )
 
     def begin_due(self, tasks: Collection[Task]) -> None:

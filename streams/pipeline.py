@@ -172,7 +172,7 @@ class Pipeline:
         if not self._handing_over:
             self._follow_policies()
             processed = self._process()
-            self._surveys.step(self.tasks, is_idle=not processed)
+            self._surveys.step(self.tasks, is_idle=not processed and not self._openings)
             self._commits.begin_due(self.tasks.values())
             self._stop_at_end()
             if self._gauges.show(self.tasks, self._probe, self._source.position):
@@ -309,6 +309,7 @@ class Pipeline:
             else:
                 opening = self._opener.open(number)
                 self._openings[number] = asyncio.create_task(opening, name=f"opening of task {number}")
+        self._share_memory()
         self._show_tasks()
 
     def _take_opened(self) -> None:
@@ -320,7 +321,15 @@ class Pipeline:
             self._engines_known.bring_up_to_date(task.engine)
             self.tasks[number] = task
             self._source.open(number, task.offsets)
+            self._share_memory()
             self._show_tasks()
+
+    def _share_memory(self) -> None:
+        """Give every task an even share of the borrowers that the worker may hold decoded."""
+        count = len(self.tasks) + len(self._openings)
+        self._commits.share_among(count)
+        for task in self.tasks.values():
+            task.engine.hold(max(1, self._settings.pictures_max // count))
 
     def _discard(self, number: int) -> None:
         """Throw a task away: its state goes on elsewhere, or is rebuilt."""

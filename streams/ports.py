@@ -289,6 +289,15 @@ class Engine(Protocol):
         ...
 
     @property
+    def decoded_count(self) -> int:
+        """Borrowers decoded since `take_output`: what they take in memory is let go of by the next one."""
+        ...
+
+    def hold(self, pictures_max: int) -> None:
+        """Hold so many borrowers decoded from the next `take_output` on; the others are held as their records."""
+        ...
+
+    @property
     def pending_alerts(self) -> Sequence[Alert]:
         """What `take_output` will hand over so far, not stamped or chained yet."""
         ...

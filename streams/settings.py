@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from models.limits import PICTURES_MAX
 from streams.credentials import SECRETS, CredentialsError, check_credentials
 
 Milliseconds = Annotated[int, Meta(ge=0, le=7 * 24 * 3600 * 1000)]
@@ -143,9 +142,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
     """Changed states in one transaction: some 25 MB, which are encoded at one instant (a quarter of a second)."""
-    pictures_max: Positive = PICTURES_MAX
-    """Borrowers of one task held decoded after a commit, some 27 KB each; all others are held as their records, some 4 KB, and
-    to decode one at its next event costs about as much as the event. More is faster where a task has more who come often."""
+    commit_decoded_max: Positive = 8_000
+    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 216 MB, let go of by
+    the commit. Where that many come who were not decoded, hardly any comes twice, and to wait longer would save nothing."""
+    pictures_max: Positive = 10_000
+    """Borrowers of the worker held decoded after a commit, some 27 KB each, in even shares of its tasks; all others are held as their
+    records, and to decode one at its next event costs about as much as the event. More is faster where more come often."""
     commit_refused_bytes_max: Positive = 8 * 1024 * 1024
     """Bytes of refused records in one transaction: a flood of garbage must not pile up in memory."""
     commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 80.0

@@ -9,16 +9,17 @@ import msgspec
 
 from models.borrower import Borrower
 from models.engine import RiskEngine
-from models.events import TOPICS
+from models.events import CREDIT_QUERIES, TOPICS, CreditQuery
 from models.risk.scorecard import expert_prior
 from streams.codec import Reject
 from streams.event_files import EventFolder
 from streams.simulator import SimulationSettings, write_folder
-from tests.support.events import rules
+from tests.support.events import at, query, rules
 
 _KNOWN_BY_MS = 2_000_000_000_000
 _TAKEN_EVERY = 7
 _ADOPTED_AT = 2_500
+_THREE = ("b-1", "b-2", "b-3")
 
 
 def test_an_engine_that_keeps_one_picture_hands_over_what_one_that_keeps_all_does(tmp_path: Path) -> None:
@@ -51,6 +52,30 @@ def test_an_engine_that_keeps_one_picture_hands_over_what_one_that_keeps_all_doe
     assert alerts > 50
     assert _pictures_of(all_of_them) == all_of_them.borrower_count == 40
     assert len(offsets) == len(TOPICS)
+
+
+def test_an_engine_says_how_many_borrowers_it_decoded_since_it_handed_over_state() -> None:
+    """Who is touched again is decoded once; who was let go of, once more; told to hold more, it keeps them."""
+    engine = RiskEngine(rules(), expert_prior(), pictures_max=0)
+    for number, borrower_id in enumerate(_THREE):
+        engine.process(_query(borrower_id, 0), CREDIT_QUERIES, number)
+    assert engine.decoded_count == 0  # they are new
+    engine.take_output(0)
+    for place, borrower_id in enumerate([*_THREE, *_THREE], start=1):
+        engine.process(_query(borrower_id, place), CREDIT_QUERIES, 10 + place)
+    assert engine.decoded_count == len(_THREE)
+    engine.hold(2)
+    engine.take_output(0)
+    assert (engine.decoded_count, _pictures_of(engine)) == (0, 2)
+    for borrower_id in _THREE:
+        engine.process(_query(borrower_id, 9), CREDIT_QUERIES, 30)
+    assert engine.decoded_count == 1
+
+
+def _query(borrower_id: str, minute: int) -> CreditQuery:
+    return query(
+        "2025-03-03", f"bank-{minute}", borrower_id, event_time_ms=at("2025-03-03", f"12:{minute:02}")
+    )
 
 
 def _pictures_of(engine: RiskEngine) -> int:

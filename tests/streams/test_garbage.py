@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from streams.garbage import GC_THRESHOLDS, look_rarely
+from streams.settings import Settings
 
 _SLACK = 50_000
 """Containers that everything else in this process may make or let go of meanwhile."""
-_BETWEEN_COMMITS = 5_000 * 67
-"""Containers of 5,000 pictures after a year (`streams/decisions/0018-cycles-and-cold-borrowers.md`)."""
+_BETWEEN_COMMITS = Settings().commit_decoded_max * 67
+"""Containers of so many pictures after a year (`streams/decisions/0018-cycles-and-cold-borrowers.md`)."""
 
 
 class _Cycle:

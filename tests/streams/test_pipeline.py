@@ -21,6 +21,7 @@ from streams.pipeline import Pipeline, PipelineError
 from streams.ports import FencedError, PositionLostError
 from streams.progress import decode_progress, encode_progress, progress_key
 from streams.restore import RestoreError
+from tests.support.fake_engine import FakeEngine
 from tests.support.house import PARTITIONS, Crash, Fuse, House, until
 from tests.support.workload import BASE_MS, Produced, comparable, event_bytes, heartbeat_bytes
 
@@ -303,8 +304,13 @@ def test_commits_stay_within_the_budget_of_the_process() -> None:
 
 @pytest.mark.parametrize(
     ("limits", "commits"),
-    [({}, 1), ({"commit_states_max": 20}, 3), ({"commit_events_max": 30}, 2)],
-    ids=["no limit", "states", "events"],
+    [
+        ({}, 1),
+        ({"commit_states_max": 20}, 3),
+        ({"commit_events_max": 30}, 2),
+        ({"commit_decoded_max": 20 * PARTITIONS}, 3),
+    ],
+    ids=["no limit", "states", "events", "decoded, a share of the worker's"],
 )
 def test_a_full_transaction_is_committed_whatever_the_interval(limits: dict[str, int], commits: int) -> None:
     """Sixty events of as many borrowers, none of which is due: limits alone make transactions of them."""
@@ -462,6 +468,38 @@ def test_a_task_that_comes_straight_back_keeps_its_state() -> None:
 
     assert restores == PARTITIONS + 2
     assert len(kept) == 2
+
+
+def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
+    """Four tasks have a quarter each; when another worker takes two of them, the two that stay have a half each."""
+
+    async def main() -> tuple[list[int], list[int]]:
+        house = House(until_end=False, pictures_max=4_000)
+        house.load(1, COUNT)
+        first = house.worker()
+        running = asyncio.create_task(first.run())
+        await until(lambda: len(first.tasks) == PARTITIONS)
+        alone = shares(first)
+        second = house.worker()
+        joining = asyncio.create_task(second.run())
+        await until(lambda: len(second.tasks) == 2)
+        halves = shares(first) + shares(second)
+        for worker in (first, second):
+            worker.stop()
+        await asyncio.gather(running, joining)
+        return alone, halves
+
+    def shares(worker: Pipeline) -> list[int]:
+        held = []
+        for task in worker.tasks.values():
+            assert isinstance(task.engine, FakeEngine)
+            held.append(task.engine.pictures_max)
+        return held
+
+    alone, halves = virtual(main())
+
+    assert alone == [1_000] * PARTITIONS == [1_000] * 4
+    assert halves == [2_000] * 4
 
 
 def test_a_zombie_is_fenced_and_ends() -> None:

@@ -43,6 +43,7 @@ class FakeEngine:
         self.states: dict[str, bytes] = {}
         self.watermarks_ms = [-1] * (len(TOPICS) + 1)
         self.advanced: list[tuple[int, int]] = []
+        self.pictures_max = 0
         self._partition = partition
         self._belongs = belongs
         self._alert_every = alert_every
@@ -106,6 +107,14 @@ class FakeEngine:
     @property
     def changed_count(self) -> int:
         return len(self._changed)
+
+    @property
+    def decoded_count(self) -> int:
+        """As of an engine that holds nobody decoded."""
+        return len(self._changed)
+
+    def hold(self, pictures_max: int) -> None:
+        self.pictures_max = pictures_max
 
     @property
     def pending_alerts(self) -> list[Alert]:
