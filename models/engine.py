@@ -375,8 +375,12 @@ class RiskEngine:
         return self._pictures.decoded
 
     def hold(self, pictures_max: int) -> None:
-        """Hold so many borrowers decoded from the next `take_output` on."""
+        """Hold so many borrowers decoded from the next `take_output` or `let_go` on."""
         self._pictures.pictures_max = pictures_max
+
+    def let_go(self) -> None:
+        """Let go of those decoded beyond that who have not changed since `take_output`."""
+        self._pictures.let_go(self._changed)
 
     @property
     def pending_alerts(self) -> Sequence[Alert]:

@@ -1,12 +1,12 @@
 """Which borrowers are held as pictures, ready to be asked, and which as bytes: a bounded number, and all others.
 
-A picture takes six times the memory of its record. Whoever is touched is decoded, so in time that would be everybody. When
-state is handed over, picture and record say the same; then the pictures that have not changed for longest become their records again.
+A picture takes six times the memory of its record. Whoever is touched is decoded, so in time that would be everybody. While
+picture and record say the same, which they do when state was handed over, those that have been so for longest become their records again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Container, Mapping, MutableMapping
 from itertools import islice
 
 from models.borrower import Borrower, decode_borrower
@@ -50,8 +50,21 @@ class Pictures:
             records.pop(borrower_id, None)
             if record is not None and not isinstance(borrowers[borrower_id], bytes):
                 records[borrower_id] = record
+        self.let_go(())
+
+    def let_go(self, changed: Container[str]) -> None:
+        """Let those that are too many become their records again, but for whom the record does not say what the picture says.
+
+        Nobody may hold a picture meanwhile, and then change it. Let go of a few at a time, memory is used again at once; let go of
+        after thousands, it is given back to the system and asked for anew.
+        """
+        records, borrowers = self._records, self._borrowers
         too_many = len(records) - self.pictures_max
-        for borrower_id in list(islice(records, max(0, too_many))):
+        if too_many <= 0:
+            return
+        for borrower_id in list(islice(records, too_many)):
             record = records.pop(borrower_id)
-            if isinstance(borrowers.get(borrower_id), Borrower):
+            if borrower_id in changed:
+                records[borrower_id] = record  # behind all others: `settle` has its new record
+            elif isinstance(borrowers.get(borrower_id), Borrower):
                 borrowers[borrower_id] = record

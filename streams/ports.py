@@ -294,7 +294,11 @@ class Engine(Protocol):
         ...
 
     def hold(self, pictures_max: int) -> None:
-        """Hold so many borrowers decoded from the next `take_output` on; the others are held as their records."""
+        """Hold so many borrowers decoded; the others are held as their records."""
+        ...
+
+    def let_go(self) -> None:
+        """Let go of those decoded beyond that, unless they have changed since `take_output`."""
         ...
 
     @property

@@ -123,7 +123,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     merge_buffer_records_max: Positive = 20_000
     """Records of one topic waiting in one task before its partition is paused."""
-    merge_buffer_batches_max: Positive = 8
+    merge_buffer_batches_max: Positive = 4
     """The same in fetches, each at most `fetch_partition_bytes_max`: the bound on memory when records are large."""
     fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 512 * 1024
     """Bytes fetched at once from one partition. A single larger record still comes through (KIP-74)."""

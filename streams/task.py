@@ -190,6 +190,7 @@ class Task:
             reason = process(event, feed, record.offset)
             if reason is not None:
                 self._refuse(feed, record, reason, "")
+        self.engine.let_go()
         self._move_position(taken)
         self._note_causes(taken, alerts_before)
         if taken and self.late_ms is None:

@@ -41,6 +41,8 @@ def test_an_engine_that_keeps_one_picture_hands_over_what_one_that_keeps_all_doe
                 later_ms = engine.watermarks_ms[0] + 86_400_000
                 engine.adopt(1, rules("[signals.missed_payment]\ngrace_days = 2\n"), later_ms)
                 engine.adopt_card(1, other, later_ms + 86_400_000)
+        few.let_go()
+        assert _pictures_of(few) <= 1 + few.changed_count
         if number % _TAKEN_EVERY == 0:
             found, expected = few.take_output(0), all_of_them.take_output(0)
             assert found == expected, number
@@ -65,6 +67,8 @@ def test_an_engine_says_how_many_borrowers_it_decoded_since_it_handed_over_state
         engine.process(_query(borrower_id, place), CREDIT_QUERIES, 10 + place)
     assert engine.decoded_count == len(_THREE)
     engine.hold(2)
+    engine.let_go()
+    assert _pictures_of(engine) == len(_THREE)  # all have changed
     engine.take_output(0)
     assert (engine.decoded_count, _pictures_of(engine)) == (0, 2)
     for borrower_id in _THREE:

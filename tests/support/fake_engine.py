@@ -116,6 +116,9 @@ class FakeEngine:
     def hold(self, pictures_max: int) -> None:
         self.pictures_max = pictures_max
 
+    def let_go(self) -> None:
+        """Nobody is held decoded."""
+
     @property
     def pending_alerts(self) -> list[Alert]:
         return self._alerts
