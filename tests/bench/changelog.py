@@ -7,9 +7,10 @@ that a busy machine is busy for all. Then each is read back as it lies in a comp
 
 | way | what an event writes |
 |---|---|
-| `whole` | the state (what the worker does) |
+| `whole` | the state, as it is said |
 | `whole, lz4`, `snappy`, `zstd` | the same, and the producer compresses its batches, at the levels that the client has |
-| `dictionary` | the state, compressed by itself with a dictionary trained on other borrowers (the record's header is left as it is) |
+| `kept` | the state, compressed by itself with the dictionary that is shipped, behind a header that is not (what the worker does) |
+| `dictionary` | the same, with a larger dictionary, trained on other borrowers of the same book |
 | `sections` | a record for each field of the state that the event changed |
 | `patch` | the difference to the last whole state, while it is short; else a whole state (two records a borrower at most) |
 | `chain` | the difference to the state before, and each so many a whole state |
@@ -32,7 +33,7 @@ import struct
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, Final, NamedTuple, Protocol
@@ -44,7 +45,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from models.borrower import CLOCKS, Borrower, check_record, deadlines_of, decode_borrower, encode_borrower
+from models.borrower import (
+    _PACKING,
+    CLOCKS,
+    Borrower,
+    check_record,
+    deadlines_of,
+    decode_borrower,
+    encode_borrower,
+)
 from models.calendars import DAY_MS
 from models.engine import RiskEngine
 from models.events import Event, Heartbeat
@@ -103,6 +112,7 @@ class Book(NamedTuple):
 
     lives: Sequence[Life]
     samples: Sequence[bytes]
+    """Bodies."""
     engine_us: float
     bytes_by_month: Sequence[float]
 
@@ -133,14 +143,14 @@ def simulate(borrowers: int, rounds: int, seed: int) -> Book:
             borrower = engine.borrower(event.borrower_id)
             if borrower is not None:
                 month = (event.event_time_ms - began_ms) // (30 * DAY_MS)
-                sizes[max(0, min(MONTHS - 1, month))].append(len(encode_borrower(borrower)))
+                sizes[max(0, min(MONTHS - 1, month))].append(len(plain(borrower)))
         if number % 4096 == 0:
             engine.take_output(0)
     lives = [(one, states) for one, states in kept.items() if len(states) == rounds]
     assert len(lives) >= borrowers, "too few borrowers with so many events: fewer rounds"
     return Book(
         [Life(one, states) for one, states in lives[:borrowers]],
-        [state for _, states in lives[borrowers:] for state in states],
+        [_said(one, state) for one, states in lives[borrowers:] for state in states],
         spent_ns / len(events) / 1000,
         [mean(month) for month in sizes],
     )
@@ -156,6 +166,15 @@ def _touches(events: Sequence[tuple[Event, int, int]], rounds: int) -> frozenset
             left[event.borrower_id] -= 1
             found.append(number)
     return frozenset(found)
+
+
+def plain(borrower: Borrower) -> bytes:
+    """A sealed state whose body is not compressed."""
+    return _SEALED.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _encode(borrower))
+
+
+def _said(borrower_id: str, record: bytes) -> bytes:
+    return _encode(decode_borrower(borrower_id, record))
 
 
 # ---- the ways --------------------------------------------------------------------------------------------------------
@@ -181,11 +200,30 @@ class Way(Protocol):
 
 
 class Whole:
-    """The state itself, and what the others have in common."""
+    """The state as it is said, and what the others have in common."""
 
     def __init__(self, codec: str | None = None) -> None:
         self.codec = codec
         self.name = f"whole, {codec}" if codec else "whole"
+
+    def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
+        return state_records({borrower_id: plain(borrower)})
+
+    def restore(self, records: Iterable[Any]) -> dict[bytes, Any]:
+        states = {record.key: record.value for record in records}
+        _check(states)
+        return states
+
+    def body(self, kept: Any) -> bytes:
+        return bytes(kept[HEADER_BYTES:])
+
+
+class Kept(Whole):
+    """What the worker does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "kept"
 
     def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
         return state_records({borrower_id: encode_borrower(borrower)})
@@ -197,7 +235,7 @@ class Whole:
         return states
 
     def body(self, kept: Any) -> bytes:
-        return bytes(kept[HEADER_BYTES:])
+        return _PACKING.unpack(kept[HEADER_BYTES:])
 
 
 class Dictionary(Whole):
@@ -206,7 +244,7 @@ class Dictionary(Whole):
     def __init__(self, samples: Sequence[bytes], level: int) -> None:
         super().__init__()
         self.name = f"dictionary, level {level}"
-        learnt = zstandard.train_dictionary(DICTIONARY_BYTES, [sample[HEADER_BYTES:] for sample in samples])
+        learnt = zstandard.train_dictionary(DICTIONARY_BYTES, [*samples])
         learnt.precompute_compress(level=level)
         self._compress = zstandard.ZstdCompressor(level=level, dict_data=learnt).compress
         self._decompress = zstandard.ZstdDecompressor(dict_data=learnt).decompress
@@ -217,8 +255,7 @@ class Dictionary(Whole):
 
     def restore(self, records: Iterable[Any]) -> dict[bytes, Any]:
         states = {record.key: record.value for record in records}
-        for state in states.values():
-            _DEADLINES.unpack_from(_SEALED.unseal(state)[1])
+        _check(states)
         return states
 
     def body(self, kept: Any) -> bytes:
@@ -270,7 +307,7 @@ class Patches(Whole):
         self._whole: dict[str, bytes] = {}
 
     def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
-        state, whole, key = encode_borrower(borrower), self._whole.get(borrower_id), borrower_id.encode()
+        state, whole, key = plain(borrower), self._whole.get(borrower_id), borrower_id.encode()
         if whole is not None:
             patch = lz4.block.compress(state, store_size=False, dict=whole)
             if len(patch) < PATCH_SHARE_MAX * len(state):
@@ -289,8 +326,7 @@ class Patches(Whole):
                 patches.pop(record.key, None)  # of an older whole state
         for key, patch in patches.items():
             states[key] = _patched(states[key], patch)
-        for key, state in states.items():
-            check_record(key.decode(), state)
+        _check(states)
         return states
 
 
@@ -303,7 +339,7 @@ class Chain(Whole):
         self._former: dict[str, tuple[int, bytes]] = {}
 
     def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
-        state, key = encode_borrower(borrower), borrower_id.encode()
+        state, key = plain(borrower), borrower_id.encode()
         place, former = self._former.get(borrower_id, (zlib.crc32(key), b""))
         place = (place + 1) % CHAIN_LENGTH
         self._former[borrower_id] = place, state
@@ -324,9 +360,14 @@ class Chain(Whole):
         for key, chain in patches.items():
             for patch in chain:
                 states[key] = _patched(states[key], patch)
-        for key, state in states.items():
-            check_record(key.decode(), state)
+        _check(states)
         return states
+
+
+def _check(states: Mapping[bytes, Any]) -> None:
+    """As `check_record` does with a state of the present version."""
+    for state in states.values():
+        _DEADLINES.unpack_from(_SEALED.unseal(state)[1])
 
 
 def _patched(state: bytes, patch: Any) -> bytes:
@@ -446,7 +487,7 @@ async def measure(book: Book, settings: Settings, rounds: int) -> list[Written]:
     """Let all ways take turns, round by round, and then read back."""
     topic, broker = TopicNames(settings.topic_prefix).state, Broker()
     ways: list[Way] = [
-        *(Whole(codec) for codec in CODECS), Dictionary(book.samples, -1), Dictionary(book.samples, 3), Sections(), Patches(),
+        *(Whole(codec) for codec in CODECS), Kept(), Dictionary(book.samples, -1), Dictionary(book.samples, 3), Sections(), Patches(),
         Chain(),
     ]  # fmt: skip
     all_written = []
@@ -473,7 +514,7 @@ async def measure(book: Book, settings: Settings, rounds: int) -> list[Written]:
                 written.encode_us.clear()
     for written in all_written:
         await written.producer.stop()
-    expected = {life.borrower_id.encode(): life.states[-1][HEADER_BYTES:] for life in book.lives}
+    expected = {life.borrower_id.encode(): _said(life.borrower_id, life.states[-1]) for life in book.lives}
     for number in range(rounds):
         for written in rotated(all_written, number):
             kept = written.restore()
