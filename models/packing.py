@@ -46,8 +46,8 @@ class Packing:
             )
         self._dictionary = zstandard.ZstdCompressionDict(content)
         self._dictionary.precompute_compress(level=LEVEL)
-        # The worker's states belong to one thread, but neither of the two may ever be used by two threads at once, and both let
-        # other threads run: whoever needs one takes it away, or makes one where none is left, and puts it back.
+        # Today each process reads and writes states in one thread alone; but both of these let other threads run meanwhile and bear
+        # no second one, so whoever needs one takes it out, or makes one where none is left, and puts it back (0.2 µs).
         self._compressors: list[zstandard.ZstdCompressor] = []
         self._decompressors: list[zstandard.ZstdDecompressor] = []
 

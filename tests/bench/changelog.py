@@ -33,7 +33,7 @@ import struct
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, Final, NamedTuple, Protocol
@@ -91,6 +91,7 @@ _DEADLINES: Final = struct.Struct(f">{CLOCKS + 1}q")
 HEADER_BYTES: Final = 5 + _DEADLINES.size
 """Version, checksum and deadlines: what a restore looks at without decoding."""
 _SEALED: Final = Format()
+_PLAIN: Final = Format((None, None))
 _ARRAY_16: Final = struct.Struct(">BH")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _MARK: Final = b"\xfe"
@@ -169,8 +170,8 @@ def _touches(events: Sequence[tuple[Event, int, int]], rounds: int) -> frozenset
 
 
 def plain(borrower: Borrower) -> bytes:
-    """A sealed state whose body is not compressed."""
-    return _SEALED.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _encode(borrower))
+    """The state record of a borrower before bodies were compressed: version 3."""
+    return _PLAIN.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _encode(borrower))
 
 
 def _said(borrower_id: str, record: bytes) -> bytes:
@@ -211,7 +212,8 @@ class Whole:
 
     def restore(self, records: Iterable[Any]) -> dict[bytes, Any]:
         states = {record.key: record.value for record in records}
-        _check(states)
+        for key, state in states.items():
+            check_record(key.decode(), state)
         return states
 
     def body(self, kept: Any) -> bytes:
@@ -227,12 +229,6 @@ class Kept(Whole):
 
     def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
         return state_records({borrower_id: encode_borrower(borrower)})
-
-    def restore(self, records: Iterable[Any]) -> dict[bytes, Any]:
-        states = {record.key: record.value for record in records}
-        for key, state in states.items():
-            check_record(key.decode(), state)
-        return states
 
     def body(self, kept: Any) -> bytes:
         return _PACKING.unpack(kept[HEADER_BYTES:])
@@ -255,7 +251,8 @@ class Dictionary(Whole):
 
     def restore(self, records: Iterable[Any]) -> dict[bytes, Any]:
         states = {record.key: record.value for record in records}
-        _check(states)
+        for state in states.values():
+            _DEADLINES.unpack_from(_SEALED.unseal(state)[1])
         return states
 
     def body(self, kept: Any) -> bytes:
@@ -326,7 +323,8 @@ class Patches(Whole):
                 patches.pop(record.key, None)  # of an older whole state
         for key, patch in patches.items():
             states[key] = _patched(states[key], patch)
-        _check(states)
+        for key, state in states.items():
+            check_record(key.decode(), state)
         return states
 
 
@@ -360,14 +358,9 @@ class Chain(Whole):
         for key, chain in patches.items():
             for patch in chain:
                 states[key] = _patched(states[key], patch)
-        _check(states)
+        for key, state in states.items():
+            check_record(key.decode(), state)
         return states
-
-
-def _check(states: Mapping[bytes, Any]) -> None:
-    """As `check_record` does with a state of the present version."""
-    for state in states.values():
-        _DEADLINES.unpack_from(_SEALED.unseal(state)[1])
 
 
 def _patched(state: bytes, patch: Any) -> bytes:
