@@ -1,7 +1,8 @@
 """All that is remembered of one borrower, and its bytes: explicit, versioned, checked.
 
 A record is sealed (`models/sealed.py`): version, checksum, then the next deadline of each clock, that of the next
-observation, and a msgpack body. The deadlines can be read, and the bytes be checked, without decoding the body, so that a million borrowers come back in seconds.
+observation, and a msgpack body, compressed (`models/packing.py`). The deadlines can be read, and the bytes be checked, without
+unpacking the body, so that a million borrowers come back in seconds.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from models.institutions import InstitutionEvidence
 from models.ledger import Loan
 from models.links import LinkEvidence
 from models.outflows import OutflowEvidence
+from models.packing import Packing, PackingError
 from models.recent_flows import RecentFlows
 from models.recent_ids import RecentIds
 from models.risk.pending import Observation
@@ -177,15 +179,23 @@ def _to_3(body: list[Any]) -> list[Any]:
     return [*body, [], due_ms]
 
 
-_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2, _to_3)
-"""Each from the body of one version to that of the next, as plain lists. Whoever changes the shape of `Borrower`, or what
-a field means, adds a step here and keeps bytes of the new version: `python -m tests.models.keep_states`."""
-_DEADLINES_BY_VERSION: Final = {1: 5, 2: 5, 3: 6}
+_UPGRADES: Final[tuple[Upgrade | None, ...]] = (_to_2, _to_3, None)
+"""Each from the body of one version to that of the next, as plain lists; version 4 says the same as 3, compressed. Whoever
+changes the shape of `Borrower`, or what a field means, adds a step here and keeps bytes of the new version:
+`python -m tests.models.keep_states`."""
+_DEADLINES_BY_VERSION: Final = {1: 5, 2: 5, 3: 6, 4: 6}
 """Those in the header: by clock, and since version 3 that of the next observation."""
+_FIRST_PACKED: Final = 4
+"""Bodies of older versions are not compressed."""
+_PACKING: Final = Packing("state-4.zdict", "48998df6589201d810c86f5bc0a2a95a5b209a47229d105c372561c4446a18f0")
+"""The dictionary of version 4: another one (`python -m tests.models.keep_dictionary`) is another version."""
 
 _FORMAT: Final = Format(_UPGRADES)
 STATE_VERSION: Final = _FORMAT.version
 _DEADLINES: Final = struct.Struct(f">{CLOCKS + 1}q")
+_BODY_BEGINS: Final = {
+    version: struct.calcsize(f">{count}q") for version, count in _DEADLINES_BY_VERSION.items()
+}
 _encode_body = msgspec.msgpack.Encoder().encode
 _decode_body = msgspec.msgpack.Decoder(Borrower).decode
 assert _DEADLINES_BY_VERSION[STATE_VERSION] == CLOCKS + 1, "another number of deadlines is another version"
@@ -193,7 +203,7 @@ assert _DEADLINES_BY_VERSION[STATE_VERSION] == CLOCKS + 1, "another number of de
 
 def encode_borrower(borrower: Borrower) -> bytes:
     """The state record of a borrower."""
-    return _FORMAT.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _encode_body(borrower))
+    return _FORMAT.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _PACKING.pack(_encode_body(borrower)))
 
 
 def deadlines_of(borrower: Borrower) -> tuple[int, ...]:
@@ -208,24 +218,31 @@ def decode_borrower(borrower_id: str, record: bytes) -> Borrower:
         CorruptStateError: the bytes are damaged, or of a version that this program does not know.
     """
     version, content = _unsealed(borrower_id, record)
-    body: memoryview | bytes = content[struct.calcsize(f">{_DEADLINES_BY_VERSION[version]}q") :]
+    body: memoryview | bytes = content[_BODY_BEGINS[version] :]
     try:
-        if version != STATE_VERSION:
+        if version >= _FIRST_PACKED:
+            body = _PACKING.unpack(body)
+        if version < _FORMAT.first_of_present_shape:
             body = _encode_body(_FORMAT.upgrade(msgspec.msgpack.decode(body), version))
         return _decode_body(body)
-    except msgspec.MsgspecError as error:
+    except (PackingError, msgspec.MsgspecError) as error:
         msg = f"state of borrower {borrower_id!r}: its checksum fits, its content does not: {error}"
         raise CorruptStateError(msg) from error
 
 
+def copy_of(borrower: Borrower) -> Borrower:
+    """Another one that remembers the same, and shares nothing with it that may change."""
+    return _decode_body(_encode_body(borrower))
+
+
 def check_record(borrower_id: str, record: bytes) -> tuple[int, ...]:
-    """Make sure of a record's bytes, and return its deadlines as `deadlines_of`. Its body is decoded only if it is older.
+    """Make sure of a record's bytes, and return its deadlines as `deadlines_of`. Its body is decoded only if it has an older shape.
 
     Raises:
         CorruptStateError: as `decode_borrower`.
     """
     version, content = _unsealed(borrower_id, record)
-    if version != STATE_VERSION:
+    if version < _FORMAT.first_of_present_shape:
         return deadlines_of(decode_borrower(borrower_id, record))
     if len(content) <= _DEADLINES.size:
         msg = f"state of borrower {borrower_id!r}: its checksum fits, but it holds nothing"

@@ -24,6 +24,7 @@ from models.borrower import (
     Borrower,
     PendingJudgement,
     check_record,
+    copy_of,
     decode_borrower,
     encode_borrower,
     nameless,
@@ -1008,7 +1009,7 @@ class RiskEngine:
         if min(*borrower.deadlines_ms, *reviews_ms) > ahead_ms:
             return borrower.episodes
         ahead = RiskEngine(self._book)
-        copied = decode_borrower(borrower_id, encode_borrower(borrower))
+        copied = copy_of(borrower)
         ahead._borrowers[borrower_id] = copied
         ahead._watermarks_ms[:] = self._watermarks_ms
         ahead._reviews.follow(self._reviews)

@@ -33,10 +33,16 @@ class UntrustedRecordError(Exception):
 class Format:
     """One kind of record through its versions."""
 
-    def __init__(self, upgrades: Sequence[Upgrade] = ()) -> None:
-        """`upgrades[0]` leads from version 1 to 2, and so on: the present version is the one they lead to."""
+    def __init__(self, upgrades: Sequence[Upgrade | None] = ()) -> None:
+        """`upgrades[0]` leads from version 1 to 2, and so on: the present version is the one they lead to.
+
+        None: the document is the same in both, and only its bytes differ.
+        """
         assert len(upgrades) < _VERSIONS_MAX, "the version is one byte"
         self.version: Final = len(upgrades) + 1
+        changes = [version for version, step in enumerate(upgrades, start=2) if step is not None]
+        self.first_of_present_shape: Final = changes[-1] if changes else 1
+        """The version since which documents are as they are now, and need no upgrade."""
         self._upgrades = tuple(upgrades)
 
     def seal(self, content: bytes) -> bytes:
@@ -68,7 +74,8 @@ class Format:
     def upgrade(self, document: Any, version: int) -> Any:
         """Bring a document of an older version to the present form."""
         for step in self._upgrades[version - 1 :]:
-            document = step(document)
+            if step is not None:
+                document = step(document)
         return document
 
 

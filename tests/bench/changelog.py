@@ -7,9 +7,10 @@ that a busy machine is busy for all. Then each is read back as it lies in a comp
 
 | way | what an event writes |
 |---|---|
-| `whole` | the state (what the worker does) |
+| `whole` | the state, as it is said |
 | `whole, lz4`, `snappy`, `zstd` | the same, and the producer compresses its batches, at the levels that the client has |
-| `dictionary` | the state, compressed by itself with a dictionary trained on other borrowers (the record's header is left as it is) |
+| `kept` | the state, compressed by itself with the dictionary that is shipped, behind a header that is not (what the worker does) |
+| `dictionary` | the same, with a larger dictionary, trained on other borrowers of the same book |
 | `sections` | a record for each field of the state that the event changed |
 | `patch` | the difference to the last whole state, while it is short; else a whole state (two records a borrower at most) |
 | `chain` | the difference to the state before, and each so many a whole state |
@@ -44,7 +45,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from models.borrower import CLOCKS, Borrower, check_record, deadlines_of, decode_borrower, encode_borrower
+from models.borrower import (
+    _PACKING,
+    CLOCKS,
+    Borrower,
+    check_record,
+    deadlines_of,
+    decode_borrower,
+    encode_borrower,
+)
 from models.calendars import DAY_MS
 from models.engine import RiskEngine
 from models.events import Event, Heartbeat
@@ -82,6 +91,7 @@ _DEADLINES: Final = struct.Struct(f">{CLOCKS + 1}q")
 HEADER_BYTES: Final = 5 + _DEADLINES.size
 """Version, checksum and deadlines: what a restore looks at without decoding."""
 _SEALED: Final = Format()
+_PLAIN: Final = Format((None, None))
 _ARRAY_16: Final = struct.Struct(">BH")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _MARK: Final = b"\xfe"
@@ -103,6 +113,7 @@ class Book(NamedTuple):
 
     lives: Sequence[Life]
     samples: Sequence[bytes]
+    """Bodies."""
     engine_us: float
     bytes_by_month: Sequence[float]
 
@@ -133,14 +144,14 @@ def simulate(borrowers: int, rounds: int, seed: int) -> Book:
             borrower = engine.borrower(event.borrower_id)
             if borrower is not None:
                 month = (event.event_time_ms - began_ms) // (30 * DAY_MS)
-                sizes[max(0, min(MONTHS - 1, month))].append(len(encode_borrower(borrower)))
+                sizes[max(0, min(MONTHS - 1, month))].append(len(plain(borrower)))
         if number % 4096 == 0:
             engine.take_output(0)
     lives = [(one, states) for one, states in kept.items() if len(states) == rounds]
     assert len(lives) >= borrowers, "too few borrowers with so many events: fewer rounds"
     return Book(
         [Life(one, states) for one, states in lives[:borrowers]],
-        [state for _, states in lives[borrowers:] for state in states],
+        [_said(one, state) for one, states in lives[borrowers:] for state in states],
         spent_ns / len(events) / 1000,
         [mean(month) for month in sizes],
     )
@@ -156,6 +167,15 @@ def _touches(events: Sequence[tuple[Event, int, int]], rounds: int) -> frozenset
             left[event.borrower_id] -= 1
             found.append(number)
     return frozenset(found)
+
+
+def plain(borrower: Borrower) -> bytes:
+    """The state record of a borrower before bodies were compressed: version 3."""
+    return _PLAIN.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _encode(borrower))
+
+
+def _said(borrower_id: str, record: bytes) -> bytes:
+    return _encode(decode_borrower(borrower_id, record))
 
 
 # ---- the ways --------------------------------------------------------------------------------------------------------
@@ -181,14 +201,14 @@ class Way(Protocol):
 
 
 class Whole:
-    """The state itself, and what the others have in common."""
+    """The state as it is said, and what the others have in common."""
 
     def __init__(self, codec: str | None = None) -> None:
         self.codec = codec
         self.name = f"whole, {codec}" if codec else "whole"
 
     def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
-        return state_records({borrower_id: encode_borrower(borrower)})
+        return state_records({borrower_id: plain(borrower)})
 
     def restore(self, records: Iterable[Any]) -> dict[bytes, Any]:
         states = {record.key: record.value for record in records}
@@ -200,13 +220,27 @@ class Whole:
         return bytes(kept[HEADER_BYTES:])
 
 
+class Kept(Whole):
+    """What the worker does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "kept"
+
+    def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
+        return state_records({borrower_id: encode_borrower(borrower)})
+
+    def body(self, kept: Any) -> bytes:
+        return _PACKING.unpack(kept[HEADER_BYTES:])
+
+
 class Dictionary(Whole):
     """The state compressed behind its deadlines, which stay readable; compressed it stays in memory, too."""
 
     def __init__(self, samples: Sequence[bytes], level: int) -> None:
         super().__init__()
         self.name = f"dictionary, level {level}"
-        learnt = zstandard.train_dictionary(DICTIONARY_BYTES, [sample[HEADER_BYTES:] for sample in samples])
+        learnt = zstandard.train_dictionary(DICTIONARY_BYTES, [*samples])
         learnt.precompute_compress(level=level)
         self._compress = zstandard.ZstdCompressor(level=level, dict_data=learnt).compress
         self._decompress = zstandard.ZstdDecompressor(dict_data=learnt).decompress
@@ -270,7 +304,7 @@ class Patches(Whole):
         self._whole: dict[str, bytes] = {}
 
     def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
-        state, whole, key = encode_borrower(borrower), self._whole.get(borrower_id), borrower_id.encode()
+        state, whole, key = plain(borrower), self._whole.get(borrower_id), borrower_id.encode()
         if whole is not None:
             patch = lz4.block.compress(state, store_size=False, dict=whole)
             if len(patch) < PATCH_SHARE_MAX * len(state):
@@ -303,7 +337,7 @@ class Chain(Whole):
         self._former: dict[str, tuple[int, bytes]] = {}
 
     def write(self, borrower_id: str, borrower: Borrower) -> list[OutputRecord]:
-        state, key = encode_borrower(borrower), borrower_id.encode()
+        state, key = plain(borrower), borrower_id.encode()
         place, former = self._former.get(borrower_id, (zlib.crc32(key), b""))
         place = (place + 1) % CHAIN_LENGTH
         self._former[borrower_id] = place, state
@@ -446,7 +480,7 @@ async def measure(book: Book, settings: Settings, rounds: int) -> list[Written]:
     """Let all ways take turns, round by round, and then read back."""
     topic, broker = TopicNames(settings.topic_prefix).state, Broker()
     ways: list[Way] = [
-        *(Whole(codec) for codec in CODECS), Dictionary(book.samples, -1), Dictionary(book.samples, 3), Sections(), Patches(),
+        *(Whole(codec) for codec in CODECS), Kept(), Dictionary(book.samples, -1), Dictionary(book.samples, 3), Sections(), Patches(),
         Chain(),
     ]  # fmt: skip
     all_written = []
@@ -473,7 +507,7 @@ async def measure(book: Book, settings: Settings, rounds: int) -> list[Written]:
                 written.encode_us.clear()
     for written in all_written:
         await written.producer.stop()
-    expected = {life.borrower_id.encode(): life.states[-1][HEADER_BYTES:] for life in book.lives}
+    expected = {life.borrower_id.encode(): _said(life.borrower_id, life.states[-1]) for life in book.lives}
     for number in range(rounds):
         for written in rotated(all_written, number):
             kept = written.restore()

@@ -46,6 +46,16 @@ def test_a_document_takes_the_steps_it_has_not_taken() -> None:
     assert THIRD.upgrade(["as it is"], 3) == ["as it is"]
 
 
+def test_a_version_may_differ_in_its_bytes_alone() -> None:
+    """It counts as one, its documents take no step, and they are of the same shape since the last one that was taken."""
+    only_bytes = Format((_second, None))
+
+    assert (only_bytes.version, only_bytes.first_of_present_shape) == (3, 2)
+    assert only_bytes.upgrade(["first"], 1) == ["first", "second"]
+    assert only_bytes.upgrade(["as it is"], 2) == ["as it is"]
+    assert [form.first_of_present_shape for form in (FIRST, SECOND, THIRD)] == [1, 2, 3]
+
+
 @given(contents)
 def test_a_newer_record_says_that_a_newer_release_wrote_it(content: bytes) -> None:
     """And what to do: go back to it."""
