@@ -30,7 +30,7 @@ from models.recent_flows import RecentFlows
 from models.recent_ids import RecentIds
 from models.risk.pending import Observation
 from models.rollovers import RolloverEvidence
-from models.sealed import Format, UntrustedRecordError, Upgrade
+from models.sealed import HEAD_BYTES, Format, UntrustedRecordError, Upgrade
 from models.servicing import ServicingEvidence
 
 CLOCKS: Final = len(TOPICS) + 1
@@ -248,6 +248,13 @@ def check_record(borrower_id: str, record: bytes) -> tuple[int, ...]:
         msg = f"state of borrower {borrower_id!r}: its checksum fits, but it holds nothing"
         raise CorruptStateError(msg)
     return _DEADLINES.unpack_from(content)
+
+
+def deadlines_in(borrower_id: str, record: bytes) -> tuple[int, ...]:
+    """The same of a record that was made sure of before, or written here."""
+    if record[0] < _FORMAT.first_of_present_shape:
+        return deadlines_of(decode_borrower(borrower_id, record))
+    return _DEADLINES.unpack_from(record, HEAD_BYTES)
 
 
 def _unsealed(borrower_id: str, record: bytes) -> tuple[int, memoryview]:

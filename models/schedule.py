@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from models import levels
-from models.borrower import CLOCKS, Borrower, check_record, deadlines_of
+from models.borrower import CLOCKS, Borrower, deadlines_in, deadlines_of
 from models.combinations import confirmed_by
 from models.deadlines import NEVER, DeadlineQueue
 from models.episodes import Episode, open_episode
@@ -61,7 +61,7 @@ class Schedule:
         self._reviews = reviews
         self._borrowers = borrowers
         self._watermarks_ms = watermarks_ms
-        self.queue = DeadlineQueue(CLOCKS + 1)
+        self.queue = DeadlineQueue(CLOCKS + 1, self._standing_ms)
 
     def renew(
         self,
@@ -147,16 +147,19 @@ class Schedule:
                 for known_id, known in self._borrowers.items()
                 if (due := _deadlines_of(known_id, known)[clock]) != NEVER
             ]
-            if clock < CLOCKS:
-                review_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock])
-                standing += [(review_ms, REVIEW)] if review_ms != NEVER else []
-            self.queue.rebuild(clock, standing)
+            review_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock]) if clock < CLOCKS else NEVER
+            self.queue.rebuild(clock, standing, [(review_ms, REVIEW)] if review_ms != NEVER else [])
+
+    def _standing_ms(self, clock: int, borrower_id: str) -> int:
+        """A borrower's deadline as it stands; `NEVER` for one who was erased."""
+        known = self._borrowers.get(borrower_id)
+        return NEVER if known is None else _deadlines_of(borrower_id, known)[clock]
 
     def push_review(self, clock: int) -> None:
         """Queue the next minute of a review, where there is one."""
         due_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock])
         if due_ms != NEVER:
-            self.queue.push(clock, due_ms, REVIEW)
+            self.queue.push_exactly(clock, due_ms, REVIEW)
 
     def await_review(self, borrower_id: str, borrower: Borrower) -> None:
         """Let a borrower's deadlines show the review, now that somebody asks for them."""
@@ -250,4 +253,4 @@ def moved_by(
 
 
 def _deadlines_of(borrower_id: str, known: Borrower | bytes) -> Sequence[int]:
-    return check_record(borrower_id, known) if isinstance(known, bytes) else deadlines_of(known)
+    return deadlines_in(borrower_id, known) if isinstance(known, bytes) else deadlines_of(known)

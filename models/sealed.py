@@ -17,6 +17,8 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 _HEAD: Final = struct.Struct(">BI")
+HEAD_BYTES: Final = _HEAD.size
+"""Before the content."""
 _VERSIONS_MAX: Final = 255
 """What a byte holds."""
 

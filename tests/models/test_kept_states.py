@@ -16,6 +16,7 @@ from models.borrower import (
     Borrower,
     CorruptStateError,
     check_record,
+    deadlines_in,
     deadlines_of,
     decode_borrower,
     encode_borrower,
@@ -79,6 +80,7 @@ def test_every_record_is_read(kept: KeptVersion) -> None:
     for borrower_id, record in kept.records.items():
         borrower = decode_borrower(borrower_id, record)
         assert check_record(borrower_id, record) == deadlines_of(borrower)
+        assert deadlines_in(borrower_id, record) == deadlines_of(borrower)
 
 
 def test_the_kept_borrowers_have_everything() -> None:
