@@ -141,7 +141,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commit_events_max: Positive = 50_000
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
-    """Changed states in one transaction: some 25 MB, which are encoded at one instant (a quarter of a second)."""
+    """Changed states in one transaction: some 20 MB, which are encoded at one instant (a quarter of a second)."""
     commit_decoded_max: Positive = 8_000
     """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 216 MB, let go of by
     the commit. Where that many come who were not decoded, hardly any comes twice, and to wait longer would save nothing."""
