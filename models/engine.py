@@ -210,6 +210,7 @@ class RiskEngine:
                     watermarks_ms[HIGHEST] = watermark_ms
             else:
                 self.advance(feed, watermark_ms)
+                known = self._borrowers.get(borrower_id)  # another picture, if it was packed meanwhile
         if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews.are_due:
             known = self._touch(borrower_id, event_time_ms)
         return self._accept(borrower_id, known, event, feed, offset)
@@ -230,7 +231,7 @@ class RiskEngine:
 
     def advance(self, feed: int, watermark_ms: int) -> None:
         """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
-        watermarks_ms, deadlines = self._watermarks_ms, self._deadlines
+        watermarks_ms, deadlines, pictures = self._watermarks_ms, self._deadlines, self._pictures
         if watermark_ms <= watermarks_ms[feed]:
             return
         is_highest = watermark_ms > watermarks_ms[HIGHEST]
@@ -244,6 +245,8 @@ class RiskEngine:
                 self._observe(due_ms, borrower_id)
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
+            if pictures.decoded >= pictures.decoded_max:
+                pictures.pack(self._changed, self._publisher.moved)
         deadlines.settle()
         watermarks_ms[feed] = watermark_ms
         if is_highest:
@@ -375,9 +378,10 @@ class RiskEngine:
         """Borrowers who were decoded since `take_output`: they stay so until it is called again."""
         return self._pictures.decoded
 
-    def hold(self, pictures_max: int) -> None:
-        """Hold so many borrowers decoded from the next `take_output` or `let_go` on."""
+    def hold(self, pictures_max: int, decoded_max: int) -> None:
+        """Hold so many borrowers decoded from the next `take_output` or `let_go` on, and decode so many at most for one event."""
         self._pictures.pictures_max = pictures_max
+        self._pictures.decoded_max = decoded_max
 
     def let_go(self) -> None:
         """Let go of those decoded beyond that who have not changed since `take_output`."""

@@ -6,10 +6,11 @@ picture and record say the same, which they do when state was handed over, those
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, MutableMapping
+from collections.abc import Container, Iterable, Mapping, MutableMapping
 from itertools import islice
 
-from models.borrower import Borrower, decode_borrower
+from models.borrower import Borrower, decode_borrower, encode_borrower
+from models.limits import INT64_MAX
 
 
 class Pictures:
@@ -19,8 +20,10 @@ class Pictures:
         """`borrowers` is the engine's, and changed here; `pictures_max` are left after each `settle`, and may change."""
         self._borrowers = borrowers
         self.pictures_max = pictures_max
+        self.decoded_max = INT64_MAX
+        """So many are decoded at most before `pack` is due."""
         self.decoded = 0
-        """Pictures decoded since the last `settle`: so many more there are at most than were left by it."""
+        """Pictures decoded since the last `settle` or `pack`: so many more there are at most than were left by it."""
         self._records: dict[str, bytes] = {}
         """What pictures were decoded from, or written as last; those first that have been so for longest."""
 
@@ -51,6 +54,19 @@ class Pictures:
             if record is not None and not isinstance(borrowers[borrower_id], bytes):
                 records[borrower_id] = record
         self.let_go(())
+
+    def pack(self, changed: Iterable[str], held: Container[str]) -> None:
+        """Let those become their records again that have changed, too, but for `held`: of whom somebody keeps the picture.
+
+        For when a midnight is the deadline of a tenth of all borrowers, and nothing can be handed over before all are judged.
+        """
+        records, borrowers = self._records, self._borrowers
+        self.decoded = 0
+        for borrower_id in changed:
+            picture = borrowers.get(borrower_id)
+            if isinstance(picture, Borrower) and borrower_id not in held:
+                borrowers[borrower_id] = encode_borrower(picture)
+                records.pop(borrower_id, None)
 
     def let_go(self, changed: Container[str]) -> None:
         """Let those that are too many become their records again, but for whom the record does not say what the picture says.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
@@ -166,6 +167,11 @@ class Publisher:
             borrower_id: None if latest is None else self._borrower_risk(borrower_id, latest)
             for borrower_id, latest in moved.items()
         }
+
+    @property
+    def moved(self) -> Container[str]:
+        """Those whose picture is looked at once more by `take_risks`."""
+        return self._moved
 
     def forget(self, borrower_id: str) -> None:
         """A borrower is erased: what was published before is taken back as well."""

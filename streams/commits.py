@@ -22,12 +22,8 @@ class Commits:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._next_ms = 0.0
         """Before that the budget of the process is used up."""
-        self._decoded_max = settings.commit_decoded_max
-        """Of one task."""
-
-    def share_among(self, tasks: int) -> None:
-        """So many tasks have an even share each of what the worker may decode between two commits."""
-        self._decoded_max = max(1, self._settings.commit_decoded_max // max(1, tasks))
+        self.decoded_max = settings.commit_decoded_max
+        """Borrowers that one task may decode between two commits: its share of the worker's."""
 
     def __contains__(self, task: int) -> bool:
         """Whether a task's commit is not finished, or has failed."""
@@ -48,7 +44,7 @@ class Commits:
         return task.is_full(
             settings.commit_events_max,
             settings.commit_states_max,
-            self._decoded_max,
+            self.decoded_max,
             settings.commit_refused_bytes_max,
         )
 

@@ -325,11 +325,12 @@ class Pipeline:
             self._show_tasks()
 
     def _share_memory(self) -> None:
-        """Give every task an even share of the borrowers that the worker may hold decoded."""
-        count = len(self.tasks) + len(self._openings)
-        self._commits.share_among(count)
+        """Give every task an even share of the borrowers that the worker may hold decoded, and decode between two commits."""
+        count = max(1, len(self.tasks) + len(self._openings))
+        pictures_max = max(1, self._settings.pictures_max // count)
+        decoded_max = self._commits.decoded_max = max(1, self._settings.commit_decoded_max // count)
         for task in self.tasks.values():
-            task.engine.hold(max(1, self._settings.pictures_max // count))
+            task.engine.hold(pictures_max, decoded_max)
 
     def _discard(self, number: int) -> None:
         """Throw a task away: its state goes on elsewhere, or is rebuilt."""

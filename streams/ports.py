@@ -293,8 +293,8 @@ class Engine(Protocol):
         """Borrowers decoded since `take_output`: what they take in memory is let go of by the next one."""
         ...
 
-    def hold(self, pictures_max: int) -> None:
-        """Hold so many borrowers decoded; the others are held as their records."""
+    def hold(self, pictures_max: int, decoded_max: int) -> None:
+        """Hold so many borrowers decoded, the others as their records; and decode so many at most for the deadlines of one event."""
         ...
 
     def let_go(self) -> None:

@@ -9,23 +9,25 @@ import msgspec
 
 from models.borrower import Borrower
 from models.engine import RiskEngine
-from models.events import CREDIT_QUERIES, TOPICS, CreditQuery
+from models.events import CREDIT_QUERIES, REPAYMENTS, TOPICS, CreditQuery
 from models.risk.scorecard import expert_prior
 from streams.codec import Reject
 from streams.event_files import EventFolder
 from streams.simulator import SimulationSettings, write_folder
-from tests.support.events import at, query, rules
+from tests.support.events import at, loan, query, rules
 
 _KNOWN_BY_MS = 2_000_000_000_000
 _TAKEN_EVERY = 7
 _ADOPTED_AT = 2_500
 _THREE = ("b-1", "b-2", "b-3")
+_TWENTY = 20
 
 
 def test_an_engine_that_keeps_one_picture_hands_over_what_one_that_keeps_all_does(tmp_path: Path) -> None:
     """Of a simulated book every alert and record is the same, through changes of policy and card, too."""
     write_folder(SimulationSettings(borrowers=40, months=10, linked_share=0.3), tmp_path)
-    few = RiskEngine(rules(), expert_prior(), pictures_max=1)
+    few = RiskEngine(rules(), expert_prior())
+    few.hold(1, decoded_max=1)
     all_of_them = RiskEngine(rules(), expert_prior(), pictures_max=10**9)
     other = msgspec.structs.replace(expert_prior(), bias=expert_prior().bias + 0.5)
     offsets: Counter[int] = Counter()
@@ -66,7 +68,7 @@ def test_an_engine_says_how_many_borrowers_it_decoded_since_it_handed_over_state
     for place, borrower_id in enumerate([*_THREE, *_THREE], start=1):
         engine.process(_query(borrower_id, place), CREDIT_QUERIES, 10 + place)
     assert engine.decoded_count == len(_THREE)
-    engine.hold(2)
+    engine.hold(2, decoded_max=100)
     engine.let_go()
     assert _pictures_of(engine) == len(_THREE)  # all have changed
     engine.take_output(0)
@@ -74,6 +76,25 @@ def test_an_engine_says_how_many_borrowers_it_decoded_since_it_handed_over_state
     for borrower_id in _THREE:
         engine.process(_query(borrower_id, 9), CREDIT_QUERIES, 30)
     assert engine.decoded_count == 1
+
+
+def test_deadlines_that_pass_together_leave_few_borrowers_decoded() -> None:
+    """Twenty borrowers are observed before one event: each has changed, and hardly any is held decoded meanwhile."""
+    borrowed = RiskEngine(rules(), expert_prior())
+    for number in range(_TWENTY):
+        borrowed.process(loan("2025-01-01", [("2025-12-31", 50_000)], f"b-{number}"), REPAYMENTS, number)
+    states = borrowed.take_output(0).changed
+    engine = RiskEngine(rules(), expert_prior())
+    for borrower_id, record in states.items():
+        assert record is not None
+        engine.restore(borrower_id, record)
+    engine.resume(borrowed.progress())
+    engine.hold(_TWENTY, decoded_max=3)
+    engine.advance(REPAYMENTS, at("2025-03-15"))
+    assert engine.changed_count == _TWENTY
+    assert _pictures_of(engine) < 3
+    borrowed.advance(REPAYMENTS, at("2025-03-15"))
+    assert engine.take_output(0).changed == borrowed.take_output(0).changed
 
 
 def _query(borrower_id: str, minute: int) -> CreditQuery:

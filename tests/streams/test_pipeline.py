@@ -473,8 +473,8 @@ def test_a_task_that_comes_straight_back_keeps_its_state() -> None:
 def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
     """Four tasks have a quarter each; when another worker takes two of them, the two that stay have a half each."""
 
-    async def main() -> tuple[list[int], list[int]]:
-        house = House(until_end=False, pictures_max=4_000)
+    async def main() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        house = House(until_end=False, pictures_max=4_000, commit_decoded_max=400)
         house.load(1, COUNT)
         first = house.worker()
         running = asyncio.create_task(first.run())
@@ -489,17 +489,17 @@ def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
         await asyncio.gather(running, joining)
         return alone, halves
 
-    def shares(worker: Pipeline) -> list[int]:
+    def shares(worker: Pipeline) -> list[tuple[int, int]]:
         held = []
         for task in worker.tasks.values():
             assert isinstance(task.engine, FakeEngine)
-            held.append(task.engine.pictures_max)
+            held.append((task.engine.pictures_max, task.engine.decoded_max))
         return held
 
     alone, halves = virtual(main())
 
-    assert alone == [1_000] * PARTITIONS == [1_000] * 4
-    assert halves == [2_000] * 4
+    assert alone == [(1_000, 100)] * PARTITIONS == [(1_000, 100)] * 4
+    assert halves == [(2_000, 200)] * 4
 
 
 def test_a_zombie_is_fenced_and_ends() -> None:

@@ -43,7 +43,7 @@ class FakeEngine:
         self.states: dict[str, bytes] = {}
         self.watermarks_ms = [-1] * (len(TOPICS) + 1)
         self.advanced: list[tuple[int, int]] = []
-        self.pictures_max = 0
+        self.pictures_max = self.decoded_max = 0
         self._partition = partition
         self._belongs = belongs
         self._alert_every = alert_every
@@ -113,8 +113,8 @@ class FakeEngine:
         """As of an engine that holds nobody decoded."""
         return len(self._changed)
 
-    def hold(self, pictures_max: int) -> None:
-        self.pictures_max = pictures_max
+    def hold(self, pictures_max: int, decoded_max: int) -> None:
+        self.pictures_max, self.decoded_max = pictures_max, decoded_max
 
     def let_go(self) -> None:
         """Nobody is held decoded."""
