@@ -7,7 +7,7 @@ the day comes. Of a million borrowers that are some three million entries of eig
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Final
 
 from models.calendars import DAY_MS
@@ -57,8 +57,8 @@ class _ClockQueue:
 
     def first_day(self) -> int | None:
         """The first of the later days, if nothing is due before it begins."""
-        if not self.days:
-            return None
+        if not self.days or (self.soon and self.soon[0][0] < self.later_ms):
+            return None  # as mostly: no look at all the days
         day = min(self.days)
         return None if self.soon and self.soon[0][0] < day * DAY_MS else day
 
@@ -143,17 +143,15 @@ class DeadlineQueue:
     def _pop(self, clock: int) -> tuple[int, int, str] | None:
         """Take what stands at the head of a clock: its earliest deadline, or None, for a day has come and must be put in order first."""
         entries = self._clocks[clock]
-        soon = entries.soon
-        if entries.days and (not soon or soon[0][0] >= entries.later_ms):
-            day = entries.first_day()
-            if day is not None:
-                entries.open_day(day, clock, self._standing)
-                self.heads_ms[clock] = entries.head_ms()
-                return None
+        day, soon = entries.first_day(), entries.soon
+        if day is not None:
+            entries.open_day(day, clock, self._standing)
+            self.heads_ms[clock] = entries.head_ms()
+            return None
         earliest = heappop(soon)
         while soon and soon[0] == earliest:
             heappop(soon)
-        self.heads_ms[clock] = soon[0][0] if soon and soon[0][0] < entries.later_ms else entries.head_ms()
+        self.heads_ms[clock] = entries.head_ms()
         return earliest[0], clock, earliest[1]
 
     def settle(self) -> None:
@@ -165,14 +163,10 @@ class DeadlineQueue:
         entries = len(self._clocks[clock])
         return entries > _REBUILD_ENTRIES_MIN and entries > _STALE_FACTOR * borrowers
 
-    def rebuild(
-        self, clock: int, standing: Iterable[tuple[int, str]], exactly: list[tuple[int, str]]
-    ) -> None:
-        """Replace a clock's queue by the deadlines that stand, and by what is no borrower's."""
-        former, entries = self._clocks[clock], _ClockQueue()
-        entries.later_ms = former.later_ms
-        entries.soon = exactly
-        heapify(entries.soon)
+    def rebuild(self, clock: int, standing: Iterable[tuple[int, str]]) -> None:
+        """Replace all of a clock's queue by the deadlines that stand; what is no borrower's is to be pushed again."""
+        entries = _ClockQueue()
+        entries.later_ms = self._clocks[clock].later_ms
         for due_ms, borrower_id in standing:
             entries.add(due_ms, borrower_id)
         self._clocks[clock] = entries

@@ -147,8 +147,9 @@ class Schedule:
                 for known_id, known in self._borrowers.items()
                 if (due := _deadlines_of(known_id, known)[clock]) != NEVER
             ]
-            review_ms = self._reviews.next_ms(clock, self._watermarks_ms[clock]) if clock < CLOCKS else NEVER
-            self.queue.rebuild(clock, standing, [(review_ms, REVIEW)] if review_ms != NEVER else [])
+            self.queue.rebuild(clock, standing)
+            if clock < CLOCKS:
+                self.push_review(clock)
 
     def _standing_ms(self, clock: int, borrower_id: str) -> int:
         """A borrower's deadline as it stands; `NEVER` for one who was erased."""

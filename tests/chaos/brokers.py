@@ -193,8 +193,8 @@ def kill_transaction_coordinator(cluster: LocalKafka, transactional_id: str, sec
 def below_min_in_sync(cluster: LocalKafka, topics: Sequence[str], *, index: int = 0) -> Iterator[None]:
     """Let some topics accept nothing with `acks=all` for as long as a block lasts, as too few replicas are in sync.
 
-    All replicas have to agree, and the broker of the given number is dead. The block begins when the others know that;
-    behind it everything is as it was, and healthy. `topics` must be replicated on all three brokers.
+    All replicas have to agree, and the broker of the given number is dead. The block begins when all the others know that (a
+    leader that did not would write a record and wait in vain); behind it everything is as it was, and healthy. `topics` must be replicated on all three brokers.
     """
     with _admin(cluster) as admin:
         before = _min_in_sync(admin, topics)
@@ -204,7 +204,10 @@ def below_min_in_sync(cluster: LocalKafka, topics: Sequence[str], *, index: int 
         try:
             _ask_until(
                 lambda: [
-                    one for one in replicas(cluster, topics) if index in one.in_sync or one.leader is None
+                    one
+                    for alive in _running(cluster)
+                    for one in _partitions(cluster, alive, topics)
+                    if index in one.in_sync or one.leader is None
                 ],
                 lambda not_yet: not not_yet,
                 MOVE_SECONDS,
