@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
+from sys import intern
 from typing import Final
 
 from models.calendars import DAY_MS
@@ -47,6 +48,7 @@ class _ClockQueue:
             heappush(self.soon, (due_ms, borrower_id))
             return due_ms
         day = due_ms // DAY_MS
+        borrower_id = intern(borrower_id)  # every event brings another text; one is noted for all
         ids = self.days.get(day)
         if ids is None:
             self.days[day] = [borrower_id]

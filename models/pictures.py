@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, MutableMapping
 from itertools import islice
+from typing import Final
 
 from models.borrower import Borrower, decode_borrower, encode_borrower
 from models.limits import INT64_MAX
+
+_SELDOM_FACTOR: Final = 4
+"""With so many times as many borrowers as may be held decoded, at most one touch in four would find its picture there."""
 
 
 class Pictures:
     """Decodes at first touch, and lets go of what is too much."""
 
     def __init__(self, borrowers: MutableMapping[str, Borrower | bytes], pictures_max: int) -> None:
-        """`borrowers` is the engine's, and changed here; `pictures_max` are left after each `settle`, and may change."""
+        """`borrowers` is the engine's, and changed here; `pictures_max` are left at most after each `settle`, and may change."""
         self._borrowers = borrowers
         self.pictures_max = pictures_max
         self.decoded_max = INT64_MAX
@@ -75,7 +79,7 @@ class Pictures:
         after thousands, it is given back to the system and asked for anew.
         """
         records, borrowers = self._records, self._borrowers
-        too_many = len(records) - self.pictures_max
+        too_many = len(records) - self._worth_keeping()
         if too_many <= 0:
             return
         for borrower_id in list(islice(records, too_many)):
@@ -84,3 +88,12 @@ class Pictures:
                 records[borrower_id] = record  # behind all others: `settle` has its new record
             elif isinstance(borrowers.get(borrower_id), Borrower):
                 borrowers[borrower_id] = record
+
+    def _worth_keeping(self) -> int:
+        """Fewer than are allowed where a picture is seldom asked again: then no more than are decoded until the next `settle`.
+
+        So many have to be held at times anyway, and the memory of those that are let go of is taken by those that are decoded.
+        """
+        if len(self._borrowers) > _SELDOM_FACTOR * self.pictures_max:
+            return min(self.pictures_max, self.decoded_max)
+        return self.pictures_max

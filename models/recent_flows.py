@@ -2,7 +2,7 @@
 
 Income, sightings, transfers and movements keep their own flows (`models.income` and so on). Here is what a flow of any kind leaves
 besides: a day's balance (`models.balances`), a sign of life on an account (`models.income`), and since when flows are known
-(`models.institutions`). Packed, 39 bytes a flow, in the order of arrival.
+(`models.institutions`). Packed, 37 bytes a flow, in the order of arrival.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from models.recent_ids import fingerprint_of
 
 FLOWS_MAX: Final = 12
 """Flows kept of one borrower: a transfer is returned within days. The void of an older one is counted, and changes nothing here."""
-_LAYOUT: Final = struct.Struct(">q8sIHBqq")
+_LAYOUT: Final = struct.Struct(">q6sIHBqq")
 _FLOW_BYTES: Final = _LAYOUT.size
 _BYTES_MAX: Final = FLOWS_MAX * _FLOW_BYTES
 _pack: Final = _LAYOUT.pack

@@ -24,7 +24,7 @@ from models.sealed import Format
 from tests.models.keep_dictionary import DICTIONARY_BYTES, ROOT
 
 NAME = "state-4.zdict"
-SHA256 = "48998df6589201d810c86f5bc0a2a95a5b209a47229d105c372561c4446a18f0"
+SHA256 = "ad381537321e4c15272190b02c7bcf1c865012e71a1992666235e761139ab2bb"
 PACKING = Packing(NAME, SHA256)
 DEADLINES_BYTES = 8 * 6
 
