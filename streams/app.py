@@ -103,6 +103,11 @@ class PipelineService(Service):
             return ["the pipeline does not run"]
         return self._pipeline.reasons_not_ready
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether alerts wait for a backlog: what has time does not compete with it then."""
+        return self._pipeline is not None and self._pipeline.is_behind
+
     async def _guard(self, pipeline: Pipeline) -> None:
         """Have the process ended from outside the loop when the loop does not turn: whatever blocks it, blocks this too."""
         turns = -1
@@ -154,7 +159,7 @@ class ForewarnApp(faust.App):
         self.settings = settings
         self.metrics = PrometheusMetrics()
         self.pipeline = PipelineService(settings, self.metrics)
-        self.training = TrainingService(settings, self.metrics)
+        self.training = TrainingService(settings, self.metrics, is_busy=lambda: self.pipeline.is_behind)
         self.delivery = DeliveryService(settings, self.metrics)
         super().__init__(
             faust_id(settings),

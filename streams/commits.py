@@ -113,6 +113,6 @@ class Commits:
         however often it changed (`decisions/0015-what-a-commit-costs.md`).
         """
         settings = self._settings
-        if task.queue.ready + task.queue.waiting < settings.backlog_records_min:
+        if not task.is_behind(settings.backlog_records_min):
             return settings.commit_interval_ms
         return max(settings.commit_interval_ms, min(task.late_ms or 0, settings.backlog_commit_interval_ms))

@@ -480,6 +480,12 @@ class Pipeline:
         opening = [f"task {number} is being restored" for number in sorted(self._openings)]
         return [*opening, *self._watchdog.lasting(self._settings.unready_after_ms)]
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether borrowers wait for a restore, or events for their turn."""
+        records_min = self._settings.backlog_records_min
+        return bool(self._openings) or any(task.is_behind(records_min) for task in self.tasks.values())
+
     async def _read_ends(self) -> Ends:
         """Up to where there is something to read, by feed and partition.
 

@@ -121,9 +121,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     feed_return_grace_ms: Milliseconds = 10 * 60_000
     """They wait so long after its return as well: the backlog comes first."""
 
-    merge_buffer_records_max: Positive = 20_000
-    """Records of one topic waiting in one task before its partition is paused."""
-    merge_buffer_batches_max: Positive = 4
+    merge_buffer_records_max: Positive = 12_000
+    """Records of one topic waiting in one task before its partition is paused; each takes some 1.5 KB, decoded."""
+    merge_buffer_batches_max: Positive = 2
     """The same in fetches, each at most `fetch_partition_bytes_max`: the bound on memory when records are large."""
     fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 512 * 1024
     """Bytes fetched at once from one partition. A single larger record still comes through (KIP-74)."""

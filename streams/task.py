@@ -117,6 +117,10 @@ class Task:
         self._tally = Tally()
         self._advanced = False
 
+    def is_behind(self, records_min: int) -> bool:
+        """Whether so many records or more were read and not processed."""
+        return self.queue.ready + self.queue.waiting >= records_min
+
     def accept(self, fetched: Fetched) -> None:
         """Decode a batch and put it in its place; what is refused waits its turn like everything else."""
         if fetched.feed == LINKED:

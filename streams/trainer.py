@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -65,6 +65,14 @@ def trainer_inputs(settings: Settings) -> tuple[str, ...]:
     return (TopicNames(settings.topic_prefix).training_examples,)
 
 
+def _never() -> bool:
+    return False
+
+
+async def _ready() -> None:
+    return None
+
+
 class TrainingLoop:
     """What one worker does for learning: nothing at all while another one learns."""
 
@@ -75,15 +83,29 @@ class TrainingLoop:
         clock: Clock,
         metrics: Metrics,
         new_challengers: Callable[[], Challengers] = Challengers,
+        is_busy: Callable[[], bool] = _never,
+        prepare: Callable[[], Awaitable[None]] = _ready,
     ) -> None:
-        """`ports` with `trainer_inputs` and `trainer_settings`; `settings`: these, too."""
+        """The loop of one worker.
+
+        Args:
+            ports: with `trainer_inputs` and `trainer_settings`.
+            settings: these, too.
+            clock: the time of day.
+            metrics: counts examples and steps.
+            new_challengers: makes those that learn beside the card.
+            is_busy: whether the process has more urgent things to do than to let challengers learn.
+            prepare: awaited before anything is learnt.
+        """
         self.steps = 0
         """Made here."""
         self._ports = ports
         self._clock = clock
         self._metrics = metrics
         self._new_challengers = new_challengers
-        self._challengers = new_challengers()
+        self._is_busy = is_busy
+        self._prepare = prepare
+        self._made_challengers: Challengers | None = None
         self._gauges = ModelGauges(metrics)
         names = TopicNames(settings.topic_prefix)
         self._examples, self._scorecards = names.training_examples, names.scorecards
@@ -140,6 +162,13 @@ class TrainingLoop:
         except TimeoutError:
             return
 
+    @property
+    def _challengers(self) -> Challengers:
+        """Made where it is learnt: a worker that only stands by needs none of the libraries of theirs."""
+        if self._made_challengers is None:
+            self._made_challengers = self._new_challengers()
+        return self._made_challengers
+
     # ---- from the last card on -----------------------------------------------------------------------------------
 
     async def _learn(self, logs: Logs, source: Source) -> None:
@@ -148,12 +177,13 @@ class TrainingLoop:
         try:
             # Whoever learnt before can write no more: what is read now is the last step, and stays it.
             await sink.open()
+            await self._prepare()
             cards = await read_cards(logs, self._scorecards)
             issuing, offset = cards.resume()
             if cards.entries:  # the next step may be a week away
                 self._gauges.show_card(cards.entries[-1].told)
             if offset is None:  # the offsets of another topic, made anew since, would mean nothing
-                self._challengers = self._new_challengers()
+                self._made_challengers = None
             offset = await self._first(logs, offset)
             self._metrics.set("training", 1)
             logger.info("learning from example %d on, after step %d", offset, issuing.number)
@@ -240,8 +270,8 @@ class TrainingLoop:
         logger.info("scorecard %s, step %d: %s", step.version, step.number, outcome)
 
     def _challenge(self) -> None:
-        """Let challengers learn from a few examples, now that the card has learnt from all there are."""
-        if not self._challengers.waiting:
+        """Let challengers learn from a few examples, now that the card has learnt from all there are, and nothing is urgent."""
+        if not self._challengers.waiting or self._is_busy():
             return
         failed = set(self._challengers.withdrawn)
         self._metrics.count("challenger_examples", self._challengers.work(_SAMPLED_A_TURN), "learnt")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mode import Service
 
-from models.risk.challengers import Challengers
+from models.risk.challengers import Challengers, load_river
 from streams.clock import SystemClock
 from streams.kafka.ports import KafkaPorts
 from streams.metrics import Metrics
@@ -31,11 +32,13 @@ class TrainingService(Service):
         settings: Settings,
         metrics: Metrics,
         new_challengers: Callable[[], Challengers] = Challengers,
+        is_busy: Callable[[], bool] = lambda: False,
         **options: Any,
     ) -> None:
-        """The loop itself is made when the app's loop runs."""
+        """The loop itself is made when the app's loop runs; `is_busy`: see there."""
         super().__init__(**options)
         self._new_challengers = new_challengers
+        self._is_busy = is_busy
         self.failure: TrainingError | None = None
         """Why this worker learns no more; None where nothing is wrong."""
         self._settings = settings
@@ -45,7 +48,7 @@ class TrainingService(Service):
 
     async def on_start(self) -> None:
         """Begin."""
-        self._training = build_training(self._settings, self._metrics, self._new_challengers)
+        self._training = build_training(self._settings, self._metrics, self._new_challengers, self._is_busy)
         self._run = asyncio.create_task(self._training.run(), name="training")
         self.add_future(self._watch(self._run))
 
@@ -65,9 +68,13 @@ class TrainingService(Service):
 
 
 def build_training(
-    settings: Settings, metrics: Metrics, new_challengers: Callable[[], Challengers] = Challengers
+    settings: Settings,
+    metrics: Metrics,
+    new_challengers: Callable[[], Challengers] = Challengers,
+    is_busy: Callable[[], bool] = lambda: False,
 ) -> TrainingLoop:
-    """The loop over Kafka."""
+    """The loop over Kafka. While River is loaded in a thread, the events in the same process flow."""
     own = trainer_settings(settings)
     ports = KafkaPorts(own, trainer_inputs(settings))
-    return TrainingLoop(ports, own, SystemClock(), metrics, new_challengers)
+    prepare = partial(asyncio.to_thread, load_river)
+    return TrainingLoop(ports, own, SystemClock(), metrics, new_challengers, is_busy=is_busy, prepare=prepare)

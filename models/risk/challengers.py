@@ -20,8 +20,6 @@ from math import exp, inf
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
-from river.forest import ARFClassifier
-from river.tree import HoeffdingAdaptiveTreeClassifier
 from xxhash import xxh3_64_intdigest
 
 from models.risk.examples import Example
@@ -114,6 +112,8 @@ class RiverChallenger:
 
 def hoeffding_adaptive_tree() -> RiverChallenger:
     """One tree that replaces branches where they have begun to fail (Bifet and Gavaldà 2009)."""
+    from river.tree import HoeffdingAdaptiveTreeClassifier  # see `models.risk.drift`
+
     tree: Any = HoeffdingAdaptiveTreeClassifier
     return RiverChallenger(
         tree(
@@ -132,6 +132,8 @@ def hoeffding_adaptive_tree() -> RiverChallenger:
 
 def adaptive_random_forest() -> RiverChallenger:
     """Trees of different features and examples that vote; one that drifts is replaced (Gomes et al. 2017)."""
+    from river.forest import ARFClassifier  # see `models.risk.drift`
+
     forest: Any = ARFClassifier
     return RiverChallenger(
         forest(
@@ -150,6 +152,11 @@ CHALLENGERS: Final[Mapping[ChallengerName, Callable[[], Challenger]]] = {
     "hoeffding_adaptive_tree": hoeffding_adaptive_tree,
     "adaptive_random_forest": adaptive_random_forest,
 }
+
+
+def load_river() -> None:
+    """Import River's part of challengers and of the watch for drift: a second, so who serves others, too, does it in a thread."""
+    from river import drift, forest, tree  # noqa: F401 - they are found where they are used
 
 
 class Compared(Struct, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -43,3 +45,12 @@ async def test_the_pages_are_for_this_machine_unless_told_otherwise() -> None:
         finally:
             await web.stop_server()
         assert bound == {address}
+
+
+def test_a_worker_that_does_not_learn_loads_nothing_of_river() -> None:
+    """It takes a second and 80 MB: whoever stands by to learn, or only asks for help, does without."""
+    code = "import streams.app, sys; print(*{'river', 'scipy', 'numpy'} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "\n"

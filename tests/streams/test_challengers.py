@@ -182,6 +182,27 @@ def test_challengers_wait_until_the_card_has_learnt() -> None:
     assert set(seen) == {len(BOOK)}
 
 
+def test_challengers_wait_while_the_worker_is_behind() -> None:
+    """The card learns meanwhile; when the backlog is gone, they learn from what waited."""
+
+    async def main(own: School) -> None:
+        made, own.new_challengers = kept(watched())
+        own.is_busy = True
+        await own.examine(BOOK[:1_000])
+        trainer = own.trainer()
+        running = asyncio.create_task(trainer.run())
+        await own.until(1, running)
+        await asyncio.sleep(3_600)
+        assert (made[-1].learnt, made[-1].waiting) == (0, sampled(BOOK[:1_000]))
+        own.is_busy = False
+        await idle(made, running)
+        assert made[-1].learnt == sampled(BOOK[:1_000])
+        trainer.stop()
+        await running
+
+    school(main)
+
+
 def test_a_challenger_that_fails_stops_no_learning(caplog: pytest.LogCaptureFixture) -> None:
     """It is counted and told once, without what its failure quotes; cards are the same."""
 

@@ -502,6 +502,25 @@ def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
     assert halves == [(2_000, 200)] * 4
 
 
+def test_a_worker_is_behind_until_its_backlog_is_processed() -> None:
+    """While it restores, and while as many records wait as the settings say; not when all is done."""
+
+    async def main() -> int:
+        house = House(until_end=False, clock="wall", turn_events_max=5, backlog_records_min=20)
+        house.load(1, COUNT)
+        worker = house.worker()
+        assert not worker.is_behind
+        running = asyncio.create_task(worker.run())
+        await until(lambda: bool(worker.tasks) and worker.is_behind)
+        await until(lambda: not worker.is_behind)
+        waiting = sum(task.queue.ready + task.queue.waiting for task in worker.tasks.values())
+        worker.stop()
+        await running
+        return waiting
+
+    assert virtual(main()) < 20 * PARTITIONS
+
+
 def test_a_zombie_is_fenced_and_ends() -> None:
     """A worker that others take for dead cannot commit any more; it says so and stops, and nothing is twice."""
 

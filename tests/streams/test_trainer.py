@@ -97,6 +97,8 @@ class School:
         """Examples written so far."""
         self.new_challengers: Callable[[], Challengers] = partial(Challengers, models={})
         """None: what they do is tested in `test_challengers.py`."""
+        self.is_busy = False
+        """Whether the process has more urgent things to do."""
 
     async def examine(self, examples: Sequence[Example | bytes], transaction: int = 1_000) -> None:
         """Write examples as tasks do: in transactions, whose ends take offsets too."""
@@ -112,7 +114,9 @@ class School:
 
     def trainer(self, network: DirectNetwork | None = None) -> TrainingLoop:
         ports = self.ports.over(network or DirectNetwork())
-        return TrainingLoop(ports, self.settings, self.clock, self.metrics, self.new_challengers)
+        return TrainingLoop(
+            ports, self.settings, self.clock, self.metrics, self.new_challengers, lambda: self.is_busy
+        )
 
     async def train(self, steps: int, network: DirectNetwork | None = None) -> None:
         """Run a trainer until the topic holds so many steps."""
