@@ -90,10 +90,10 @@ class Pictures:
                 borrowers[borrower_id] = record
 
     def _worth_keeping(self) -> int:
-        """Fewer than are allowed where a picture is seldom asked again: then no more than are decoded until the next `settle`.
+        """Fewer than are allowed where a picture is seldom asked again: then half as many as are decoded until the next `settle`.
 
         So many have to be held at times anyway, and the memory of those that are let go of is taken by those that are decoded.
         """
         if len(self._borrowers) > _SELDOM_FACTOR * self.pictures_max:
-            return min(self.pictures_max, self.decoded_max)
+            return min(self.pictures_max, self.decoded_max // 2)
         return self.pictures_max

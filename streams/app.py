@@ -104,8 +104,13 @@ class PipelineService(Service):
         return self._pipeline.reasons_not_ready
 
     @property
+    def is_restoring(self) -> bool:
+        """Whether borrowers are not watched yet."""
+        return self._pipeline is None or self._pipeline.is_restoring
+
+    @property
     def is_behind(self) -> bool:
-        """Whether alerts wait for a backlog: what has time does not compete with it then."""
+        """Whether alerts wait for a backlog."""
         return self._pipeline is not None and self._pipeline.is_behind
 
     async def _guard(self, pipeline: Pipeline) -> None:
@@ -159,7 +164,7 @@ class ForewarnApp(faust.App):
         self.settings = settings
         self.metrics = PrometheusMetrics()
         self.pipeline = PipelineService(settings, self.metrics)
-        self.training = TrainingService(settings, self.metrics, is_busy=lambda: self.pipeline.is_behind)
+        self.training = TrainingService(settings, self.metrics, process=self.pipeline)
         self.delivery = DeliveryService(settings, self.metrics)
         super().__init__(
             faust_id(settings),

@@ -481,10 +481,15 @@ class Pipeline:
         return [*opening, *self._watchdog.lasting(self._settings.unready_after_ms)]
 
     @property
+    def is_restoring(self) -> bool:
+        """Whether there is no assignment yet, or a task of it is not open."""
+        return self._held is None or bool(self._openings)
+
+    @property
     def is_behind(self) -> bool:
         """Whether borrowers wait for a restore, or events for their turn."""
         records_min = self._settings.backlog_records_min
-        return bool(self._openings) or any(task.is_behind(records_min) for task in self.tasks.values())
+        return self.is_restoring or any(task.is_behind(records_min) for task in self.tasks.values())
 
     async def _read_ends(self) -> Ends:
         """Up to where there is something to read, by feed and partition.

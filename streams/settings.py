@@ -142,13 +142,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
     """Changed states in one transaction: some 20 MB, which are encoded at one instant (a quarter of a second)."""
-    commit_decoded_max: Positive = 4_000
-    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 108 MB, let go of by
+    commit_decoded_max: Positive = 3_000
+    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 80 MB, let go of by
     the commit. Where that many come who were not decoded, hardly any comes twice, and to wait longer would save nothing."""
     pictures_max: Positive = 10_000
     """Borrowers of the worker held decoded after a commit, some 27 KB each, in even shares of its tasks; all others are held as their
     records, and to decode one at its next event costs about as much as the event. More is faster where more come often. A task with
-    more than four times its share of borrowers holds no more of them than its share of `commit_decoded_max`: they come too seldom."""
+    more than four times its share of borrowers holds half its share of `commit_decoded_max`: they come too seldom."""
     commit_refused_bytes_max: Positive = 8 * 1024 * 1024
     """Bytes of refused records in one transaction: a flood of garbage must not pile up in memory."""
     commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 80.0

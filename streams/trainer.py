@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -65,8 +65,22 @@ def trainer_inputs(settings: Settings) -> tuple[str, ...]:
     return (TopicNames(settings.topic_prefix).training_examples,)
 
 
-def _never() -> bool:
-    return False
+class Process(Protocol):
+    """What else the process does that a trainer is in."""
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether borrowers are not watched yet: learning begins behind that."""
+        ...
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether alerts wait for a backlog: challengers do not compete with it."""
+        ...
+
+
+class _NothingElse:
+    is_restoring = is_behind = False
 
 
 async def _ready() -> None:
@@ -83,7 +97,7 @@ class TrainingLoop:
         clock: Clock,
         metrics: Metrics,
         new_challengers: Callable[[], Challengers] = Challengers,
-        is_busy: Callable[[], bool] = _never,
+        process: Process | None = None,
         prepare: Callable[[], Awaitable[None]] = _ready,
     ) -> None:
         """The loop of one worker.
@@ -94,7 +108,7 @@ class TrainingLoop:
             clock: the time of day.
             metrics: counts examples and steps.
             new_challengers: makes those that learn beside the card.
-            is_busy: whether the process has more urgent things to do than to let challengers learn.
+            process: that it is in; None where it does nothing else.
             prepare: awaited before anything is learnt.
         """
         self.steps = 0
@@ -103,7 +117,7 @@ class TrainingLoop:
         self._clock = clock
         self._metrics = metrics
         self._new_challengers = new_challengers
-        self._is_busy = is_busy
+        self._process: Process = process or _NothingElse()
         self._prepare = prepare
         self._made_challengers: Challengers | None = None
         self._gauges = ModelGauges(metrics)
@@ -124,6 +138,8 @@ class TrainingLoop:
             TrainingError: where learning stands cannot be made out, or Kafka failed again and again.
         """
         try:
+            while self._process.is_restoring and not self._stopping.is_set():
+                await self._rest(_POLL_MS / 1000)
             while not self._stopping.is_set():
                 try:
                     await self._as_member()
@@ -156,6 +172,10 @@ class TrainingLoop:
         seconds = _PAUSES_SECONDS[self._failures]
         self._failures += 1
         self._metrics.count("training_restarts")
+        await self._rest(seconds)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not for longer than until `stop`."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -271,7 +291,7 @@ class TrainingLoop:
 
     def _challenge(self) -> None:
         """Let challengers learn from a few examples, now that the card has learnt from all there are, and nothing is urgent."""
-        if not self._challengers.waiting or self._is_busy():
+        if not self._challengers.waiting or self._process.is_behind:
             return
         failed = set(self._challengers.withdrawn)
         self._metrics.count("challenger_examples", self._challengers.work(_SAMPLED_A_TURN), "learnt")

@@ -19,7 +19,7 @@ from streams.clock import SystemClock
 from streams.kafka.ports import KafkaPorts
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.trainer import TrainingError, TrainingLoop, trainer_inputs, trainer_settings
+from streams.trainer import Process, TrainingError, TrainingLoop, trainer_inputs, trainer_settings
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ class TrainingService(Service):
         settings: Settings,
         metrics: Metrics,
         new_challengers: Callable[[], Challengers] = Challengers,
-        is_busy: Callable[[], bool] = lambda: False,
+        process: Process | None = None,
         **options: Any,
     ) -> None:
-        """The loop itself is made when the app's loop runs; `is_busy`: see there."""
+        """The loop itself is made when the app's loop runs; `process`: see there."""
         super().__init__(**options)
         self._new_challengers = new_challengers
-        self._is_busy = is_busy
+        self._process = process
         self.failure: TrainingError | None = None
         """Why this worker learns no more; None where nothing is wrong."""
         self._settings = settings
@@ -48,7 +48,7 @@ class TrainingService(Service):
 
     async def on_start(self) -> None:
         """Begin."""
-        self._training = build_training(self._settings, self._metrics, self._new_challengers, self._is_busy)
+        self._training = build_training(self._settings, self._metrics, self._new_challengers, self._process)
         self._run = asyncio.create_task(self._training.run(), name="training")
         self.add_future(self._watch(self._run))
 
@@ -71,10 +71,10 @@ def build_training(
     settings: Settings,
     metrics: Metrics,
     new_challengers: Callable[[], Challengers] = Challengers,
-    is_busy: Callable[[], bool] = lambda: False,
+    process: Process | None = None,
 ) -> TrainingLoop:
     """The loop over Kafka. While River is loaded in a thread, the events in the same process flow."""
     own = trainer_settings(settings)
     ports = KafkaPorts(own, trainer_inputs(settings))
     prepare = partial(asyncio.to_thread, load_river)
-    return TrainingLoop(ports, own, SystemClock(), metrics, new_challengers, is_busy=is_busy, prepare=prepare)
+    return TrainingLoop(ports, own, SystemClock(), metrics, new_challengers, process, prepare=prepare)

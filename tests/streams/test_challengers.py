@@ -187,14 +187,14 @@ def test_challengers_wait_while_the_worker_is_behind() -> None:
 
     async def main(own: School) -> None:
         made, own.new_challengers = kept(watched())
-        own.is_busy = True
+        own.process.is_behind = True
         await own.examine(BOOK[:1_000])
         trainer = own.trainer()
         running = asyncio.create_task(trainer.run())
         await own.until(1, running)
         await asyncio.sleep(3_600)
         assert (made[-1].learnt, made[-1].waiting) == (0, sampled(BOOK[:1_000]))
-        own.is_busy = False
+        own.process.is_behind = False
         await idle(made, running)
         assert made[-1].learnt == sampled(BOOK[:1_000])
         trainer.stop()

@@ -82,6 +82,13 @@ class FencingNetwork(DirectNetwork):
         return await super().call(step, effect)
 
 
+class Busy:
+    """A process that does other things when it is told to."""
+
+    def __init__(self) -> None:
+        self.is_restoring = self.is_behind = False
+
+
 class School:
     """Topics with examples, and trainers as processes. Make it inside the virtual loop."""
 
@@ -97,8 +104,7 @@ class School:
         """Examples written so far."""
         self.new_challengers: Callable[[], Challengers] = partial(Challengers, models={})
         """None: what they do is tested in `test_challengers.py`."""
-        self.is_busy = False
-        """Whether the process has more urgent things to do."""
+        self.process = Busy()
 
     async def examine(self, examples: Sequence[Example | bytes], transaction: int = 1_000) -> None:
         """Write examples as tasks do: in transactions, whose ends take offsets too."""
@@ -115,7 +121,7 @@ class School:
     def trainer(self, network: DirectNetwork | None = None) -> TrainingLoop:
         ports = self.ports.over(network or DirectNetwork())
         return TrainingLoop(
-            ports, self.settings, self.clock, self.metrics, self.new_challengers, lambda: self.is_busy
+            ports, self.settings, self.clock, self.metrics, self.new_challengers, self.process
         )
 
     async def train(self, steps: int, network: DirectNetwork | None = None) -> None:
@@ -166,6 +172,27 @@ def undisturbed() -> list[tuple[bytes | None, bytes | None]]:
 
     found: list[tuple[bytes | None, bytes | None]] = school(main)
     return found
+
+
+def test_learning_begins_when_the_worker_has_restored_its_borrowers() -> None:
+    """Not before; and who is stopped meanwhile ends."""
+
+    async def main(own: School) -> list[int]:
+        own.process.is_restoring = True
+        await own.examine(BOOK)
+        stopped, trainer = own.trainer(), own.trainer()
+        ending, running = asyncio.create_task(stopped.run()), asyncio.create_task(trainer.run())
+        await asyncio.sleep(60)
+        stopped.stop()
+        await ending
+        steps = [len((await own.cards()).entries)]
+        own.process.is_restoring = False
+        await own.until(STEPS, running)
+        trainer.stop()
+        await running
+        return [*steps, len((await own.cards()).entries)]
+
+    assert school(main) == [0, STEPS]
 
 
 def test_cards_come_of_examples_and_are_found_by_those_who_score() -> None:
