@@ -78,6 +78,19 @@ def test_an_engine_says_how_many_borrowers_it_decoded_since_it_handed_over_state
     assert engine.decoded_count == 1
 
 
+def test_an_engine_with_far_more_borrowers_than_it_may_hold_decoded_holds_but_a_few() -> None:
+    """Up to four times as many it holds as many as it may; of one more each is asked for too seldom to be kept."""
+    engine = RiskEngine(rules(), expert_prior())
+    engine.hold(5, decoded_max=4)
+    for number in range(_TWENTY):
+        engine.process(_query(f"b-{number}", 0), CREDIT_QUERIES, number)
+    engine.take_output(0)
+    assert _pictures_of(engine) == 5
+    engine.process(_query("one more", 1), CREDIT_QUERIES, _TWENTY)
+    engine.take_output(0)
+    assert _pictures_of(engine) == 2
+
+
 def test_deadlines_that_pass_together_leave_few_borrowers_decoded() -> None:
     """Twenty borrowers are observed before one event: each has changed, and hardly any is held decoded meanwhile."""
     borrowed = RiskEngine(rules(), expert_prior())

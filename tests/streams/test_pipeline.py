@@ -503,7 +503,7 @@ def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
 
 
 def test_a_worker_is_behind_until_its_backlog_is_processed() -> None:
-    """While it restores, and while as many records wait as the settings say; not when all is done."""
+    """Before it has restored its borrowers, and while as many records wait as the settings say; not when all is done."""
 
     async def main() -> list[bool]:
         house = House(turn_events_max=5, backlog_records_min=20)
