@@ -284,7 +284,7 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> bool:
     log = Path(arguments.out).with_suffix(".worker.log")
     curves: dict[str, list[float]] = {}
     with worker_process(settings, log) as process, Inspector(settings) as inspector:
-        watcher = Watcher(settings, process, inspector)
+        watcher = Watcher(settings, process, log, inspector)
         await caught_up(watcher)
         fastest = await held(settings, live, watcher)
         print(

@@ -37,6 +37,7 @@ from streams.kafka.local import find_broker
 from streams.replay import PlannedRecord
 from streams.settings import Settings, load_settings
 from streams.topics import TopicNames
+from tests.bench.contest.processes import LOG_TAIL_CHARACTERS
 from tests.bench.endless_book import EndlessBook
 from tests.support.kafka import unique
 
@@ -156,9 +157,12 @@ def worker_process(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
 class Watcher:
     """Looks at the worker and at how far it is."""
 
-    def __init__(self, settings: Settings, process: subprocess.Popen[bytes], inspector: Inspector) -> None:
+    def __init__(
+        self, settings: Settings, process: subprocess.Popen[bytes], log: Path, inspector: Inspector
+    ) -> None:
         self._settings = settings
         self._process = process
+        self._log = log
         self._inspector = inspector
         self._names = TopicNames(settings.topic_prefix)
         self._began = time.monotonic()
@@ -166,7 +170,10 @@ class Watcher:
     def progress(self) -> tuple[int, int]:
         """(records processed and committed, records behind)."""
         if self._process.poll() is not None:
-            raise SystemExit(f"the worker has ended with status {self._process.returncode}; see its log")
+            said = self._log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL_CHARACTERS:]
+            raise SystemExit(
+                f"the worker has ended with status {self._process.returncode}. It said last:\n{said}"
+            )
         lags = self._inspector.lags(self._names.inputs, self._settings.group_id)
         return sum(lag.committed or 0 for lag in lags), sum(lag.lag for lag in lags)
 
@@ -301,7 +308,7 @@ async def soak(settings: Settings, arguments: argparse.Namespace, out: IO[str]) 
     loaded = await feed(chain(islice(plan, arguments.backlog), book.closing()), settings, clock=clock)
     log = Path(arguments.out).with_suffix(".worker.log")
     with worker_process(settings, log) as process, Inspector(settings) as inspector:
-        fastest = await asyncio.to_thread(top_speed, Watcher(settings, process, inspector), loaded)
+        fastest = await asyncio.to_thread(top_speed, Watcher(settings, process, log, inspector), loaded)
     per_second = arguments.load * fastest
     ends_ms = book.now_ms + (book.now_ms - book.began_ms) * per_second * arguments.minutes * 60 / loaded
     if ends_ms > clock.now_ms():
@@ -310,7 +317,7 @@ async def soak(settings: Settings, arguments: argparse.Namespace, out: IO[str]) 
         )
     # Another process: what the backlog took and gave back would hide what grows later.
     with worker_process(settings, log) as process, Inspector(settings) as inspector:
-        watcher = Watcher(settings, process, inspector)
+        watcher = Watcher(settings, process, log, inspector)
         print(
             f"{arguments.borrowers:,} borrowers, {settings.partitions} partitions; top speed {fastest:,.0f} events/s through a "
             f"backlog of {loaded:,}; fed with {per_second:,.0f} events/s for {arguments.minutes:g} minutes",

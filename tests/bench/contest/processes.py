@@ -16,7 +16,7 @@ from typing import Final
 SAMPLE_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 15.0
 """To end in good order after SIGTERM; what has been measured is over by then."""
-LOG_TAIL_CHARACTERS: Final = 1_500
+LOG_TAIL_CHARACTERS: Final = 4_000
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 

@@ -139,7 +139,7 @@ class Scene:
         """Let so many workers go through what is in the inputs; they stay while the context lasts."""
         began_with = self._processed()
         with workers(self.settings, count, self.folder) as started, Inspector(self.settings) as inspector:
-            watcher = Watcher(self.settings, started[0].seen.process, inspector)
+            watcher = Watcher(self.settings, started[0].seen.process, started[0].seen.log, inspector)
             for worker in started:
                 worker.wait_until_ready()
             progress = self._follow(started, watcher, began_with)
@@ -181,7 +181,7 @@ class Scene:
         minutes_left = load.minutes
         before, behind = self._written, 0
         with Inspector(self.settings) as inspector:
-            watcher = Watcher(self.settings, worker.seen.process, inspector)
+            watcher = Watcher(self.settings, worker.seen.process, worker.seen.log, inspector)
             while minutes_left > 0:
                 minutes = min(1.0, minutes_left)
                 self.feed(max(1, round(per_second * minutes * 60)), Pace(per_second))
@@ -217,8 +217,9 @@ class Scene:
                 curve.append((now, float(max(0, done - began_with))))
             if behind <= left_at_end:
                 return curve
-            if any(worker.seen.process.poll() is not None for worker in started):
-                raise SystemExit("a worker has ended; see its log")
+            for worker in started:
+                if worker.seen.process.poll() is not None:
+                    raise SystemExit(f"a worker has ended. It said last:\n{worker.seen.log_tail}")
             if time.monotonic() - moved_at > STALLED_AFTER_SECONDS:
                 raise SystemExit(f"no progress for {STALLED_AFTER_SECONDS:.0f} s, {behind:,} records behind")
             time.sleep(POLL_SECONDS)
