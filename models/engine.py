@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -52,6 +52,7 @@ from models.levels import Announcer
 from models.lifecycle import Lifecycle, Occasion
 from models.limits import (
     INCOMPLETE_RECORDS_MAX,
+    INT64_MAX,
     PENDING_JUDGEMENTS_MAX,
     PICTURES_MAX,
     REMEMBERED_IDS_PER_GENERATION,
@@ -118,8 +119,20 @@ class EngineOutput(Struct, frozen=True):
     """What has matured, in order of the instants at which it did; of several engines by `models.risk.examples.order_of`."""
 
 
+Unfinished = Literal["unfinished"]
+UNFINISHED: Final = "unfinished"
+"""What an event is told before which more deadlines lie than are passed in one step: it has changed nothing, and is to come again."""
+
 Passed = tuple[int, int, str, str]
 """A deadline's place among those passed with it: when, on which clock, whose; for a review whose turn it was."""
+
+
+class _Passing(Struct, frozen=True, gc=False):
+    """The deadlines that a watermark passes, while they are more than one step may take."""
+
+    feed: int
+    watermark_ms: int
+    is_highest: bool
 
 
 class _Moment(Struct, frozen=True, gc=False):
@@ -180,12 +193,17 @@ class RiskEngine:
             self._book, self._lifecycle, self._reviews, self._borrowers, self._watermarks_ms
         )
         self._deadlines = self._schedule.queue
+        self._deadlines_at_once = INT64_MAX
+        self._passing: _Passing | None = None
+        """What `advance_within` has begun and not finished."""
         self._follow_rules()
 
     # ---- what comes in -------------------------------------------------------------------------------------------
 
-    def process(self, event: Event, feed: int, offset: int) -> StateReason | None:
+    def process(self, event: Event, feed: int, offset: int) -> StateReason | Unfinished | None:
         """Take one event in merge order; return why it is refused, or None. A duplicate is not refused.
+
+        `UNFINISHED` where more deadlines lie before it than `hold` allows to pass at once: it was not taken.
 
         Args:
             event: as decoded.
@@ -195,21 +213,21 @@ class RiskEngine:
         self._offsets[feed] = offset
         event_time_ms = event.event_time_ms
         if type(event) is Heartbeat:
-            self.advance(feed, event_time_ms)
-            return None
+            return None if self.advance_within(feed, event_time_ms) else UNFINISHED
         borrower_id = event.borrower_id
         known = self._borrowers.get(borrower_id)
         if known is None and not self._belongs(borrower_id):
             return "wrong-partition"
         watermark_ms = event_time_ms - self._lateness_ms[feed]
         watermarks_ms = self._watermarks_ms
-        if watermark_ms > watermarks_ms[feed]:
-            if watermark_ms < self._deadlines.earliest_ms:
+        if watermark_ms > watermarks_ms[feed] or self._passing is not None:
+            if watermark_ms < self._deadlines.earliest_ms and self._passing is None:
                 watermarks_ms[feed] = watermark_ms
                 if watermark_ms > watermarks_ms[HIGHEST]:
                     watermarks_ms[HIGHEST] = watermark_ms
+            elif not self.advance_within(feed, watermark_ms):
+                return UNFINISHED
             else:
-                self.advance(feed, watermark_ms)
                 known = self._borrowers.get(borrower_id)  # another picture, if it was packed meanwhile
         if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews.are_due:
             known = self._touch(borrower_id, event_time_ms)
@@ -219,6 +237,7 @@ class RiskEngine:
         self, feed: int, borrower_id: str, event_id: str | None, event_time_ms: int | None, offset: int
     ) -> None:
         """A record with a readable key was refused before it came here: its borrower's picture is incomplete."""
+        self.finish_passing()
         self._offsets[feed] = offset
         if feed not in _FAIL_CLOSED_TOPICS:
             return
@@ -231,11 +250,47 @@ class RiskEngine:
 
     def advance(self, feed: int, watermark_ms: int) -> None:
         """Move the watermark of one feed, never back; judge the deadlines it passes, in order of time."""
-        watermarks_ms, deadlines, pictures = self._watermarks_ms, self._deadlines, self._pictures
-        if watermark_ms <= watermarks_ms[feed]:
-            return
-        is_highest = watermark_ms > watermarks_ms[HIGHEST]
-        clocks = _PASSED_WITH_HIGHEST[feed] if is_highest else _PASSED_WITH[feed]
+        self.finish_passing()
+        self._begin_passing(feed, watermark_ms)
+        self.finish_passing()
+
+    def advance_within(self, feed: int, watermark_ms: int) -> bool:
+        """The same, but no more deadlines than `hold` allows at once, before all those of what was begun; whether all are passed.
+
+        Deadlines are judged in order of time, so how many steps it takes changes nothing.
+        """
+        left = self._deadlines_at_once
+        if self._passing is not None and (left := self._pass(left)) == 0:
+            return False
+        self._begin_passing(feed, watermark_ms)
+        return self._passing is None or self._pass(left) > 0
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether deadlines are left of a step."""
+        return self._passing is not None
+
+    def pass_on(self) -> bool:
+        """Pass some of those that are left, as `advance_within`; whether all are passed."""
+        return self._passing is None or self._pass(self._deadlines_at_once) > 0
+
+    def finish_passing(self) -> None:
+        """Pass all that are left, however many: who asks anything else of the engine finds none half passed."""
+        if self._passing is not None:
+            self._pass(INT64_MAX)
+
+    def _begin_passing(self, feed: int, watermark_ms: int) -> None:
+        if watermark_ms > self._watermarks_ms[feed]:
+            is_highest = watermark_ms > self._watermarks_ms[HIGHEST]
+            self._passing = _Passing(feed, watermark_ms, is_highest)
+
+    def _pass(self, deadlines_max: int) -> int:
+        """Judge so many of the deadlines that were begun to be passed; return how many more there might have been, 0: they go on."""
+        passing = self._passing
+        assert passing is not None
+        feed, watermark_ms, pictures = passing.feed, passing.watermark_ms, self._pictures
+        clocks = _PASSED_WITH_HIGHEST[feed] if passing.is_highest else _PASSED_WITH[feed]
+        deadlines, left = self._deadlines, deadlines_max
         while (earliest := deadlines.pop_until(clocks, watermark_ms)) is not None:
             due_ms, clock, borrower_id = earliest
             if borrower_id == REVIEW:
@@ -247,10 +302,15 @@ class RiskEngine:
                 self._judge_deadline(clock, due_ms, borrower_id)
             if pictures.decoded >= pictures.decoded_max:
                 pictures.pack(self._changed, self._publisher.moved)
+            left -= 1
+            if left == 0:
+                return 0
         deadlines.settle()
-        watermarks_ms[feed] = watermark_ms
-        if is_highest:
-            watermarks_ms[HIGHEST] = watermark_ms
+        self._watermarks_ms[feed] = watermark_ms
+        if passing.is_highest:
+            self._watermarks_ms[HIGHEST] = watermark_ms
+        self._passing = None
+        return left
 
     def advance_together(self, watermarks_ms: dict[int, int]) -> None:
         """Move the watermarks of several feeds at once, their deadlines in one order of time."""
@@ -263,6 +323,7 @@ class RiskEngine:
         The watermarks are there when the iterator is at its end. Places tell what comes first where borrowers are in several
         engines; a deadline found in the past comes right after the one that left it.
         """
+        self.finish_passing()
         targets = {
             feed: target_ms
             for feed, target_ms in watermarks_ms.items()
@@ -311,6 +372,7 @@ class RiskEngine:
             message: as it was handed out, here or elsewhere.
             offset: of its record.
         """
+        self.finish_passing()
         if receiver not in self._borrowers and (
             isinstance(message, LinkedState) or not self._belongs(receiver)
         ):
@@ -338,6 +400,7 @@ class RiskEngine:
 
     def take_output(self, detected_at_ms: int) -> EngineOutput:
         """Hand over the alerts and the state that changed, and forget both."""
+        self.finish_passing()
         changed: dict[str, bytes | None] = {}
         for borrower_id in self._changed:
             known = self._borrowers.get(borrower_id)
@@ -378,10 +441,17 @@ class RiskEngine:
         """Borrowers who were decoded since `take_output`: they stay so until it is called again."""
         return self._pictures.decoded
 
-    def hold(self, pictures_max: int, decoded_max: int) -> None:
-        """Hold so many borrowers decoded from the next `take_output` or `let_go` on, and decode so many at most for one event."""
+    def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int = INT64_MAX) -> None:
+        """Bound memory and time.
+
+        Args:
+            pictures_max: borrowers held decoded, from the next `take_output` or `let_go` on.
+            decoded_max: decoded for one event.
+            deadlines_at_once: passed by one `process` or `advance_within`.
+        """
         self._pictures.pictures_max = pictures_max
         self._pictures.decoded_max = decoded_max
+        self._deadlines_at_once = deadlines_at_once
 
     def let_go(self) -> None:
         """Let go of those decoded beyond that who have not changed since `take_output`."""
@@ -501,6 +571,7 @@ class RiskEngine:
         has reached. Whatever stands by then is found within a day of event time, a borrower at a time. A policy that is in
         force anyway changes nothing.
         """
+        self.finish_passing()
         book = self._book
         book.publication = publication
         self._take_up(book.adopt(rules, effective_from_ms, not_before_ms=self._unjudged_from_ms))
@@ -510,6 +581,7 @@ class RiskEngine:
 
         Borrowers are judged once more by their score alone, unless a policy lets it confirm other signals.
         """
+        self.finish_passing()
         book = self._book
         book.card_publication = publication
         self._take_up(book.adopt_card(card, effective_from_ms, not_before_ms=self._unjudged_from_ms))
@@ -555,7 +627,7 @@ class RiskEngine:
                 if self._watermarks_ms[clock] < reached_ms:
                     reviewed += self._reviews.how_many(clock, reached_ms)
             if reviewed >= REVIEWED_AT_ONCE_MAX:
-                self.advance(feed, reached_ms)
+                self.advance_within(feed, reached_ms)
                 return False
             following_ms = (
                 self._reviews.next_ms(clock, max(reached_ms, self._watermarks_ms[clock])) for clock in clocks

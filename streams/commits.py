@@ -49,10 +49,18 @@ class Commits:
         )
 
     def begin_due(self, tasks: Collection[Task]) -> None:
-        """Begin the commits that are due, those who wait longest first, within the budget."""
+        """Begin the commits that are due, those who wait longest first, within the budget.
+
+        Amid deadlines that are passed in steps none is: what is handed over would have them all passed first.
+        """
         now_ms = self._clock.monotonic_ms()
         due = [
-            task for task in tasks if task.dirty and task.number not in self and self._is_due(task, now_ms)
+            task
+            for task in tasks
+            if task.dirty
+            and not task.engine.is_passing
+            and task.number not in self
+            and self._is_due(task, now_ms)
         ]
         due.sort(key=lambda task: task.last_commit_ms)
         for task in due:

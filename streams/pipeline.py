@@ -201,7 +201,7 @@ class Pipeline:
         if self._handing_over:
             return False
         return any(
-            (task.queue.ready or task.told) and not self._commits.is_full(task)
+            self._can_process(task) or (task.told and not self._commits.is_full(task))
             for task in self.tasks.values()
         )
 
@@ -231,9 +231,9 @@ class Pipeline:
         began_ms = self._clock.monotonic_ms()
         for task in self.tasks.values():
             self._release(task)
-            if task.told and not self._commits.is_full(task):
+            if task.told and not task.engine.is_passing and not self._commits.is_full(task):
                 task.hear(self._settings.turn_events_max)
-        ready = [task for task in self.tasks.values() if task.queue.ready and not self._commits.is_full(task)]
+        ready = [task for task in self.tasks.values() if self._can_process(task)]
         processed = 0
         for task in ready:
             processed += task.process(max(1, self._settings.turn_events_max // len(ready)))
@@ -244,6 +244,10 @@ class Pipeline:
             self._metrics.count("processed", processed)
             self._metrics.observe("batch_seconds", (self._clock.monotonic_ms() - began_ms) / 1000)
         return processed
+
+    def _can_process(self, task: Task) -> bool:
+        """Whether there is something that need not wait for a commit: deadlines that are passed in steps come before it."""
+        return task.engine.is_passing or (task.queue.ready > 0 and not self._commits.is_full(task))
 
     def _release(self, task: Task) -> None:
         queue = task.queue
@@ -325,12 +329,13 @@ class Pipeline:
             self._show_tasks()
 
     def _share_memory(self) -> None:
-        """Give every task an even share of the borrowers that the worker may hold decoded, and decode between two commits."""
+        """Give every task an even share of what the worker may hold decoded, decode between two commits, and judge in one turn."""
         count = max(1, len(self.tasks) + len(self._openings))
         pictures_max = max(1, self._settings.pictures_max // count)
         decoded_max = self._commits.decoded_max = max(1, self._settings.commit_decoded_max // count)
+        deadlines_at_once = max(1, self._settings.deadlines_at_once_max // count)
         for task in self.tasks.values():
-            task.engine.hold(pictures_max, decoded_max)
+            task.engine.hold(pictures_max, decoded_max, deadlines_at_once)
 
     def _discard(self, number: int) -> None:
         """Throw a task away: its state goes on elsewhere, or is rebuilt."""
@@ -438,7 +443,7 @@ class Pipeline:
         for number, task in self.tasks.items():
             if task.queue.ready:
                 said = f"task {number}: {task.queue.ready} records wait to be processed"
-                yield Concern((number, "process"), (*task.offsets, task.review_steps), said)
+                yield Concern((number, "process"), (*task.offsets, task.steps_before), said)
             if task.told:
                 said = f"task {number}: {len(task.told)} messages of linked borrowers wait to be heard"
                 yield Concern((number, "hear"), task.offsets[LINKED], said)

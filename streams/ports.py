@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Final, NamedTuple, Protocol
 
 from models.alerts import Alert
-from models.engine import EngineOutput, EngineProgress
+from models.engine import EngineOutput, EngineProgress, Unfinished
 from models.events import TOPICS, Event
 from models.links import LinkMessage
 from models.portfolio import Portfolio
@@ -293,8 +293,8 @@ class Engine(Protocol):
         """Borrowers decoded since `take_output`: what they take in memory is let go of by the next one."""
         ...
 
-    def hold(self, pictures_max: int, decoded_max: int) -> None:
-        """Hold so many borrowers decoded, the others as their records; and decode so many at most for the deadlines of one event."""
+    def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int) -> None:
+        """Hold so many borrowers decoded, the others as their records; decode so many for one event, pass so many deadlines at once."""
         ...
 
     def let_go(self) -> None:
@@ -319,8 +319,8 @@ class Engine(Protocol):
         """Add how borrowers stand; nothing changes."""
         ...
 
-    def process(self, event: Event, feed: int, offset: int) -> StateReason | None:
-        """Take one event in merge order; return why it is refused, or None."""
+    def process(self, event: Event, feed: int, offset: int) -> StateReason | Unfinished | None:
+        """Take one event in merge order; return why it is refused, or None; `UNFINISHED` where it is to come again."""
         ...
 
     def note_reject(
@@ -333,8 +333,17 @@ class Engine(Protocol):
         """Take what a linked borrower tells, outside the order of events."""
         ...
 
-    def advance(self, feed: int, watermark_ms: int) -> None:
-        """Move a feed's watermark, never back."""
+    def advance_within(self, feed: int, watermark_ms: int) -> bool:
+        """Move a feed's watermark, never back, by no more deadlines than may be passed at once; whether it is there."""
+        ...
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether deadlines are left to be passed."""
+        ...
+
+    def pass_on(self) -> bool:
+        """Pass some of them; whether all are passed."""
         ...
 
     @property
@@ -347,7 +356,7 @@ class Engine(Protocol):
         ...
 
     def advance_a_step(self, feed: int, watermark_ms: int) -> bool:
-        """Move a feed's watermark by one step of bounded work; whether `advance` may do the rest."""
+        """Move a feed's watermark by one step of bounded work; whether `advance_within` may do the rest."""
         ...
 
     def take_output(self, detected_at_ms: int) -> EngineOutput:

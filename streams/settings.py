@@ -149,6 +149,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Borrowers of the worker held decoded after a commit, some 27 KB each, in even shares of its tasks; all others are held as their
     records, and to decode one at its next event costs about as much as the event. More is faster where more come often. A task with
     more than four times its share of borrowers holds half its share of `commit_decoded_max`: they come too seldom."""
+    deadlines_at_once_max: Positive = 1_000
+    """Deadlines passed in one turn, in even shares of the worker's tasks: some tenths of a second. A midnight is the deadline of a
+    sixth of all borrowers, and to judge these takes a million half a minute: longer than a session, or a transaction, may last."""
     commit_refused_bytes_max: Positive = 8 * 1024 * 1024
     """Bytes of refused records in one transaction: a flood of garbage must not pile up in memory."""
     commits_per_second_max: Annotated[float, Meta(gt=0, le=10_000)] = 80.0

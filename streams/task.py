@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from models.engine import UNFINISHED, Unfinished
 from models.events import LINKED_RISK, TOPICS, TYPES_BY_TOPIC, Event
-from models.rejects import RejectReason
+from models.rejects import RejectReason, StateReason
 from streams.clock import Clock
 from streams.codec import Ignored, NotAnEvent, RecordDecoder, Reject, tag_of
 from streams.dead_letters import dead_letter, name_of_retried
@@ -103,8 +104,8 @@ class Task:
         self.last_commit_ms = clock.monotonic_ms()
         self.commit_steps = 0
         """Steps of commits done so far: as long as it grows, a commit gets on."""
-        self.review_steps = 0
-        """Steps of reviews done so far that no record was done after: as long as it grows, processing gets on."""
+        self.steps_before = 0
+        """Steps of reviews and deadlines done so far before a record: as long as it grows, processing gets on."""
         self._merge_keys_ms = list(merge_keys_ms)
         self._decoders = decoders
         self._home_of = home_of
@@ -169,29 +170,32 @@ class Task:
     def process(self, events_max: int) -> int:
         """Put at most so many released records through the engine; return how many.
 
-        While a change of policy has everybody judged once more, a turn ends where the work of one step is done.
+        Where more deadlines lie before one than are passed at once, or a change of policy has everybody judged once more, a turn
+        ends with one step of that work.
         """
+        if self.engine.is_passing and not self.engine.pass_on():
+            self.steps_before += 1
+            return 0
         taken = self.queue.take(events_max)
         process = self.engine.process
         is_reviewing = self.engine.is_reviewing
         alerts_before = len(self.engine.pending_alerts)
         for place, (order, event, record) in enumerate(taken):
             feed = order % FEEDS
-            if (
-                is_reviewing
-                and not isinstance(event, NotAnEvent)
-                and not self.engine.prepare(event, feed, record.offset)
-            ):
-                self.queue.give_back(taken[place:])
-                taken = taken[:place]
-                self.review_steps += 1
-                self._advanced = True
-                break
             if isinstance(event, NotAnEvent):
                 if isinstance(event, Reject):
                     self._refuse_undecoded(feed, event, record)
                 continue
-            reason = process(event, feed, record.offset)
+            if is_reviewing and not self.engine.prepare(event, feed, record.offset):
+                reason: StateReason | Unfinished | None = UNFINISHED
+            else:
+                reason = process(event, feed, record.offset)
+            if reason == UNFINISHED:
+                self.queue.give_back(taken[place:])
+                taken = taken[:place]
+                self.steps_before += 1
+                self._advanced = True
+                break
             if reason is not None:
                 self._refuse(feed, record, reason, "")
         self.engine.let_go()
@@ -245,9 +249,9 @@ class Task:
     def advance(self, watermarks_ms: Mapping[int, int]) -> None:
         """Let idle feeds follow the wall clock."""
         for feed, watermark_ms in watermarks_ms.items():
-            # Where a review has more to do than one step may, the next look at the clock goes on with it.
+            # Where a review has more to do than one step may, the next look at the clock goes on with it; deadlines go on each turn.
             if not self.engine.is_reviewing or self.engine.advance_a_step(feed, watermark_ms):
-                self.engine.advance(feed, watermark_ms)
+                self.engine.advance_within(feed, watermark_ms)
         self._advanced = True
 
     @property

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from models.alerts import Alert, unchained
 from models.calendars import DAY_MS
-from models.engine import Passed, RiskEngine
+from models.engine import UNFINISHED, Passed, RiskEngine
 from models.events import TOPICS, Event, Heartbeat
 from models.exposure import exposure_of
 from models.judging import Fate, JudgedAlert, fates_of
@@ -216,6 +216,7 @@ class Shard:
         else:
             duplicates_before = engine.counts["duplicates"]
             refused = engine.process(content, feed, offset)
+            assert refused != UNFINISHED, "nothing bounds what this engine does at once"
             if refused is not None:
                 self._reject(row, line, refused)
             elif engine.counts["duplicates"] == duplicates_before:

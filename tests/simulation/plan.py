@@ -166,7 +166,9 @@ def draw_plan(seed: int, *, trouble: bool = True) -> Plan:
         clock="wall" if seed % 6 == 5 else "event",
         workers=workers,
         partitions=dice.choice((2, 3, 4)),
-        settings=SETTINGS | _small_settings(dice),
+        settings=SETTINGS
+        | _small_settings(dice)
+        | {"deadlines_at_once_max": Random(f"deadlines {seed}").choice((2, 1_000))},
         latency_ms=dice.choice(((0, 0), (1, 3), (2, 25), (10, 60))),
         fetches=dice.choice(((2_000,), (0, 1, 7, 40), (3, 100))),
         at_steps=tuple(_at_step(dice) for _ in range(dice.randint(2, 9))) if trouble else (),

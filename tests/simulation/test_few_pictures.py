@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from models.alerts import Alert
 from models.borrower import Borrower
-from models.engine import RiskEngine
+from models.engine import UNFINISHED, RiskEngine
 from models.events import CREDIT_QUERIES, REPAYMENTS, TOPICS, CreditQuery
 from models.risk.scorecard import expert_prior
 from streams.codec import Reject
@@ -19,6 +20,7 @@ from tests.support.events import at, loan, query, rules
 _KNOWN_BY_MS = 2_000_000_000_000
 _TAKEN_EVERY = 7
 _ADOPTED_AT = 2_500
+_TAKEN_AMID_STEPS = 13
 _THREE = ("b-1", "b-2", "b-3")
 _TWENTY = 20
 
@@ -108,6 +110,48 @@ def test_deadlines_that_pass_together_leave_few_borrowers_decoded() -> None:
     assert _pictures_of(engine) < 3
     borrowed.advance(REPAYMENTS, at("2025-03-15"))
     assert engine.take_output(0).changed == borrowed.take_output(0).changed
+
+
+def test_deadlines_passed_one_at_a_time_are_judged_as_if_all_at_once(tmp_path: Path) -> None:
+    """Of a simulated book, with changes of policy and card: output is the same, and what is taken amid steps passes the rest first."""
+    write_folder(SimulationSettings(borrowers=30, months=8, linked_share=0.3), tmp_path)
+    stepping, at_once = RiskEngine(rules(), expert_prior()), RiskEngine(rules(), expert_prior())
+    stepping.hold(2, decoded_max=2, deadlines_at_once=1)
+    other = msgspec.structs.replace(expert_prior(), bias=expert_prior().bias + 0.5)
+    offsets: Counter[int] = Counter()
+    alerts: tuple[list[Alert], list[Alert]] = ([], [])
+    states: tuple[dict[str, bytes | None], dict[str, bytes | None]] = ({}, {})
+    steps = 0
+    for number, line in enumerate(EventFolder(tmp_path, _KNOWN_BY_MS), start=1):
+        if isinstance(line.content, Reject):
+            continue
+        offset = offsets[line.topic_index]
+        offsets[line.topic_index] += 1
+        at_once.process(line.content, line.topic_index, offset)
+        while stepping.process(line.content, line.topic_index, offset) == UNFINISHED:
+            steps += 1
+            assert stepping.is_passing
+            if steps % _TAKEN_AMID_STEPS == 0:
+                _hand_over(stepping, alerts[0], states[0])
+        if number == _ADOPTED_AT:
+            for engine in (stepping, at_once):
+                later_ms = engine.watermarks_ms[0] + 86_400_000
+                engine.adopt(1, rules("[signals.missed_payment]\ngrace_days = 2\n"), later_ms)
+                engine.adopt_card(1, other, later_ms + 86_400_000)
+        if number % _TAKEN_EVERY == 0:
+            _hand_over(stepping, alerts[0], states[0])
+            _hand_over(at_once, alerts[1], states[1])
+            assert states[0] == states[1], number
+            assert stepping.watermarks_ms == at_once.watermarks_ms
+    assert steps > 400
+    assert len(alerts[1]) >= 50
+    assert alerts[0] == alerts[1]
+
+
+def _hand_over(engine: RiskEngine, alerts: list[Alert], states: dict[str, bytes | None]) -> None:
+    output = engine.take_output(0)
+    alerts += output.alerts
+    states.update(output.changed)
 
 
 def _query(borrower_id: str, minute: int) -> CreditQuery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -290,6 +291,7 @@ def test_a_topic_that_cannot_be_read_is_told_and_tried_again() -> None:
 
 CUTS = ("2025-03-30", "2025-05-30")
 SWITCHES = ((STRICTER, at("2025-04-01", "00:00")), (DEFAULT, at("2025-06-01", "00:00")))
+_LEAP_FROM_MS = SWITCHES[0][1]
 
 
 def backtested(parts: Parts, folder: Path, changes_ms: Sequence[tuple[Policy, int]]) -> list[Alert]:
@@ -373,30 +375,47 @@ def versions() -> tuple[str, str]:
 def test_a_leap_over_a_whole_review_is_done_in_steps_and_gives_the_same_alerts(tmp_path: Path) -> None:
     """A feed that brings a day at once must not hold the loop: each turn judges so many borrowers at most."""
     parts = late_payers(())
-    following = ((STRICTER, at("2025-04-01", "00:00")),)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.engine.REVIEWED_AT_ONCE_MAX", 1)
+        house, steps = stepped(parts, STRICTER)
+
+    assert steps >= 2 * len(house.states()) - 2 * house.settings.partitions
+    following = ((STRICTER, _LEAP_FROM_MS),)
     expected = backtested(parts, tmp_path, following)
+    assert by_borrower(alert for alerts in house.alerts() for alert in alerts) == by_borrower(expected)
+
+
+def test_deadlines_that_pass_together_are_judged_in_steps_and_give_the_same_alerts(tmp_path: Path) -> None:
+    """A midnight of a million borrowers must not hold the loop either: one deadline a turn of each task, and no commit amid them."""
+    parts = late_payers(())
+    house, steps = stepped(parts, None, deadlines_at_once_max=1)
+
+    assert steps > len(house.states())
+    expected = backtested(parts, tmp_path, ())
+    assert by_borrower(alert for alerts in house.alerts() for alert in alerts) == by_borrower(expected)
+
+
+def stepped(parts: Parts, policy: Policy | None, **changes: Any) -> tuple[House, int]:
+    """A book that one worker takes whole, and how many steps of reviews and deadlines it needed; a policy follows."""
 
     async def main() -> tuple[House, int]:
-        house = House()
+        house = House(**changes)
         house.produce(records(parts.events[0], parts.ends_ms[0], house.settings.partitions))
-        for key, value in publication_records(STRICTER, Pointer(STRICTER.version, following[0][1], 1)):
-            house.broker.produce(house.names.policies, 0, key, value)
+        if policy is not None:
+            for key, value in publication_records(policy, Pointer(policy.version, _LEAP_FROM_MS, 1)):
+                house.broker.produce(house.names.policies, 0, key, value)
         worker = worker_of(house)
         steps = 0
         show = house.metrics.count
 
         def count(name: CounterName, amount: float = 1, *labels: str) -> None:
             nonlocal steps
-            steps = max(steps, sum(task.review_steps for task in worker.tasks.values()))
+            steps = max(steps, sum(task.steps_before for task in worker.tasks.values()))
             show(name, amount, *labels)
 
         house.metrics.count = count  # type: ignore[method-assign] # looks in whenever something is counted
         await worker.run()
         return house, steps
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.engine.REVIEWED_AT_ONCE_MAX", 1)
-        house, steps = run_virtual(main())
-
-    assert steps >= 2 * len(house.states()) - 2 * house.settings.partitions
-    assert by_borrower(alert for alerts in house.alerts() for alert in alerts) == by_borrower(expected)
+    found: tuple[House, int] = run_virtual(main())
+    return found

@@ -113,8 +113,17 @@ class FakeEngine:
         """As of an engine that holds nobody decoded."""
         return len(self._changed)
 
-    def hold(self, pictures_max: int, decoded_max: int) -> None:
+    def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int) -> None:
         self.pictures_max, self.decoded_max = pictures_max, decoded_max
+
+    is_passing = False
+
+    def pass_on(self) -> bool:
+        return True
+
+    def advance_within(self, feed: int, watermark_ms: int) -> bool:
+        self.advance(feed, watermark_ms)
+        return True
 
     def let_go(self) -> None:
         """Nobody is held decoded."""
