@@ -179,32 +179,32 @@ def _to_3(body: list[Any]) -> list[Any]:
     return [*body, [], due_ms]
 
 
-_RECENT_FLOWS_OF_3, _OBSERVATIONS_OF_3 = 19, 21
-_HASH_BYTES_OF_3, _HASH_BYTES_OF_4 = 8, 6
-_FLOW_OF_3: Final = struct.Struct(">q8s23s")
+_RECENT_FLOWS_OF_4, _OBSERVATIONS_OF_4 = 19, 21
+_HASH_BYTES_OF_4, _HASH_BYTES_OF_5 = 8, 6
+_FLOW_OF_4: Final = struct.Struct(">q8s23s")
 """A recent flow: when, its fingerprint, and what stays as it is."""
-_FLOW_OF_4: Final = struct.Struct(">q6s23s")
+_FLOW_OF_5: Final = struct.Struct(">q6s23s")
 
 
-def _to_4(body: list[Any]) -> list[Any]:
+def _to_5(body: list[Any]) -> list[Any]:
     """Fingerprints of 48 bits: the first of the 64. All bytes are fingerprints, one or a row, but in recent flows and observations."""
     shorter: list[Any] = _with_shorter_hashes(body)
-    shorter[_OBSERVATIONS_OF_3] = body[_OBSERVATIONS_OF_3]
-    shorter[_RECENT_FLOWS_OF_3] = body[_RECENT_FLOWS_OF_3]
-    if body[_RECENT_FLOWS_OF_3]:
-        packed, *more = body[_RECENT_FLOWS_OF_3]
+    shorter[_OBSERVATIONS_OF_4] = body[_OBSERVATIONS_OF_4]
+    shorter[_RECENT_FLOWS_OF_4] = body[_RECENT_FLOWS_OF_4]
+    if body[_RECENT_FLOWS_OF_4]:
+        packed, *more = body[_RECENT_FLOWS_OF_4]
         flows = (
-            _FLOW_OF_4.pack(at_ms, hashed[:_HASH_BYTES_OF_4], rest)
-            for at_ms, hashed, rest in _FLOW_OF_3.iter_unpack(packed)
+            _FLOW_OF_5.pack(at_ms, hashed[:_HASH_BYTES_OF_5], rest)
+            for at_ms, hashed, rest in _FLOW_OF_4.iter_unpack(packed)
         )
-        shorter[_RECENT_FLOWS_OF_3] = [b"".join(flows), *more]
+        shorter[_RECENT_FLOWS_OF_4] = [b"".join(flows), *more]
     return shorter
 
 
 def _with_shorter_hashes(said: Any) -> Any:
     if isinstance(said, bytes):
-        begins = range(0, len(said), _HASH_BYTES_OF_3)
-        return b"".join(said[begin : begin + _HASH_BYTES_OF_4] for begin in begins)
+        begins = range(0, len(said), _HASH_BYTES_OF_4)
+        return b"".join(said[begin : begin + _HASH_BYTES_OF_5] for begin in begins)
     if isinstance(said, list):
         return [_with_shorter_hashes(one) for one in said]
     if isinstance(said, dict):
@@ -212,20 +212,25 @@ def _with_shorter_hashes(said: Any) -> Any:
     return said
 
 
-_UPGRADES: Final[tuple[Upgrade | None, ...]] = (_to_2, _to_3, _to_4)
-"""Each from the body of one version to that of the next, as plain lists. Whoever changes the shape of `Borrower`, or what a field means, adds a step here and keeps bytes of the new version:
+_UPGRADES: Final[tuple[Upgrade | None, ...]] = (_to_2, _to_3, None, _to_5)
+"""Each from the body of one version to that of the next, as plain lists; version 4 says the same as 3, compressed. Whoever
+changes the shape of `Borrower`, or what a field means, adds a step here and keeps bytes of the new version:
 `python -m tests.models.keep_states`."""
-_DEADLINES_BY_VERSION: Final = {1: 5, 2: 5, 3: 6, 4: 6}
+_DEADLINES_BY_VERSION: Final = {1: 5, 2: 5, 3: 6, 4: 6, 5: 6}
 """Those in the header: by clock, and since version 3 that of the next observation."""
 _FIRST_WITH_THESE_DEADLINES: Final = 3
 """Those that a record of it or of a later version begins with, stand; an older one is decoded to tell them."""
-_FIRST_PACKED: Final = 4
-"""Bodies of older versions are not compressed."""
-_PACKING: Final = Packing("state-4.zdict", "ad381537321e4c15272190b02c7bcf1c865012e71a1992666235e761139ab2bb")
-"""The dictionary of version 4: another one (`python -m tests.models.keep_dictionary`) is another version."""
+_PACKING_BY_VERSION: Final = {
+    4: Packing("state-4.zdict", "48998df6589201d810c86f5bc0a2a95a5b209a47229d105c372561c4446a18f0"),
+    5: Packing("state-5.zdict", "ad381537321e4c15272190b02c7bcf1c865012e71a1992666235e761139ab2bb"),
+}
+"""The dictionaries: another one (`python -m tests.models.keep_dictionary`) is another version. Bodies of older versions than
+these are not compressed."""
 
 _FORMAT: Final = Format(_UPGRADES)
 STATE_VERSION: Final = _FORMAT.version
+PACKING: Final = _PACKING_BY_VERSION[STATE_VERSION]
+"""Of the bodies that are written."""
 _DEADLINES: Final = struct.Struct(f">{CLOCKS + 1}q")
 _BODY_BEGINS: Final = {
     version: struct.calcsize(f">{count}q") for version, count in _DEADLINES_BY_VERSION.items()
@@ -237,7 +242,7 @@ assert _DEADLINES_BY_VERSION[STATE_VERSION] == CLOCKS + 1, "another number of de
 
 def encode_borrower(borrower: Borrower) -> bytes:
     """The state record of a borrower."""
-    return _FORMAT.seal(_DEADLINES.pack(*deadlines_of(borrower)) + _PACKING.pack(_encode_body(borrower)))
+    return _FORMAT.seal(_DEADLINES.pack(*deadlines_of(borrower)) + PACKING.pack(_encode_body(borrower)))
 
 
 def deadlines_of(borrower: Borrower) -> tuple[int, ...]:
@@ -254,8 +259,8 @@ def decode_borrower(borrower_id: str, record: bytes) -> Borrower:
     version, content = _unsealed(borrower_id, record)
     body: memoryview | bytes = content[_BODY_BEGINS[version] :]
     try:
-        if version >= _FIRST_PACKED:
-            body = _PACKING.unpack(body)
+        if version in _PACKING_BY_VERSION:
+            body = _PACKING_BY_VERSION[version].unpack(body)
         if version < _FORMAT.first_of_present_shape:
             body = _encode_body(_FORMAT.upgrade(msgspec.msgpack.decode(body), version))
         return _decode_body(body)

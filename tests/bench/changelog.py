@@ -46,8 +46,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from models.borrower import (
-    _PACKING,
     CLOCKS,
+    PACKING,
     Borrower,
     check_record,
     deadlines_of,
@@ -231,7 +231,7 @@ class Kept(Whole):
         return state_records({borrower_id: encode_borrower(borrower)})
 
     def body(self, kept: Any) -> bytes:
-        return _PACKING.unpack(kept[HEADER_BYTES:])
+        return PACKING.unpack(kept[HEADER_BYTES:])
 
 
 class Dictionary(Whole):

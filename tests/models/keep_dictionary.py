@@ -1,4 +1,4 @@
-"""Train the dictionary of a new format version: `python -m tests.models.keep_dictionary state-4.zdict`.
+"""Train the dictionary of a new format version: `python -m tests.models.keep_dictionary state-5.zdict`.
 
 It learns from simulated borrowers alone, so that it holds nobody's ids: from both books of the simulator, at all ages of a
 picture up to a year and a half. A dictionary once shipped is not written again, for every record that was compressed with it needs
@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> None:
             path.write_bytes(trained())
             print(f"{path}: SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
         case _:
-            raise SystemExit("which one? As: python -m tests.models.keep_dictionary state-4.zdict")
+            raise SystemExit("which one? As: python -m tests.models.keep_dictionary state-5.zdict")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.borrower import (
+    STATE_VERSION,
     CorruptStateError,
     check_record,
     deadlines_of,
@@ -23,23 +24,26 @@ from models.packing import BODY_BYTES_MAX, Packing, PackingError
 from models.sealed import Format
 from tests.models.keep_dictionary import DICTIONARY_BYTES, ROOT
 
-NAME = "state-4.zdict"
-SHA256 = "ad381537321e4c15272190b02c7bcf1c865012e71a1992666235e761139ab2bb"
+SHIPPED = {
+    "state-4.zdict": "48998df6589201d810c86f5bc0a2a95a5b209a47229d105c372561c4446a18f0",
+    "state-5.zdict": "ad381537321e4c15272190b02c7bcf1c865012e71a1992666235e761139ab2bb",
+}
+NAME, SHA256 = list(SHIPPED.items())[-1]
 PACKING = Packing(NAME, SHA256)
 DEADLINES_BYTES = 8 * 6
 
 
 def sealed(body: bytes) -> bytes:
     """A record with a checksum that fits, whatever stands behind its deadlines."""
-    return Format([None, None, None]).seal(bytes(DEADLINES_BYTES) + body)
+    return Format([None] * (STATE_VERSION - 1)).seal(bytes(DEADLINES_BYTES) + body)
 
 
-def test_the_dictionary_is_the_one_that_was_shipped() -> None:
-    """For ever: records were compressed with it, and are lost without it. Another dictionary is another format version."""
-    content = (ROOT / NAME).read_bytes()
+def test_the_dictionaries_are_those_that_were_shipped() -> None:
+    """For ever: records were compressed with them, and are lost without. Another dictionary is another format version."""
+    contents = {path.name: path.read_bytes() for path in ROOT.iterdir()}
 
-    assert len(content) == DICTIONARY_BYTES
-    assert hashlib.sha256(content).hexdigest() == SHA256
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()} == SHIPPED
+    assert {len(content) for content in contents.values()} == {DICTIONARY_BYTES}
 
 
 def test_another_dictionary_is_refused() -> None:
