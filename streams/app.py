@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import faust
+from faust.tables import TableManager
 from mode import Service
 from mode.types import ServiceT
 
@@ -156,6 +157,15 @@ def _end_process_after(timeout_ms: int, failure: BaseException | None) -> None:
     timer.start()
 
 
+class NoTables(TableManager):
+    """Faust's keeper of tables, of which there are none here: its own sleeps a second before anything after it may start."""
+
+    async def on_start(self) -> None:
+        """The same without the sleep."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class ForewarnApp(faust.App):
     """The app with the pipeline in it."""
 
@@ -175,6 +185,7 @@ class ForewarnApp(faust.App):
             broker_session_timeout=min(settings.session_timeout_ms / 1000, _FAUST_SESSION_SECONDS_MAX),
             broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
             store="memory://",
+            TableManager=NoTables,
             autodiscover=False,
             # Only Faust's leader topic is made by Faust, and it knows no "the broker's default".
             topic_replication_factor=max(1, settings.replication_factor),
