@@ -10,7 +10,7 @@ from models.risk.published import CardStep
 from models.risk.scorecard import Scorecard
 from models.risk.training import UnusableTrainingError
 from streams.clock import Clock
-from streams.ports import Ports
+from streams.ports import FencedError, Ports
 from streams.scorecards import Cards, read_cards
 from streams.settings import Settings
 from streams.topics import TopicNames
@@ -18,6 +18,8 @@ from streams.trainer import TASK, write_step
 
 _PREFIX_CHARACTERS_MIN: Final = 4
 """A version is 16 characters; so many tell a dozen apart."""
+_ATTEMPTS_MAX: Final = 3
+"""A trainer that starts just then takes over once; taken over from in turn, it rests before it begins anew. One more to spare."""
 
 
 class CardError(Exception):
@@ -138,7 +140,7 @@ async def go_back(
     """Put an earlier card in use again, and have learning go on from it.
 
     The trainer's own producer is taken over for it: whoever learns at the moment can write no more, and begins anew with what
-    is written here as the last step.
+    is written here as the last step. A trainer that starts at this very moment may take over in turn: then it is tried again.
 
     Args:
         ports: the trainers'.
@@ -150,12 +152,34 @@ async def go_back(
     Raises:
         CardError: the version has come into use meanwhile, or there is nothing to go back from.
         ReferenceError: the card, or where learning stands, is not readable.
-        PortError: Kafka does not answer, or another trainer took over at the same time; whether it was written is open.
+        FencedError: other trainers took over each time; nothing was written, or it was and learning goes on from it.
+        PortError: Kafka does not answer; whether it was written is open.
     """
+    tried: list[CardStep] = []
+    for _ in range(_ATTEMPTS_MAX - 1):
+        try:
+            return await _try_to_go_back(ports, settings, version, effective_from_ms, clock, tried)
+        except FencedError:
+            continue
+    return await _try_to_go_back(ports, settings, version, effective_from_ms, clock, tried)
+
+
+async def _try_to_go_back(
+    ports: Ports,
+    settings: Settings,
+    version: str,
+    effective_from_ms: int,
+    clock: Clock,
+    tried: list[CardStep],
+) -> CardStep:
+    """Go back, unless one of the steps `tried` before has been written after all; the step is added to them."""
     sink = ports.sink(TASK)
     try:
         await sink.open()
         cards = await read_topic(ports, settings)
+        for entry in reversed(cards.entries):
+            if entry.told in tried:
+                return entry.told
         issuing, offset = cards.resume()
         if offset is None:
             raise CardError("nothing was learnt yet: there is no scorecard to go back from")
@@ -167,6 +191,7 @@ async def go_back(
             back = issuing.go_back(cards.card(version), optimiser, offset, effective_from_ms)
         except UnusableTrainingError as error:
             raise CardError(f"{version}: learning cannot go on from it: {error}") from error
+        tried.append(back.told())
         await write_step(sink, TopicNames(settings.topic_prefix).scorecards, back, clock.now_ms())
         return back.told()
     finally:

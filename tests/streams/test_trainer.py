@@ -17,14 +17,14 @@ from models.risk.examples import Example
 from models.risk.issuing import EXAMPLES_BETWEEN_MIN, STEP_MS, Issuing
 from models.risk.learning import Learner
 from models.risk.prequential import SEGMENTS_MAX
-from models.risk.published import PublishedCard
+from models.risk.published import CardStep, PublishedCard
 from models.risk.scorecard import expert_prior
 from streams.memory.broker import MemoryBroker
 from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryPorts
 from streams.memory.virtual_time import VirtualClock, run_virtual
 from streams.metrics import PlainMetrics
-from streams.ports import OutputRecord, PortError
+from streams.ports import FencedError, OutputRecord, PortError
 from streams.reference import CURRENT_KEY, content_records
 from streams.reference import ReferenceError as UnreadableError
 from streams.rollback import CardError, go_back
@@ -68,16 +68,27 @@ class CrashingNetwork(DirectNetwork):
 
 
 class FencingNetwork(DirectNetwork):
-    """Right before the third step is committed, another producer of the same name begins."""
+    """Right before the named commits another producer of the same name begins, or right after: the answer is lost then."""
 
-    def __init__(self, broker: MemoryBroker, transactional_id: str) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        transactional_id: str,
+        at_commits: Sequence[int] = (3,),
+        *,
+        after: bool = False,
+    ) -> None:
         self.commits = 0
         self._broker = broker
         self._transactional_id = transactional_id
+        self._at_commits = at_commits
+        self._after = after
 
     async def call(self, step: str, effect: Callable[[], T]) -> T:
         self.commits += step == "commit"
-        if step == "commit" and self.commits == 3:
+        if step == "commit" and self.commits in self._at_commits:
+            if self._after:
+                await super().call(step, effect)
             self._broker.open_producer(self._transactional_id, 60_000)
         return await super().call(step, effect)
 
@@ -331,6 +342,41 @@ def test_learning_goes_back_with_a_rollback() -> None:
         assert [one.step for one in later] == ["rolled_back", "refused", "refused"]
         assert {one.replaces for one in later[1:]} == {earlier.version}
         assert (await own.cards()).in_force == cards.card(earlier.version)
+
+    school(main)
+
+
+async def go_back_fenced(own: School, at_commits: Sequence[int], *, after: bool) -> CardStep:
+    """Go back to the third step's card while other trainers begin."""
+    await own.examine(BOOK)
+    await own.train(STEPS)
+    earlier = (await own.cards()).entries[2].told.version
+    network = FencingNetwork(own.broker, own.settings.transactional_id(0), at_commits, after=after)
+    return await go_back(own.ports.over(network), own.settings, earlier, 2_000_000_000_000, own.clock)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-it-is-written", "after-it-was-written"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_rollback_that_a_trainer_takes_over_from_is_tried_again_and_written_once(
+    times: int, *, after: bool
+) -> None:
+    """A trainer that starts at that moment does not cost the operator another call."""
+
+    async def main(own: School) -> None:
+        back = await go_back_fenced(own, range(1, times + 1), after=after)
+        assert [entry.told for entry in (await own.cards()).entries[STEPS:]] == [back]
+        assert back.step == "rolled_back"
+
+    school(main)
+
+
+def test_a_rollback_that_is_taken_over_from_each_time_is_told_and_leaves_nothing() -> None:
+    """It ends after three attempts."""
+
+    async def main(own: School) -> None:
+        with pytest.raises(FencedError):
+            await go_back_fenced(own, (1, 2, 3), after=False)
+        assert len((await own.cards()).entries) == STEPS
 
     school(main)
 
