@@ -40,6 +40,9 @@ _IDLE_POLL_MS: Final = 20
 """How long the loop waits for records when nothing else is due: also the grain of its timers."""
 _YIELDS_COMMITTING: Final = 4
 """Turns left to the network while a commit runs: an answer passes through as many callbacks before the next request."""
+_RESTORING_SHARE: Final = 10
+"""While tasks are being restored the open ones do a tenth of their work in a turn, and the network as much as ever: whoever is not
+open yet watches nobody, and with a backlog in a million borrowers' tasks the last was open after two minutes instead of half of one."""
 _WATCH_EVERY_MS: Final = 1_000
 """How often is looked whether the worker gets on."""
 
@@ -100,6 +103,8 @@ class Pipeline:
         self._commits = Commits(settings, clock, metrics)
         self._closings: set[asyncio.Task[None]] = set()
         self._paused: set[tuple[int, int]] = set()
+        self._outdated: set[int] = set()
+        """Tasks that have not taken up what was published last."""
         self._processed = 0
         self._ends: Ends | None = None
         """With `until_end`: by feed, where each partition ended at the start."""
@@ -235,8 +240,9 @@ class Pipeline:
                 task.hear(self._settings.turn_events_max)
         ready = [task for task in self.tasks.values() if self._can_process(task)]
         processed = 0
+        events_max = self._settings.turn_events_max // (_RESTORING_SHARE if self._openings else 1)
         for task in ready:
-            processed += task.process(max(1, self._settings.turn_events_max // len(ready)))
+            processed += task.process(max(1, events_max // len(ready)))
         for task in self.tasks.values():
             self._resume_partitions(task)
         if processed:
@@ -333,6 +339,8 @@ class Pipeline:
         count = max(1, len(self.tasks) + len(self._openings))
         pictures_max = max(1, self._settings.pictures_max // count)
         decoded_max = self._commits.decoded_max = max(1, self._settings.commit_decoded_max // count)
+        if self._openings:
+            count *= _RESTORING_SHARE
         deadlines_at_once = max(1, self._settings.deadlines_at_once_max // count)
         for task in self.tasks.values():
             task.engine.hold(pictures_max, decoded_max, deadlines_at_once)
@@ -410,12 +418,20 @@ class Pipeline:
         return self._engines
 
     def _follow_policies(self) -> None:
-        """Let every open task take up what was published; one that is being opened does when its gate opens."""
+        """Let the open tasks take up what was published; one that is being opened does when its gate opens.
+
+        Amid deadlines that are passed in steps a task waits: it would have to pass all that are left at once.
+        """
         now_ms = self._clock.monotonic_ms()
         news = [follower.look(now_ms) for follower in self._followers]
         if any(news):
-            for task in self.tasks.values():
-                self._engines_known.bring_up_to_date(task.engine)
+            self._outdated.update(self.tasks)
+        for number in list(self._outdated):
+            task = self.tasks.get(number)
+            if task is None or not task.engine.is_passing:
+                self._outdated.remove(number)
+                if task is not None:
+                    self._engines_known.bring_up_to_date(task.engine)
 
     def _follow_time_of_day(self, ends: Ends) -> None:
         """Move the watermarks of idle partitions of living feeds."""

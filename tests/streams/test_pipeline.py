@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,12 +16,13 @@ from streams.dead_letters import CONNECT_PREFIX, REASON_HEADER
 from streams.memory.network import DirectNetwork
 from streams.memory.ports import MemoryPorts, MemorySource
 from streams.memory.virtual_time import run_virtual
+from streams.metrics_catalogue import CounterName
 from streams.partitioner import partition_of
 from streams.pipeline import Pipeline, PipelineError
-from streams.ports import FencedError, PositionLostError
+from streams.ports import Engine, FencedError, Logs, PositionLostError
 from streams.progress import decode_progress, encode_progress, progress_key
 from streams.restore import RestoreError
-from tests.support.fake_engine import FakeEngine
+from tests.support.fake_engine import FakeEngine, FakeEngineMaker
 from tests.support.house import PARTITIONS, Crash, Fuse, House, until
 from tests.support.workload import BASE_MS, Produced, comparable, event_bytes, heartbeat_bytes
 
@@ -500,6 +501,102 @@ def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
 
     assert alone == [(1_000, 100)] * PARTITIONS == [(1_000, 100)] * 4
     assert halves == [(2_000, 200)] * 4
+
+
+class Midnight(FakeEngine):
+    """Passes deadlines for as many turns as a test says."""
+
+    steps_left = 0
+
+    @property
+    def is_passing(self) -> bool:  # type: ignore[override] # of the fake it is a constant
+        return self.steps_left > 0
+
+    def pass_on(self) -> bool:
+        self.steps_left -= 1
+        return self.steps_left == 0
+
+
+class Publisher(FakeEngineMaker):
+    """Publishes a policy at midnight, when it is told to, and notes which engine took it up, and whether amid deadlines."""
+
+    kind = Midnight
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_news = False
+        self.taken_up: list[tuple[int, bool]] = []
+
+    async def refresh(self, logs: Logs) -> bool:
+        has_news, self.has_news = self.has_news, False
+        if has_news:
+            for engine in self.engines.values():
+                assert isinstance(engine, Midnight)
+                engine.steps_left = 40
+        return has_news
+
+    def bring_up_to_date(self, engine: Engine) -> None:
+        self.taken_up.append((id(engine), engine.is_passing))
+
+
+def test_a_policy_is_taken_up_when_the_midnight_is_over_that_a_task_is_amid() -> None:
+    """It would have to pass all deadlines that are left at once, which takes seconds where borrowers are many."""
+
+    async def main() -> list[tuple[int, bool]]:
+        house = House(until_end=False, policy_poll_interval_ms=100)
+        house.maker = publisher = Publisher()
+        house.load(1, COUNT)
+        worker = house.worker()
+        running = asyncio.create_task(worker.run())
+        await until(lambda: house.metrics.total("processed") > COUNT)
+        opened = len(publisher.taken_up)
+        publisher.has_news = True
+        await until(lambda: len(publisher.taken_up) == opened + PARTITIONS)
+        worker.stop()
+        await running
+        return publisher.taken_up[opened:]
+
+    engines, amid = zip(*virtual(main()), strict=True)
+
+    assert len(set(engines)) == PARTITIONS
+    assert not any(amid)
+
+
+class SlowReads(DirectNetwork):
+    """Reading a log takes its time."""
+
+    async def call(self, step: str, effect: Callable[[], T]) -> T:
+        if step == "read":
+            await asyncio.sleep(1)
+        return await super().call(step, effect)
+
+
+def test_open_tasks_do_a_tenth_of_their_work_while_others_are_restored() -> None:
+    """With a backlog those that are not open yet, whose borrowers nobody watches, would wait for each whole turn."""
+
+    async def main() -> dict[bool, int]:
+        house = House(turn_events_max=40, restores_at_once_max=1)
+        house.load(1, COUNT)
+        await house.worker().run()
+        house.load(2, COUNT)
+        worker = house.worker(house.ports.over(SlowReads()))
+        most = {True: 0, False: 0}
+        show = house.metrics.count
+
+        def count(name: CounterName, amount: float = 1, *labels: str) -> None:
+            if name == "processed":
+                is_restoring = bool(worker.opening)
+                most[is_restoring] = max(most[is_restoring], int(amount))
+            show(name, amount, *labels)
+
+        house.metrics.count = count  # type: ignore[method-assign] # looks in whenever a turn is counted
+        await worker.run()
+        return most
+
+    most = virtual(main())
+
+    assert most[True] == 4
+    assert most[False] > 4
 
 
 def test_a_worker_is_behind_until_its_backlog_is_processed() -> None:
