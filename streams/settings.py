@@ -125,9 +125,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records of one topic waiting in one task before its partition is paused; each takes some 1.5 KB, decoded."""
     merge_buffer_batches_max: Positive = 2
     """The same in fetches, each at most `fetch_partition_bytes_max`: the bound on memory when records are large."""
-    fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 256 * 1024
-    """Bytes fetched at once from one partition: some 900 events. Twice as many are no faster, and wait in memory, decoded, while other
-    topics are behind. A single larger record still comes through (KIP-74)."""
+    fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 64 * 1024
+    """Bytes fetched at once from one partition: some 200 events, or a thousand where producers compress. More are no faster, and wait
+    in memory, decoded, while other topics are behind. A single larger record still comes through (KIP-74)."""
     fetch_wait_ms: Milliseconds = 50
     """How long the broker may hold an empty fetch. A partition that was not part of it waits as long for its next."""
     turn_events_max: Positive = 500
@@ -143,8 +143,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
     """Changed states in one transaction: some 20 MB, which are encoded at one instant (a quarter of a second)."""
-    commit_decoded_max: Positive = 3_000
-    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 80 MB, let go of by
+    commit_decoded_max: Positive = 2_000
+    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 55 MB, let go of by
     the commit. Where that many come who were not decoded, hardly any comes twice, and to wait longer would save nothing."""
     pictures_max: Positive = 10_000
     """Borrowers of the worker held decoded after a commit, some 27 KB each, in even shares of its tasks; all others are held as their
