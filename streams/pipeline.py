@@ -234,7 +234,8 @@ class Pipeline:
     def _process(self) -> int:
         """Let every task process its share of this turn, and hear what was told before; return how many records."""
         began_ms = self._clock.monotonic_ms()
-        for task in self.tasks.values():
+        for number, task in self.tasks.items():
+            task.unread = sum(self._source.unread(feed, number) for feed in range(FEEDS))
             self._release(task)
             if task.told and not task.engine.is_passing and not self._commits.is_full(task):
                 task.hear(self._settings.turn_events_max)

@@ -164,6 +164,10 @@ class Source(Protocol):
         """Whether everything readable, as far as the broker has told, was polled."""
         ...
 
+    def unread(self, feed: int, task: int) -> int:
+        """How many offsets are readable, as far as the broker has told, and were not polled; 0 where it has told nothing yet."""
+        ...
+
     async def committed(self, task: int) -> tuple[int | None, ...]:
         """The group's offsets of a task, by feed; None where there is none."""
         ...

@@ -138,7 +138,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A task that is behind takes as long between two commits as it is late, but no longer than this: its alerts are late
     anyway, and a state that changes often is written once for all of it."""
     backlog_records_min: Positive = 5_000
-    """Records read and not processed from which on a task is behind: some tenths of a second of work."""
+    """Records waiting, read or not, from which on a task is behind: some tenths of a second of work."""
     commit_events_max: Positive = 50_000
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000

@@ -98,6 +98,8 @@ class Task:
         """Of the state records of all borrowers, as last known."""
         self.told: deque[RawRecord] = deque()
         """Messages for borrowers of this task, not heard yet. No event waits for them, nor they for any."""
+        self.unread = 0
+        """Records of the input topics that wait in the log, as of this turn."""
         self.uncommitted_events = 0
         self.late_ms: int | None = None
         """How long after its writing the first record of the next transaction was processed; None where none was yet."""
@@ -119,8 +121,8 @@ class Task:
         self._advanced = False
 
     def is_behind(self, records_min: int) -> bool:
-        """Whether so many records or more were read and not processed."""
-        return self.queue.ready + self.queue.waiting >= records_min
+        """Whether so many records or more wait to be processed, here or in the log."""
+        return self.queue.ready + self.queue.waiting + self.unread >= records_min
 
     def accept(self, fetched: Fetched) -> None:
         """Decode a batch and put it in its place; what is refused waits its turn like everything else."""

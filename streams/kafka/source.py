@@ -219,6 +219,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
         state = self._state(feed, task)
         return state is not None and state.lso is not None and state.position >= state.lso
 
+    def unread(self, feed: int, task: int) -> int:
+        """How many offsets are readable, as far as the broker has told, and were not polled; 0 where it has told nothing yet."""
+        state = self._state(feed, task)
+        known = state is not None and state.lso is not None and state.position is not None
+        return max(0, state.lso - state.position) if known else 0
+
     def _state(self, feed: int, task: int) -> Any:
         # What `consumer.position` and `last_stable_offset` look at, without a coroutine and its checks: asked every turn.
         assignment = self._consumer._subscription.subscription.assignment  # noqa: SLF001 - see above

@@ -161,6 +161,15 @@ class MemorySource:
         position = self._positions.get((feed, task))
         return position is not None and position >= self._broker.log(self._topics[feed], task).last_stable
 
+    def unread(self, feed: int, task: int) -> int:
+        """How many offsets are readable and were not polled."""
+        position = self._positions.get((feed, task))
+        return (
+            0
+            if position is None
+            else max(0, self._broker.log(self._topics[feed], task).last_stable - position)
+        )
+
     async def committed(self, task: int) -> tuple[int | None, ...]:
         """The group's offsets of a task."""
         group = self._settings.group_id
