@@ -134,6 +134,8 @@ class Source(Protocol):
     async def poll(self, timeout_ms: int) -> list[Fetched]:
         """Return what has arrived for open, unpaused partitions; wait up to `timeout_ms` for something.
 
+        At most `poll_records_max` records of each; the rest comes with the next polls.
+
         Raises:
             PositionLostError: retention has deleted what was to be read next.
             PortError: the broker refused for good.

@@ -142,7 +142,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             return []
         try:
             async with asyncio.timeout(timeout_ms / 1000 + _POLL_SLACK_SECONDS):
-                batches = await self._consumer.getmany(*(self._open or _NOBODYS), timeout_ms=timeout_ms)
+                batches = await self._taken(timeout_ms)
         except TimeoutError:
             return []
         except kafka_errors.OffsetOutOfRangeError as error:
@@ -153,6 +153,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
             Fetched(self._feeds[partition.topic], partition.partition, records)
             for partition, records in batches.items()
         ]
+
+    async def _taken(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+        """Some of what waits of every partition; where nothing does, of what comes first.
+
+        The client's own limit is one for all partitions, and the first would leave nothing to the others.
+        """
+        asked, records_max = self._open or _NOBODYS, self._settings.poll_records_max
+        taken: dict[TopicPartition, list[Any]] = {}
+        for partition in [one for one in asked if one in self._consumer._fetcher._records]:  # noqa: SLF001 - spares a call for each
+            taken |= await self._consumer.getmany(partition, max_records=records_max)
+        if not taken:
+            taken = await self._consumer.getmany(*asked, timeout_ms=timeout_ms, max_records=records_max)
+        return taken
 
     def _raise_dead_fetcher(self) -> None:
         """The client does not look at its own task that fetches: when that has died, polls are empty for ever."""

@@ -120,7 +120,7 @@ class MemorySource:
             if (feed, task) in self._paused:
                 continue
             log = self._broker.log(self._topics[feed], task)
-            records_max = self._network.fetch_records_max()
+            records_max = min(self._network.fetch_records_max(), self._settings.poll_records_max)
             if records_max == 0:
                 continue
             try:

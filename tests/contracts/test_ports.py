@@ -139,6 +139,29 @@ async def test_with_everything_paused_nothing_comes(world: World) -> None:
     assert list(after) == [(2, 0)]
 
 
+async def test_a_poll_brings_a_bounded_share_of_every_partition(make_world: MakeWorld) -> None:
+    """A long partition comes in pieces, in order and whole; a short one does not wait until it is through."""
+    world = make_world(poll_records_max=10)
+    contents = [str(number).encode() for number in range(95)]
+    await world.produce(world.names.inputs[0], 0, contents, key=b"k")
+    await world.produce(world.names.inputs[2], 0, [b"a", b"b"], key=b"k")
+    source = world.ports.source()
+    await source.start(no_handover)
+    await assigned(source)
+    source.open(0, (0, 0, 0, 0, 0))
+    polls: list[dict[int, list[bytes | None]]] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while sum(len(one) for poll in polls for one in poll.values()) < 97:
+            polls.append({fetched.feed: values(fetched.records) for fetched in await source.poll(20)})
+            await asyncio.sleep(0.05)
+    await source.stop()
+
+    assert [one for poll in polls for one in poll.get(0, [])] == contents
+    assert max(len(one) for poll in polls for one in poll.values()) == 10
+    short, last = ([number for number, poll in enumerate(polls) if feed in poll][-1] for feed in (2, 0))
+    assert short < last
+
+
 async def test_caught_up_and_position_follow_what_was_polled(world: World) -> None:
     """After the last record the source is caught up, and its position is the end."""
     await world.produce(world.names.inputs[3], 0, [b"1", b"2", b"3"], key=b"k")

@@ -241,7 +241,7 @@ def test_a_lagging_topic_neither_blocks_nor_fills_the_memory() -> None:
     house, most = virtual(main())
 
     assert house.metrics.total("processed") == 60_001
-    assert most <= 3 * 3 * 2_000, "three topics, two fetches each and one on its way"
+    assert most <= 3 * 3 * 500, "three topics, two polls each and one on its way"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_task_that_is_behind_commits_less_often(
 ) -> None:
     """With thousands of records waiting an alert is late anyway, and one transaction takes in as much time.
 
-    However few of them were fetched: here 2,000 of a topic at once.
+    However few of them were read: here 500 of a topic.
     """
 
     async def main() -> int:
