@@ -134,7 +134,7 @@ class Source(Protocol):
     async def poll(self, timeout_ms: int) -> list[Fetched]:
         """Return what has arrived for open, unpaused partitions; wait up to `timeout_ms` for something.
 
-        At most `poll_records_max` records of each; the rest comes with the next polls.
+        Of each at most an even share of `poll_records_max` records, by the tasks assigned; the rest comes with the next polls.
 
         Raises:
             PositionLostError: retention has deleted what was to be read next.

@@ -124,10 +124,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     merge_buffer_records_max: Positive = 12_000
     """Records of one topic waiting in one task before its partition is paused; each takes some 1.5 KB, decoded."""
     merge_buffer_batches_max: Positive = 2
-    """The same in polls, each at most `poll_records_max` of one fetch: the bound on memory when records are large, or partitions many."""
-    poll_records_max: Positive = 500
-    """Records of one partition taken at once from what was fetched, as many as a turn processes; the rest of a fetch waits as it came,
-    compressed and a quarter of the size of decoded events."""
+    """The same in polls, each at most a share of `poll_records_max`: the bound on memory when records are large, or tasks many."""
+    poll_records_max: Positive = 2_000
+    """Records of one topic taken at once from what was fetched, in even shares of the worker's tasks: four times what a turn processes.
+    The rest of a fetch waits as it came, compressed and a quarter of the size of decoded events."""
     fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 256 * 1024
     """Bytes fetched at once from one partition: some 900 events, or four thousand where producers compress. Twice as many are no
     faster, a quarter is slower by a quarter. A single larger record still comes through (KIP-74)."""
@@ -146,8 +146,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
     """Changed states in one transaction: some 20 MB, which are encoded at one instant (a quarter of a second)."""
-    commit_decoded_max: Positive = 2_000
-    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 55 MB, let go of by
+    commit_decoded_max: Positive = 1_500
+    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 40 MB, let go of by
     the commit. Where that many come who were not decoded, hardly any comes twice, and to wait longer would save nothing."""
     pictures_max: Positive = 10_000
     """Borrowers of the worker held decoded after a commit, some 27 KB each, in even shares of its tasks; all others are held as their

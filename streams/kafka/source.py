@@ -159,7 +159,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc] # the librar
 
         The client's own limit is one for all partitions, and the first would leave nothing to the others.
         """
-        asked, records_max = self._open or _NOBODYS, self._settings.poll_records_max
+        asked, tasks = self._open or _NOBODYS, 1 if self._assignment is None else len(self._assignment.tasks)
+        records_max = max(1, self._settings.poll_records_max // max(1, tasks))
         taken: dict[TopicPartition, list[Any]] = {}
         for partition in [one for one in asked if one in self._consumer._fetcher._records]:  # noqa: SLF001 - spares a call for each
             taken |= await self._consumer.getmany(partition, max_records=records_max)

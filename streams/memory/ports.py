@@ -116,11 +116,13 @@ class MemorySource:
 
     def _fetch(self) -> list[Fetched]:
         fetched: list[Fetched] = []
+        tasks = 1 if self._assignment is None else len(self._assignment.tasks)
+        share = max(1, self._settings.poll_records_max // max(1, tasks))
         for (feed, task), position in self._positions.items():
             if (feed, task) in self._paused:
                 continue
             log = self._broker.log(self._topics[feed], task)
-            records_max = min(self._network.fetch_records_max(), self._settings.poll_records_max)
+            records_max = min(self._network.fetch_records_max(), share)
             if records_max == 0:
                 continue
             try:

@@ -141,7 +141,7 @@ async def test_with_everything_paused_nothing_comes(world: World) -> None:
 
 async def test_a_poll_brings_a_bounded_share_of_every_partition(make_world: MakeWorld) -> None:
     """A long partition comes in pieces, in order and whole; a short one does not wait until it is through."""
-    world = make_world(poll_records_max=10)
+    world = make_world(poll_records_max=20)
     contents = [str(number).encode() for number in range(95)]
     await world.produce(world.names.inputs[0], 0, contents, key=b"k")
     await world.produce(world.names.inputs[2], 0, [b"a", b"b"], key=b"k")

@@ -38,6 +38,8 @@ class Worked(Struct, frozen=True):
     """Workers that went through a backlog."""
 
     workers: int
+    ready_seconds: float
+    """From the start until the last task of the last worker was open, the backlog waiting."""
     events: int
     """Behind the warm-up, heartbeats among them."""
     events_per_second: float

@@ -140,8 +140,8 @@ class Scene:
         began_with = self._processed()
         with workers(self.settings, count, self.folder) as started, Inspector(self.settings) as inspector:
             watcher = Watcher(self.settings, started[0].seen.process, started[0].seen.log, inspector)
-            for worker in started:
-                worker.wait_until_ready()
+            ready_seconds = max(worker.wait_until_ready()[0] for worker in started)
+            self.say(f"{count} worker(s) ready after {ready_seconds:.1f} s with the backlog waiting")
             progress = self._follow(started, watcher, began_with)
             for worker in started:
                 worker.seen.sample()
@@ -161,6 +161,7 @@ class Scene:
                 started,
                 Worked(
                     workers=count,
+                    ready_seconds=round(ready_seconds, 2),
                     events=figures.events,
                     events_per_second=round(figures.events_per_second, 1),
                     cpu_us_per_event=round(figures.cpu_seconds_per_million, 2),

@@ -32,6 +32,7 @@ def restored(seconds: float = 5.0, resident_bytes: int = GIB) -> Restored:
 def worked(cpu_us_per_event: float = 10.0, workers: int = 1, events_per_second: float = 1_000.0) -> Worked:
     """A backlog that was worked through."""
     return Worked(
+        ready_seconds=1.0,
         workers=workers,
         events=100,
         events_per_second=events_per_second,
