@@ -300,7 +300,7 @@ class RiskEngine:
                 self._observe(due_ms, borrower_id)
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
-            if pictures.decoded >= pictures.decoded_max:
+            if pictures.has_decoded_enough:
                 pictures.pack(self._changed, self._publisher.moved)
             left -= 1
             if left == 0:
@@ -437,16 +437,16 @@ class RiskEngine:
         return len(self._changed)
 
     @property
-    def decoded_count(self) -> int:
-        """Borrowers who were decoded since `take_output`: they stay so until it is called again."""
-        return self._pictures.decoded
+    def has_decoded_enough(self) -> bool:
+        """Whether as many borrowers were decoded as may be until `take_output`: they stay so until it is called."""
+        return self._pictures.has_decoded_enough
 
     def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int = INT64_MAX) -> None:
         """Bound memory and time.
 
         Args:
             pictures_max: borrowers held decoded, from the next `take_output` or `let_go` on.
-            decoded_max: decoded for one event.
+            decoded_max: decoded until the next `take_output`, and for one event; see `Pictures.has_decoded_enough`.
             deadlines_at_once: passed by one `process` or `advance_within`.
         """
         self._pictures.pictures_max = pictures_max

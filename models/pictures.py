@@ -25,11 +25,23 @@ class Pictures:
         self._borrowers = borrowers
         self.pictures_max = pictures_max
         self.decoded_max = INT64_MAX
-        """So many are decoded at most before `pack` is due."""
+        """So many are decoded at most before `settle` or `pack` is due."""
         self.decoded = 0
         """Pictures decoded since the last `settle` or `pack`: so many more there are at most than were left by it."""
         self._records: dict[str, bytes] = {}
         """What pictures were decoded from, or written as last; those first that have been so for longest."""
+
+    @property
+    def has_decoded_enough(self) -> bool:
+        """Whether `settle` or `pack` is due before more are decoded.
+
+        Never where all may be held: they would be packed to be decoded again. Of those who come seldom, after half as many.
+        """
+        count = len(self._borrowers)
+        if count <= self.pictures_max:
+            return False
+        is_seldom = count > _SELDOM_FACTOR * self.pictures_max
+        return self.decoded >= (max(1, self.decoded_max // 2) if is_seldom else self.decoded_max)
 
     def known(self, borrower_id: str) -> Borrower | None:
         """A borrower's picture, decoded at first touch.
@@ -90,10 +102,10 @@ class Pictures:
                 borrowers[borrower_id] = record
 
     def _worth_keeping(self) -> int:
-        """Fewer than are allowed where a picture is seldom asked again: then half as many as are decoded until the next `settle`.
+        """Fewer than are allowed where a picture is seldom asked again: then half as many as are decoded there until the next `settle`.
 
         So many have to be held at times anyway, and the memory of those that are let go of is taken by those that are decoded.
         """
         if len(self._borrowers) > _SELDOM_FACTOR * self.pictures_max:
-            return min(self.pictures_max, self.decoded_max // 2)
+            return min(self.pictures_max, self.decoded_max // 4)
         return self.pictures_max

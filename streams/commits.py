@@ -22,8 +22,6 @@ class Commits:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._next_ms = 0.0
         """Before that the budget of the process is used up."""
-        self.decoded_max = settings.commit_decoded_max
-        """Borrowers that one task may decode between two commits: its share of the worker's."""
 
     def __contains__(self, task: int) -> bool:
         """Whether a task's commit is not finished, or has failed."""
@@ -42,10 +40,7 @@ class Commits:
         """Whether a task must not process more: a full transaction waits for the one before it."""
         settings = self._settings
         return task.is_full(
-            settings.commit_events_max,
-            settings.commit_states_max,
-            self.decoded_max,
-            settings.commit_refused_bytes_max,
+            settings.commit_events_max, settings.commit_states_max, settings.commit_refused_bytes_max
         )
 
     def begin_due(self, tasks: Collection[Task]) -> None:

@@ -349,7 +349,7 @@ class Pipeline:
         """Give every task an even share of what the worker may hold decoded, decode between two commits, and judge in one turn."""
         count = max(1, len(self.tasks) + len(self._openings))
         pictures_max = max(1, self._settings.pictures_max // count)
-        decoded_max = self._commits.decoded_max = max(1, self._settings.commit_decoded_max // count)
+        decoded_max = max(1, self._settings.commit_decoded_max // count)
         if self._openings:
             count *= _RESTORING_SHARE
         deadlines_at_once = max(1, self._settings.deadlines_at_once_max // count)

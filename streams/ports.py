@@ -295,8 +295,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def decoded_count(self) -> int:
-        """Borrowers decoded since `take_output`: what they take in memory is let go of by the next one."""
+    def has_decoded_enough(self) -> bool:
+        """Whether as many borrowers were decoded as may be until `take_output`: what they take in memory is let go of by it."""
         ...
 
     def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int) -> None:

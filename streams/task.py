@@ -261,12 +261,12 @@ class Task:
         """Whether there may be something to commit."""
         return self.uncommitted_events > 0 or self._advanced
 
-    def is_full(self, events_max: int, states_max: int, decoded_max: int, refused_bytes_max: int) -> bool:
+    def is_full(self, events_max: int, states_max: int, refused_bytes_max: int) -> bool:
         """Whether so much was processed that it must be committed before more is."""
         return (
             self.uncommitted_events >= events_max
             or self.engine.changed_count >= states_max
-            or self.engine.decoded_count >= decoded_max
+            or self.engine.has_decoded_enough
             or self._dead_letter_bytes >= refused_bytes_max
         )
 

@@ -165,12 +165,8 @@ class MemorySource:
 
     def unread(self, feed: int, task: int) -> int:
         """How many offsets are readable and were not polled."""
-        position = self._positions.get((feed, task))
-        return (
-            0
-            if position is None
-            else max(0, self._broker.log(self._topics[feed], task).last_stable - position)
-        )
+        end = self._broker.log(self._topics[feed], task).last_stable
+        return max(0, end - self._positions.get((feed, task), end))
 
     async def committed(self, task: int) -> tuple[int | None, ...]:
         """The group's offsets of a task."""

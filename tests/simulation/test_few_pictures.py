@@ -65,19 +65,19 @@ def test_an_engine_says_how_many_borrowers_it_decoded_since_it_handed_over_state
     engine = RiskEngine(rules(), expert_prior(), pictures_max=0)
     for number, borrower_id in enumerate(_THREE):
         engine.process(_query(borrower_id, 0), CREDIT_QUERIES, number)
-    assert engine.decoded_count == 0  # they are new
+    assert _decoded_by(engine) == 0  # they are new
     engine.take_output(0)
     for place, borrower_id in enumerate([*_THREE, *_THREE], start=1):
         engine.process(_query(borrower_id, place), CREDIT_QUERIES, 10 + place)
-    assert engine.decoded_count == len(_THREE)
+    assert _decoded_by(engine) == len(_THREE)
     engine.hold(2, decoded_max=100)
     engine.let_go()
     assert _pictures_of(engine) == len(_THREE)  # all have changed
     engine.take_output(0)
-    assert (engine.decoded_count, _pictures_of(engine)) == (0, 2)
+    assert (_decoded_by(engine), _pictures_of(engine)) == (0, 2)
     for borrower_id in _THREE:
         engine.process(_query(borrower_id, 9), CREDIT_QUERIES, 30)
-    assert engine.decoded_count == 1
+    assert _decoded_by(engine) == 1
 
 
 def test_an_engine_with_far_more_borrowers_than_it_may_hold_decoded_holds_but_a_few() -> None:
@@ -90,7 +90,26 @@ def test_an_engine_with_far_more_borrowers_than_it_may_hold_decoded_holds_but_a_
     assert _pictures_of(engine) == 5
     engine.process(_query("one more", 1), CREDIT_QUERIES, _TWENTY)
     engine.take_output(0)
-    assert _pictures_of(engine) == 2
+    assert _pictures_of(engine) == 1
+
+
+def test_an_engine_has_decoded_enough_sooner_where_borrowers_come_seldom_and_never_where_all_fit() -> None:
+    """Eight are the limit for up to four times as many borrowers as may be held, four for more; none for as many as may be."""
+    assert [_decoded_until_enough(pictures_max) for pictures_max in (_TWENTY, 19, 5, 4)] == [None, 8, 8, 4]
+
+
+def _decoded_until_enough(pictures_max: int) -> int | None:
+    """Of twenty borrowers, held as bytes, who come one after the other."""
+    engine = RiskEngine(rules(), expert_prior(), pictures_max=0)
+    for number in range(_TWENTY):
+        engine.process(_query(f"b-{number}", 0), CREDIT_QUERIES, number)
+    engine.take_output(0)
+    engine.hold(pictures_max, decoded_max=8)
+    for number in range(_TWENTY):
+        engine.process(_query(f"b-{number}", 1), CREDIT_QUERIES, _TWENTY + number)
+        if engine.has_decoded_enough:
+            return number + 1
+    return None
 
 
 def test_deadlines_that_pass_together_leave_few_borrowers_decoded() -> None:
@@ -104,7 +123,7 @@ def test_deadlines_that_pass_together_leave_few_borrowers_decoded() -> None:
         assert record is not None
         engine.restore(borrower_id, record)
     engine.resume(borrowed.progress())
-    engine.hold(_TWENTY, decoded_max=3)
+    engine.hold(_TWENTY - 1, decoded_max=3)
     engine.advance(REPAYMENTS, at("2025-03-15"))
     assert engine.changed_count == _TWENTY
     assert _pictures_of(engine) < 3
@@ -162,3 +181,7 @@ def _query(borrower_id: str, minute: int) -> CreditQuery:
 
 def _pictures_of(engine: RiskEngine) -> int:
     return sum(isinstance(known, Borrower) for known in engine._borrowers.values())
+
+
+def _decoded_by(engine: RiskEngine) -> int:
+    return engine._pictures.decoded

@@ -12,7 +12,7 @@ from streams.settings import Settings
 
 _SLACK = 50_000
 """Containers that everything else in this process may make or let go of meanwhile."""
-_BETWEEN_COMMITS = Settings().commit_decoded_max * 67
+_BETWEEN_COMMITS = max(Settings().commit_decoded_max, Settings().pictures_max) * 67
 """Containers of so many pictures after a year (`streams/decisions/0018-cycles-and-cold-borrowers.md`)."""
 
 

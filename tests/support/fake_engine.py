@@ -25,6 +25,7 @@ from models.alerts import (
 )
 from models.engine import EngineOutput, EngineProgress
 from models.events import TOPICS, Event, Heartbeat
+from models.limits import INT64_MAX
 from models.links import LinkMessage
 from models.portfolio import Portfolio
 from models.rejects import StateReason
@@ -43,7 +44,7 @@ class FakeEngine:
         self.states: dict[str, bytes] = {}
         self.watermarks_ms = [-1] * (len(TOPICS) + 1)
         self.advanced: list[tuple[int, int]] = []
-        self.pictures_max = self.decoded_max = 0
+        self.pictures_max = self.decoded_max = INT64_MAX
         self._partition = partition
         self._belongs = belongs
         self._alert_every = alert_every
@@ -109,9 +110,9 @@ class FakeEngine:
         return len(self._changed)
 
     @property
-    def decoded_count(self) -> int:
+    def has_decoded_enough(self) -> bool:
         """As of an engine that holds nobody decoded."""
-        return len(self._changed)
+        return len(self._changed) >= self.decoded_max
 
     def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int) -> None:
         self.pictures_max, self.decoded_max = pictures_max, decoded_max
