@@ -3,8 +3,8 @@
 A year of some simulated borrowers gives states of real size; as many borrowers as are asked for live those lives. Their states are
 written to the changelog, workers are started as users start them, take them up, and go through what happens next in all these
 lives. Measured by size: events a second and CPU time an event through a backlog, bytes written to the changelog, resident memory,
-and how long a restore takes: from a changelog with one record a borrower, and from the one that the load has left behind, with the
-settings of `forewarn topics apply`. The largest book is fed for some minutes before, at a share of the speed just
+and how long a restore takes: from a changelog with one record a borrower, twice, and from the one that the load has left behind,
+with the settings of `forewarn topics apply`. The largest book is fed for some minutes before, at a share of the speed just
 measured. Then several workers share one book. What a hundred million borrowers need follows by arithmetic.
 
 Exit status 1: a target was missed. Takes half an hour; `--quick` shows in two minutes that it works, and its figures tell nothing.

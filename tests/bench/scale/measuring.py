@@ -229,7 +229,7 @@ class Scene:
 def measured_size(scene: Scene, events: int, load: Load | None) -> Sized:
     """All that is measured of a book on one worker."""
     state_bytes = scene.fill()
-    fresh = scene.restored()
+    first, fresh = scene.restored(), scene.restored()
     scene.feed(events)
     loaded = None
     with scene.working(1) as ((worker,), worked):
@@ -240,6 +240,7 @@ def measured_size(scene: Scene, events: int, load: Load | None) -> Sized:
         partitions=scene.settings.partitions,
         state_bytes_per_borrower=round(state_bytes, 1),
         input_bytes_per_event=round(scene.weighed.bytes / scene.weighed.records, 1),
+        first=first,
         fresh=fresh,
         worked=worked,
         after=scene.restored(),

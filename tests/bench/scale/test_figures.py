@@ -51,6 +51,7 @@ def sized(borrowers: int) -> Sized:
         partitions=8,
         state_bytes_per_borrower=1_000.0,
         input_bytes_per_event=300.0,
+        first=restored(),
         fresh=restored(),
         worked=worked(),
         after=restored(),
