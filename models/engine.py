@@ -231,7 +231,11 @@ class RiskEngine:
                 known = self._borrowers.get(borrower_id)  # another picture, if it was packed meanwhile
         if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews.are_due:
             known = self._touch(borrower_id, event_time_ms)
-        return self._accept(borrower_id, known, event, feed, offset)
+        refused = self._accept(borrower_id, known, event, feed, offset)
+        pictures = self._pictures
+        if pictures.has_decoded_enough and pictures.are_fleeting:
+            pictures.pack(self._changed, self._publisher.moved)
+        return refused
 
     def note_reject(
         self, feed: int, borrower_id: str, event_id: str | None, event_time_ms: int | None, offset: int
@@ -446,7 +450,7 @@ class RiskEngine:
 
         Args:
             pictures_max: borrowers held decoded, from the next `take_output` or `let_go` on.
-            decoded_max: decoded until the next `take_output`, and for one event; see `Pictures.has_decoded_enough`.
+            decoded_max: decoded until the next `take_output`, where they are not packed before; see `Pictures.has_decoded_enough`.
             deadlines_at_once: passed by one `process` or `advance_within`.
         """
         self._pictures.pictures_max = pictures_max

@@ -2,19 +2,25 @@
 
 A picture takes six times the memory of its record. Whoever is touched is decoded, so in time that would be everybody. While
 picture and record say the same, which they do when state was handed over, those that have been so for longest become their records again.
+
+Where there are so many borrowers that hardly any is touched twice, pictures are fleeting: each becomes its record right after
+it was touched, while the processor's cache still holds all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, MutableMapping
+from collections.abc import Container, Mapping, MutableMapping
 from itertools import islice
 from typing import Final
 
 from models.borrower import Borrower, decode_borrower, encode_borrower
 from models.limits import INT64_MAX
 
-_SELDOM_FACTOR: Final = 4
-"""With so many times as many borrowers as may be held decoded, at most one touch in four would find its picture there."""
+_FLEETING_FACTOR: Final = 2
+"""With so many times as many borrowers as may be held decoded, at most every second touch would find its picture there. One that
+does not costs more than a touch of a fleeting picture by half, one that does a third less."""
+_FLEETING_MAX: Final = 16
+"""Fleeting pictures: several events of one borrower at once decode it once, and all fit in the processor's cache."""
 
 
 class Pictures:
@@ -32,16 +38,18 @@ class Pictures:
         """What pictures were decoded from, or written as last; those first that have been so for longest."""
 
     @property
-    def has_decoded_enough(self) -> bool:
-        """Whether `settle` or `pack` is due before more are decoded.
+    def are_fleeting(self) -> bool:
+        """Whether to keep them is of no use, for there are too many borrowers."""
+        return len(self._borrowers) > _FLEETING_FACTOR * self.pictures_max
 
-        Never where all may be held: they would be packed to be decoded again. Of those who come seldom, after half as many.
-        """
-        count = len(self._borrowers)
-        if count <= self.pictures_max:
+    @property
+    def has_decoded_enough(self) -> bool:
+        """Whether `settle` or `pack` is due before more are decoded. Never where all may be held: they would be packed to be decoded again."""
+        if len(self._borrowers) <= self.pictures_max:
             return False
-        is_seldom = count > _SELDOM_FACTOR * self.pictures_max
-        return self.decoded >= (max(1, self.decoded_max // 2) if is_seldom else self.decoded_max)
+        return self.decoded >= (
+            min(_FLEETING_MAX, self.decoded_max) if self.are_fleeting else self.decoded_max
+        )
 
     def known(self, borrower_id: str) -> Borrower | None:
         """A borrower's picture, decoded at first touch.
@@ -71,18 +79,24 @@ class Pictures:
                 records[borrower_id] = record
         self.let_go(())
 
-    def pack(self, changed: Iterable[str], held: Container[str]) -> None:
+    def pack(self, changed: Container[str], held: Container[str]) -> None:
         """Let those become their records again that have changed, too, but for `held`: of whom somebody keeps the picture.
 
-        For when a midnight is the deadline of a tenth of all borrowers, and nothing can be handed over before all are judged.
+        For fleeting pictures, and for when a midnight is the deadline of a tenth of all borrowers, and nothing can be handed over
+        before all are judged.
         """
-        records, borrowers = self._records, self._borrowers
+        records, borrowers, are_fleeting = self._records, self._borrowers, self.are_fleeting
         self.decoded = 0
-        for borrower_id in changed:
+        for borrower_id in list(records):
+            if borrower_id in held:
+                continue
+            has_changed = borrower_id in changed
+            if not has_changed and not are_fleeting:
+                continue
+            record = records.pop(borrower_id)
             picture = borrowers.get(borrower_id)
-            if isinstance(picture, Borrower) and borrower_id not in held:
-                borrowers[borrower_id] = encode_borrower(picture)
-                records.pop(borrower_id, None)
+            if isinstance(picture, Borrower):
+                borrowers[borrower_id] = encode_borrower(picture) if has_changed else record
 
     def let_go(self, changed: Container[str]) -> None:
         """Let those that are too many become their records again, but for whom the record does not say what the picture says.
@@ -102,10 +116,4 @@ class Pictures:
                 borrowers[borrower_id] = record
 
     def _worth_keeping(self) -> int:
-        """Fewer than are allowed where a picture is seldom asked again: then half as many as are decoded there until the next `settle`.
-
-        So many have to be held at times anyway, and the memory of those that are let go of is taken by those that are decoded.
-        """
-        if len(self._borrowers) > _SELDOM_FACTOR * self.pictures_max:
-            return min(self.pictures_max, self.decoded_max // 4)
-        return self.pictures_max
+        return min(self.pictures_max, _FLEETING_MAX) if self.are_fleeting else self.pictures_max

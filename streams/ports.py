@@ -300,7 +300,7 @@ class Engine(Protocol):
         ...
 
     def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int) -> None:
-        """Hold so many borrowers decoded, the others as their records; decode so many for one event, pass so many deadlines at once."""
+        """Hold so many borrowers decoded, the others as their records; decode so many until `take_output`, pass so many deadlines at once."""
         ...
 
     def let_go(self) -> None:
