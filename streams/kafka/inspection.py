@@ -73,6 +73,8 @@ class Inspector:
         self._consumer: Any = None
         self._admin: Any = None
         self._ends: dict[Any, int] = {}
+        self._next: dict[Any, int] = {}
+        """The offset behind what `poll` has given out, by partition."""
 
     def __enter__(self) -> Self:
         """Connect.
@@ -139,18 +141,32 @@ class Inspector:
         self._ends = self._ask(consumer.end_offsets, assigned, REQUEST_TIMEOUT_MS)
         consumer.assign(assigned)
         if from_offset is not None:
-            for partition in assigned:
-                consumer.seek(partition, from_offset)
+            self._next = dict.fromkeys(assigned, from_offset)
         elif from_beginning:
-            self._ask(consumer.seek_to_beginning, *assigned)
+            self._next = self._ask(consumer.beginning_offsets, assigned, REQUEST_TIMEOUT_MS)
         else:
-            for partition, end in self._ends.items():
-                consumer.seek(partition, end)
+            self._next = dict(self._ends)
+        self._seek()
 
     def poll(self, wait_ms: int = 0) -> list[Read]:
         """Return the committed records that have arrived; within a partition in order."""
-        arrived: dict[Any, list[Any]] = self._ask(self._consumer.poll, wait_ms)
+        arrived = self._ask(self._taken, wait_ms)
         return [_read(record) for records in arrived.values() for record in records]
+
+    def _taken(self, wait_ms: int) -> dict[Any, list[Any]]:
+        """What the client gives out. Where it fails meanwhile it has moved on and forgotten what it had taken: so it goes back."""
+        try:
+            arrived: dict[Any, list[Any]] = self._consumer.poll(wait_ms)
+        except KafkaError:
+            self._seek()
+            raise
+        for partition, records in arrived.items():
+            self._next[partition] = records[-1].offset + 1
+        return arrived
+
+    def _seek(self) -> None:
+        for partition, offset in self._next.items():
+            self._consumer.seek(partition, offset)
 
     def read(
         self, topic: str, partitions: Sequence[int], *, from_offset: int | None = None
