@@ -20,6 +20,8 @@ class Commits:
         self._clock = clock
         self._metrics = metrics
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._large: set[int] = set()
+        """Tasks whose transaction under way has more states than make one full."""
         self._next_ms = 0.0
         """Before that the budget of the process is used up."""
 
@@ -30,6 +32,11 @@ class Commits:
     def __bool__(self) -> bool:
         """Whether there is any."""
         return bool(self._running)
+
+    @property
+    def are_large(self) -> bool:
+        """Whether one under way is larger than others may get: of a midnight, which changes most borrowers before it may be committed."""
+        return bool(self._large)
 
     @property
     def pending(self) -> list[asyncio.Task[None]]:
@@ -78,8 +85,11 @@ class Commits:
             return False
         commit = asyncio.create_task(task.commit(transaction), name=f"commit of task {task.number}")
         self._running[task.number] = commit
+        if sum(map(len, transaction.records.values())) > self._settings.commit_states_max:
+            self._large.add(task.number)
 
         def done(finished: asyncio.Task[None]) -> None:
+            self._large.discard(task.number)
             if not finished.cancelled() and finished.exception() is None:
                 self._running.pop(task.number, None)
                 task.committed = transaction.offsets

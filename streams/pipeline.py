@@ -43,6 +43,9 @@ _YIELDS_COMMITTING: Final = 4
 _RESTORING_SHARE: Final = 100
 """While tasks are being restored the open ones do a hundredth of their work in a turn, and the network as much as ever: a borrower
 whose task is not open is not watched at all. Of a million with a backlog the last were watched after two minutes, and are after 23 s."""
+_LARGE_COMMIT_SHARE: Final = 20
+"""While a large transaction is written a turn does as much less: one batch goes out in a turn, and what a midnight changes of a million
+borrowers in eight tasks is four hundred batches, all of which must be out within `send_timeout_ms`."""
 _WATCH_EVERY_MS: Final = 1_000
 """How often is looked whether the worker gets on."""
 
@@ -241,7 +244,8 @@ class Pipeline:
                 task.hear(self._settings.turn_events_max)
         ready = self._whose_turn()
         processed = 0
-        events_max = self._settings.turn_events_max // (_RESTORING_SHARE if self._openings else 1)
+        share = _RESTORING_SHARE if self._openings else _LARGE_COMMIT_SHARE if self._commits.are_large else 1
+        events_max = self._settings.turn_events_max // share
         for task in ready:
             processed += task.process(max(1, events_max // len(ready)))
         for task in self.tasks.values():

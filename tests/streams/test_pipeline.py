@@ -617,6 +617,40 @@ def test_open_tasks_process_few_records_a_turn_while_others_are_restored() -> No
     assert most[False] > 4
 
 
+class SlowSends(DirectNetwork):
+    """Writing records takes its time."""
+
+    async def call(self, step: str, effect: Callable[[], T]) -> T:
+        if step == "send":
+            await asyncio.sleep(1)
+        return await super().call(step, effect)
+
+
+def test_a_turn_is_short_while_a_transaction_larger_than_others_may_get_is_written() -> None:
+    """As after a midnight: one batch goes out a turn, and there is a limit to how long sending may take."""
+
+    async def main() -> dict[bool, int]:
+        house = House(turn_events_max=400, commit_states_max=20)
+        house.load(1, COUNT)
+        worker = house.worker(house.ports.over(SlowSends()))
+        most = {True: 0, False: 0}
+        show = house.metrics.count
+
+        def count(name: CounterName, amount: float = 1, *labels: str) -> None:
+            if name == "processed":
+                most[worker._commits.are_large] = max(most[worker._commits.are_large], int(amount))
+            show(name, amount, *labels)
+
+        house.metrics.count = count  # type: ignore[method-assign] # looks in whenever a turn is counted
+        await worker.run()
+        return most
+
+    most = virtual(main())
+
+    assert 0 < most[True] <= 20
+    assert most[False] > 20
+
+
 def test_a_worker_is_behind_until_its_backlog_is_processed() -> None:
     """Before it has restored its borrowers, and while as many records wait as the settings say; not when all is done."""
 
