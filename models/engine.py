@@ -166,7 +166,7 @@ class RiskEngine:
             card: weighs the risk of all time; None: as the rules have it.
             partition: the task's.
             belongs: whether a key falls on this partition.
-            pictures_max: borrowers held decoded, whenever state was handed over.
+            pictures_max: borrowers kept decoded.
         """
         self.counts: Counter[str] = Counter()
         """What was noticed and not acted on, by name; drained by the caller."""
@@ -231,7 +231,10 @@ class RiskEngine:
                 known = self._borrowers.get(borrower_id)  # another picture, if it was packed meanwhile
         if not isinstance(known, Borrower) or known.first_event_ms == NEVER or self._reviews.are_due:
             known = self._touch(borrower_id, event_time_ms)
-        return self._accept(borrower_id, known, event, feed, offset)
+        refused = self._accept(borrower_id, known, event, feed, offset)
+        if self._pictures.must_pack:
+            self._pictures.pack(self._changed, self._publisher.moved)
+        return refused
 
     def note_reject(
         self, feed: int, borrower_id: str, event_id: str | None, event_time_ms: int | None, offset: int
@@ -300,7 +303,7 @@ class RiskEngine:
                 self._observe(due_ms, borrower_id)
             else:
                 self._judge_deadline(clock, due_ms, borrower_id)
-            if pictures.has_decoded_enough:
+            if pictures.must_pack:
                 pictures.pack(self._changed, self._publisher.moved)
             left -= 1
             if left == 0:
@@ -436,26 +439,15 @@ class RiskEngine:
         """Borrowers whose state `take_output` will hand over."""
         return len(self._changed)
 
-    @property
-    def has_decoded_enough(self) -> bool:
-        """Whether as many borrowers were decoded as may be until `take_output`: they stay so until it is called."""
-        return self._pictures.has_decoded_enough
-
-    def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int = INT64_MAX) -> None:
+    def hold(self, pictures_max: int, deadlines_at_once: int = INT64_MAX) -> None:
         """Bound memory and time.
 
         Args:
-            pictures_max: borrowers held decoded, from the next `take_output` or `let_go` on.
-            decoded_max: decoded until the next `take_output`, and for one event; see `Pictures.has_decoded_enough`.
+            pictures_max: borrowers kept decoded, from the next `take_output` on.
             deadlines_at_once: passed by one `process` or `advance_within`.
         """
         self._pictures.pictures_max = pictures_max
-        self._pictures.decoded_max = decoded_max
         self._deadlines_at_once = deadlines_at_once
-
-    def let_go(self) -> None:
-        """Let go of those decoded beyond that who have not changed since `take_output`."""
-        self._pictures.let_go(self._changed)
 
     @property
     def pending_alerts(self) -> Sequence[Alert]:

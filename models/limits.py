@@ -79,9 +79,9 @@ REMEMBERED_IDS_PER_GENERATION: Final = {
 """Event ids remembered for one borrower and topic, twice this number at most (two generations)."""
 
 PICTURES_MAX: Final = 4_000
-"""Borrowers of one engine held decoded after state was handed over, unless it is told otherwise. After a year a picture takes some
-27 KB beside its record of two: so these are 120 MB, and a million borrowers who are all touched would be 27 GB. To touch one anew
-costs about as much as its event."""
+"""Borrowers of one engine kept decoded, unless it is told otherwise. After a year a picture takes some 27 KB beside its record of two:
+so these are 120 MB, and a million borrowers who are all touched would be 27 GB. To touch one that is not kept costs about twice as
+much."""
 
 FUTURE_TOLERANCE_MS: Final = 24 * 3600 * 1000
 """How far an event may lie ahead of the instant it was learnt: a day covers clocks and time zones set wrong."""

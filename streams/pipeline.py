@@ -350,15 +350,14 @@ class Pipeline:
             self._show_tasks()
 
     def _share_memory(self) -> None:
-        """Give every task an even share of what the worker may hold decoded, decode between two commits, and judge in one turn."""
+        """Give every task an even share of what the worker may keep decoded, and judge in one turn."""
         count = max(1, len(self.tasks) + len(self._openings))
         pictures_max = max(1, self._settings.pictures_max // count)
-        decoded_max = max(1, self._settings.commit_decoded_max // count)
         if self._openings:
             count *= _RESTORING_SHARE
         deadlines_at_once = max(1, self._settings.deadlines_at_once_max // count)
         for task in self.tasks.values():
-            task.engine.hold(pictures_max, decoded_max, deadlines_at_once)
+            task.engine.hold(pictures_max, deadlines_at_once)
 
     def _discard(self, number: int) -> None:
         """Throw a task away: its state goes on elsewhere, or is rebuilt."""

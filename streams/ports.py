@@ -294,17 +294,8 @@ class Engine(Protocol):
         """Borrowers whose state `take_output` will hand over."""
         ...
 
-    @property
-    def has_decoded_enough(self) -> bool:
-        """Whether as many borrowers were decoded as may be until `take_output`: what they take in memory is let go of by it."""
-        ...
-
-    def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int) -> None:
-        """Hold so many borrowers decoded, the others as their records; decode so many for one event, pass so many deadlines at once."""
-        ...
-
-    def let_go(self) -> None:
-        """Let go of those decoded beyond that, unless they have changed since `take_output`."""
+    def hold(self, pictures_max: int, deadlines_at_once: int) -> None:
+        """Keep so many borrowers decoded, the others as their records; pass so many deadlines at once."""
         ...
 
     @property

@@ -146,14 +146,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
     """Changed states in one transaction: some 20 MB, which are encoded at one instant (a quarter of a second)."""
-    commit_decoded_max: Positive = 2_400
-    """Borrowers decoded between two commits in all tasks of the worker, each of which has an even share: some 65 MB, let go of by
-    the commit. A task whose share of `pictures_max` all its borrowers fit in decodes as many as it likes."""
     pictures_max: Positive = 10_000
-    """Borrowers of the worker held decoded after a commit, some 27 KB each, in even shares of its tasks; all others are held as their
-    records, and to decode one at its next event costs about as much as the event. More is faster where more come often. A task with
-    more than four times its share of borrowers decodes half its share of `commit_decoded_max` between two commits, and holds half of
-    these: hardly any comes twice."""
+    """Borrowers of the worker kept decoded, some 27 KB each, in even shares of its tasks. All others are held as their records, and each
+    becomes its record again right after its event: to touch one costs about twice as much. A task with more than four times its share
+    of borrowers keeps none."""
     deadlines_at_once_max: Positive = 1_000
     """Deadlines passed in one turn, in even shares of the worker's tasks: some tenths of a second. A midnight is the deadline of a
     sixth of all borrowers, and to judge these takes a million half a minute: longer than a session, or a transaction, may last."""

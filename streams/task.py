@@ -200,7 +200,6 @@ class Task:
                 break
             if reason is not None:
                 self._refuse(feed, record, reason, "")
-        self.engine.let_go()
         self._move_position(taken)
         self._note_causes(taken, alerts_before)
         if taken and self.late_ms is None:
@@ -266,7 +265,6 @@ class Task:
         return (
             self.uncommitted_events >= events_max
             or self.engine.changed_count >= states_max
-            or self.engine.has_decoded_enough
             or self._dead_letter_bytes >= refused_bytes_max
         )
 

@@ -12,7 +12,7 @@ from streams.settings import Settings
 
 _SLACK = 50_000
 """Containers that everything else in this process may make or let go of meanwhile."""
-_BETWEEN_COMMITS = max(Settings().commit_decoded_max, Settings().pictures_max) * 67
+_KEPT = Settings().pictures_max * 67
 """Containers of so many pictures after a year (`streams/decisions/0018-cycles-and-cold-borrowers.md`)."""
 
 
@@ -54,6 +54,6 @@ def test_pictures_decoded_between_two_commits_are_not_looked_at() -> None:
     """Whoever is decoded and let go of again, commit after commit, is never walked over by the collector."""
     before = gc.get_stats()[0]["collections"]
     for _ in range(4):
-        pictures = [[number] for number in range(_BETWEEN_COMMITS)]
+        pictures = [[number] for number in range(_KEPT)]
         del pictures
     assert gc.get_stats()[0]["collections"] == before

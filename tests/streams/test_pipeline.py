@@ -312,9 +312,8 @@ def test_commits_stay_within_the_budget_of_the_process() -> None:
         ({}, 1),
         ({"commit_states_max": 20}, 3),
         ({"commit_events_max": 30}, 2),
-        ({"commit_decoded_max": 20 * PARTITIONS}, 3),
     ],
-    ids=["no limit", "states", "events", "decoded, a share of the worker's"],
+    ids=["no limit", "states", "events"],
 )
 def test_a_full_transaction_is_committed_whatever_the_interval(limits: dict[str, int], commits: int) -> None:
     """Sixty events of as many borrowers, none of which is due: limits alone make transactions of them."""
@@ -477,8 +476,8 @@ def test_a_task_that_comes_straight_back_keeps_its_state() -> None:
 def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
     """Four tasks have a quarter each; when another worker takes two of them, the two that stay have a half each."""
 
-    async def main() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        house = House(until_end=False, pictures_max=4_000, commit_decoded_max=400)
+    async def main() -> tuple[list[int], list[int]]:
+        house = House(until_end=False, pictures_max=4_000)
         house.load(1, COUNT)
         first = house.worker()
         running = asyncio.create_task(first.run())
@@ -493,17 +492,17 @@ def test_the_tasks_of_a_worker_share_what_it_may_hold_decoded() -> None:
         await asyncio.gather(running, joining)
         return alone, halves
 
-    def shares(worker: Pipeline) -> list[tuple[int, int]]:
+    def shares(worker: Pipeline) -> list[int]:
         held = []
         for task in worker.tasks.values():
             assert isinstance(task.engine, FakeEngine)
-            held.append((task.engine.pictures_max, task.engine.decoded_max))
+            held.append(task.engine.pictures_max)
         return held
 
     alone, halves = virtual(main())
 
-    assert alone == [(1_000, 100)] * PARTITIONS == [(1_000, 100)] * 4
-    assert halves == [(2_000, 200)] * 4
+    assert alone == [1_000] * PARTITIONS == [1_000] * 4
+    assert halves == [2_000] * 4
 
 
 class Midnight(FakeEngine):

@@ -44,7 +44,7 @@ class FakeEngine:
         self.states: dict[str, bytes] = {}
         self.watermarks_ms = [-1] * (len(TOPICS) + 1)
         self.advanced: list[tuple[int, int]] = []
-        self.pictures_max = self.decoded_max = INT64_MAX
+        self.pictures_max = INT64_MAX
         self._partition = partition
         self._belongs = belongs
         self._alert_every = alert_every
@@ -109,13 +109,8 @@ class FakeEngine:
     def changed_count(self) -> int:
         return len(self._changed)
 
-    @property
-    def has_decoded_enough(self) -> bool:
-        """As of an engine that holds nobody decoded."""
-        return len(self._changed) >= self.decoded_max
-
-    def hold(self, pictures_max: int, decoded_max: int, deadlines_at_once: int) -> None:
-        self.pictures_max, self.decoded_max = pictures_max, decoded_max
+    def hold(self, pictures_max: int, deadlines_at_once: int) -> None:
+        self.pictures_max = pictures_max
 
     is_passing = False
 
@@ -125,9 +120,6 @@ class FakeEngine:
     def advance_within(self, feed: int, watermark_ms: int) -> bool:
         self.advance(feed, watermark_ms)
         return True
-
-    def let_go(self) -> None:
-        """Nobody is held decoded."""
 
     @property
     def pending_alerts(self) -> list[Alert]:
