@@ -95,6 +95,15 @@ _FAIL_CLOSED_TOPICS: Final = frozenset({REPAYMENTS, SERVICING})
 """A rejected record of these topics may be the payment or the hold that forbids to act."""
 
 
+class Passing(Struct, frozen=True, array_like=True, gc=False):
+    """The deadlines that a watermark passes, while they are more than one step may take."""
+
+    feed: int
+    watermark_ms: int
+    is_highest: bool
+    """Whether the clock of all feeds follows it."""
+
+
 class EngineProgress(Struct, frozen=True, array_like=True):
     """What the engine must know again after a restart, beside the borrowers."""
 
@@ -103,6 +112,8 @@ class EngineProgress(Struct, frozen=True, array_like=True):
     offsets: tuple[int, ...]
     """The last record processed by topic; -1 where none."""
     chain: ChainHead
+    passing: Passing | None = None
+    """Amid deadlines: those that are left are passed before anything else, also after a restart."""
 
 
 class EngineOutput(Struct, frozen=True):
@@ -125,14 +136,6 @@ UNFINISHED: Final = "unfinished"
 
 Passed = tuple[int, int, str, str]
 """A deadline's place among those passed with it: when, on which clock, whose; for a review whose turn it was."""
-
-
-class _Passing(Struct, frozen=True, gc=False):
-    """The deadlines that a watermark passes, while they are more than one step may take."""
-
-    feed: int
-    watermark_ms: int
-    is_highest: bool
 
 
 class _Moment(Struct, frozen=True, gc=False):
@@ -194,7 +197,7 @@ class RiskEngine:
         )
         self._deadlines = self._schedule.queue
         self._deadlines_at_once = INT64_MAX
-        self._passing: _Passing | None = None
+        self._passing: Passing | None = None
         """What `advance_within` has begun and not finished."""
         self._follow_rules()
 
@@ -285,7 +288,7 @@ class RiskEngine:
     def _begin_passing(self, feed: int, watermark_ms: int) -> None:
         if watermark_ms > self._watermarks_ms[feed]:
             is_highest = watermark_ms > self._watermarks_ms[HIGHEST]
-            self._passing = _Passing(feed, watermark_ms, is_highest)
+            self._passing = Passing(feed, watermark_ms, is_highest)
 
     def _pass(self, deadlines_max: int) -> int:
         """Judge so many of the deadlines that were begun to be passed; return how many more there might have been, 0: they go on."""
@@ -402,8 +405,7 @@ class RiskEngine:
         return alerts
 
     def take_output(self, detected_at_ms: int) -> EngineOutput:
-        """Hand over the alerts and the state that changed, and forget both."""
-        self.finish_passing()
+        """Hand over the alerts and the state that changed, and forget both: amid deadlines, of those passed so far."""
         changed: dict[str, bytes | None] = {}
         for borrower_id in self._changed:
             known = self._borrowers.get(borrower_id)
@@ -427,7 +429,7 @@ class RiskEngine:
 
     def progress(self) -> EngineProgress:
         """What `resume` needs; complete only right after `take_output`."""
-        return EngineProgress(tuple(self._watermarks_ms), tuple(self._offsets), self._head)
+        return EngineProgress(tuple(self._watermarks_ms), tuple(self._offsets), self._head, self._passing)
 
     @property
     def has_output(self) -> bool:
@@ -526,6 +528,7 @@ class RiskEngine:
         self._watermarks_ms[:] = progress.watermarks_ms
         self._offsets = list(progress.offsets)
         self._head = progress.chain
+        self._passing = progress.passing
         for from_ms in [*self._book.starts_ms, *self._book.score_starts_ms]:
             self._plan_review(from_ms)
         self._follow_rules()

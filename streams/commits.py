@@ -20,8 +20,6 @@ class Commits:
         self._clock = clock
         self._metrics = metrics
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._large: set[int] = set()
-        """Tasks whose transaction under way has more states than make one full."""
         self._next_ms = 0.0
         """Before that the budget of the process is used up."""
 
@@ -32,11 +30,6 @@ class Commits:
     def __bool__(self) -> bool:
         """Whether there is any."""
         return bool(self._running)
-
-    @property
-    def are_large(self) -> bool:
-        """Whether one under way is larger than others may get: of a midnight, which changes most borrowers before it may be committed."""
-        return bool(self._large)
 
     @property
     def pending(self) -> list[asyncio.Task[None]]:
@@ -51,18 +44,10 @@ class Commits:
         )
 
     def begin_due(self, tasks: Collection[Task]) -> None:
-        """Begin the commits that are due, those who wait longest first, within the budget.
-
-        Amid deadlines that are passed in steps none is: what is handed over would have them all passed first.
-        """
+        """Begin the commits that are due, those who wait longest first, within the budget."""
         now_ms = self._clock.monotonic_ms()
         due = [
-            task
-            for task in tasks
-            if task.dirty
-            and not task.engine.is_passing
-            and task.number not in self
-            and self._is_due(task, now_ms)
+            task for task in tasks if task.dirty and task.number not in self and self._is_due(task, now_ms)
         ]
         due.sort(key=lambda task: task.last_commit_ms)
         for task in due:
@@ -85,11 +70,8 @@ class Commits:
             return False
         commit = asyncio.create_task(task.commit(transaction), name=f"commit of task {task.number}")
         self._running[task.number] = commit
-        if sum(map(len, transaction.records.values())) > self._settings.commit_states_max:
-            self._large.add(task.number)
 
         def done(finished: asyncio.Task[None]) -> None:
-            self._large.discard(task.number)
             if not finished.cancelled() and finished.exception() is None:
                 self._running.pop(task.number, None)
                 task.committed = transaction.offsets

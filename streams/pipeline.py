@@ -43,9 +43,6 @@ _YIELDS_COMMITTING: Final = 4
 _RESTORING_SHARE: Final = 100
 """While tasks are being restored the open ones do a hundredth of their work in a turn, and the network as much as ever: a borrower
 whose task is not open is not watched at all. Of a million with a backlog the last were watched after two minutes, and are after 23 s."""
-_LARGE_COMMIT_SHARE: Final = 20
-"""While a large transaction is written a turn does as much less: one batch goes out in a turn, and what a midnight changes of a million
-borrowers in eight tasks is four hundred batches, all of which must be out within `send_timeout_ms`."""
 _WATCH_EVERY_MS: Final = 1_000
 """How often is looked whether the worker gets on."""
 
@@ -244,8 +241,7 @@ class Pipeline:
                 task.hear(self._settings.turn_events_max)
         ready = self._whose_turn()
         processed = 0
-        share = _RESTORING_SHARE if self._openings else _LARGE_COMMIT_SHARE if self._commits.are_large else 1
-        events_max = self._settings.turn_events_max // share
+        events_max = self._settings.turn_events_max // (_RESTORING_SHARE if self._openings else 1)
         for task in ready:
             processed += task.process(max(1, events_max // len(ready)))
         for task in self.tasks.values():
@@ -259,16 +255,16 @@ class Pipeline:
     def _whose_turn(self) -> list[Task]:
         """The tasks that process something in this turn: all that can, but of those amid deadlines only the first.
 
-        A midnight comes to all tasks at once, and none commits before it has passed: one after the other their alerts come sooner on
-        average, and what waits for a commit is one task's.
+        A midnight comes to all tasks at once. One after the other their alerts come sooner on average, and the others get on with
+        their events.
         """
         able = [task for task in self.tasks.values() if self._can_process(task)]
         passing = [task for task in able if task.engine.is_passing]
         return [task for task in able if not task.engine.is_passing or task is passing[0]]
 
     def _can_process(self, task: Task) -> bool:
-        """Whether there is something that need not wait for a commit: deadlines that are passed in steps come before it."""
-        return task.engine.is_passing or (task.queue.ready > 0 and not self._commits.is_full(task))
+        """Whether there is something that need not wait for a commit."""
+        return (task.engine.is_passing or task.queue.ready > 0) and not self._commits.is_full(task)
 
     def _release(self, task: Task) -> None:
         queue = task.queue
@@ -343,7 +339,7 @@ class Pipeline:
             return
         for number in [number for number, opening in self._openings.items() if opening.done()]:
             task = self._openings.pop(number).result()
-            self._engines_known.bring_up_to_date(task.engine)
+            self._outdated.add(number)
             self.tasks[number] = task
             self._source.open(number, task.offsets)
             self._share_memory()
@@ -577,7 +573,13 @@ class Pipeline:
             ends = [ends[number] for ends in self._ends[:FEEDS]]
             if all(self._source.position(feed, number) >= end for feed, end in enumerate(ends)):
                 task.queue.release_all()
-                finished += not (task.queue.ready or task.told or task.dirty or number in self._commits)
+                finished += not (
+                    task.queue.ready
+                    or task.told
+                    or task.dirty
+                    or task.engine.is_passing
+                    or number in self._commits
+                )
         if not self.tasks or finished < len(self._held.tasks):
             self._look_no_more()
         elif self._last_look is None:

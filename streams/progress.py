@@ -20,6 +20,8 @@ _OFFSETS_OF_1, _POLICY_VERSION_OF_1 = 2, 5
 """Where a body of version 1 keeps its offsets and the version of the policy."""
 _CARD_VERSION_OF_2 = 6
 """Where a body of version 2 keeps the version of the card."""
+_ENGINE_OF_3 = 4
+"""Where a body of version 3 keeps what the engine must know."""
 
 
 def _to_2(body: list[Any]) -> list[Any]:
@@ -36,7 +38,13 @@ def _to_3(body: list[Any]) -> list[Any]:
     return [*body, [0, [[SINCE_EVER_MS, body[_CARD_VERSION_OF_2]]]]]
 
 
-_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2, _to_3)
+def _to_4(body: list[Any]) -> list[Any]:
+    """A task may stand amid deadlines: nobody did."""
+    body[_ENGINE_OF_3] = [*body[_ENGINE_OF_3], None]
+    return body
+
+
+_UPGRADES: Final[tuple[Upgrade, ...]] = (_to_2, _to_3, _to_4)
 """Each from the body of one version to that of the next, as plain lists. Whoever changes the shape of `Progress`, or what a
 field means, adds a step here and keeps bytes of the new version: `python -m tests.streams.keep_progress`."""
 

@@ -175,9 +175,11 @@ class Task:
         Where more deadlines lie before one than are passed at once, or a change of policy has everybody judged once more, a turn
         ends with one step of that work.
         """
-        if self.engine.is_passing and not self.engine.pass_on():
-            self.steps_before += 1
-            return 0
+        if self.engine.is_passing:
+            self._advanced = True
+            if not self.engine.pass_on():
+                self.steps_before += 1
+                return 0
         taken = self.queue.take(events_max)
         process = self.engine.process
         is_reviewing = self.engine.is_reviewing

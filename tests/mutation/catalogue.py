@@ -15,6 +15,7 @@ _PROMISES: Final = "tests/streams/test_promises.py"
 _PROMISES_ON_KAFKA: Final = "tests/integration/test_promises_on_kafka.py"
 _PORTS: Final = "tests/contracts/test_ports.py"
 _ENGINE: Final = "tests/models/test_engine.py"
+_FEW_PICTURES: Final = "tests/simulation/test_few_pictures.py"
 _SOURCE: Final = "tests/streams/test_kafka_source.py"
 _SIMULATED: Final = "tests/simulation/test_simulation.py::test_trouble_changes_nothing[10]"
 """Ten seeds of the simulation: enough to notice what they stand with below."""
@@ -614,6 +615,30 @@ _ORDER_AND_TIME: Final = (
             ),
         ),
         caught_by=(f"{_ENGINE}::test_a_deadline_waits_for_its_own_feed",),
+    ),
+    Mutant(
+        name="midnight-forgotten",
+        broken="A restart amid a midnight forgets the watermark that the task was on the way to: what comes first is judged as of the one before.",
+        edits=(
+            Edit(
+                "models/engine.py",
+                "        self._passing = progress.passing\n",
+                "        self._passing = None\n",
+            ),
+        ),
+        caught_by=(f"{_FEW_PICTURES}::test_an_engine_goes_on_amid_deadlines_where_another_stopped",),
+    ),
+    Mutant(
+        name="midnight-in-one-transaction",
+        broken="Deadlines do not wait for a full transaction: a midnight of a million borrowers cannot be sent in time.",
+        edits=(
+            Edit(
+                "streams/pipeline.py",
+                "        return (task.engine.is_passing or task.queue.ready > 0) and not self._commits.is_full(task)\n",
+                "        return task.engine.is_passing or (task.queue.ready > 0 and not self._commits.is_full(task))\n",
+            ),
+        ),
+        caught_by=(f"{_PIPELINE}::test_a_midnight_is_committed_in_parts",),
     ),
     Mutant(
         name="watermark-goes-back",

@@ -15,7 +15,7 @@ from streams.memory.ports import MemoryPorts
 from streams.memory.virtual_time import VirtualClock, run_virtual
 from streams.pipeline import Pipeline
 from streams.ports import EngineMaker, Logs
-from streams.progress import Progress, decode_progress, progress_key
+from streams.progress import Progress, decode_progress, is_progress_key, progress_key
 from streams.settings import Settings
 from streams.task import Task
 from streams.topics import EXAMPLES_PARTITION, TopicNames
@@ -56,6 +56,8 @@ class Result(Struct, frozen=True):
     events: int
     alerts: int
     examples: int
+    amid_deadlines: int
+    """Transactions after which a task stood amid deadlines."""
     policies: int
     """By how many policies the alerts were judged."""
     cards: int
@@ -134,6 +136,7 @@ class _Simulation:
             events=sum(len(records) for feeds in self._log for records in feeds),
             alerts=len(alerts),
             examples=self._examples,
+            amid_deadlines=self._committed_amid_deadlines(),
             policies=len({alert.policy_version for alert in alerts}),
             cards=len({alert.risk.model_version for alert in alerts}),
         )
@@ -289,6 +292,14 @@ class _Simulation:
             for task in range(self._plan.partitions)
             if (value := last.get(progress_key(task))) is not None
         }
+
+    def _committed_amid_deadlines(self) -> int:
+        return sum(
+            decode_progress(record.value or b"").engine.passing is not None
+            for records in self._broker.read_committed(self._names.state)
+            for record in records
+            if is_progress_key(record.key or b"")
+        )
 
     def _loose_ends(self) -> list[str]:
         """Group offsets that do not stand at the end, and transactions that hang open."""

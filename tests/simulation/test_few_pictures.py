@@ -18,6 +18,7 @@ from streams.codec import Reject
 from streams.event_files import EventFolder
 from streams.simulator import SimulationSettings, write_folder
 from tests.support.events import at, loan, query, rules
+from tests.support.restarting import go_on
 
 _KNOWN_BY_MS = 2_000_000_000_000
 _TAKEN_EVERY = 7
@@ -119,7 +120,7 @@ def test_deadlines_that_pass_together_leave_few_borrowers_decoded() -> None:
 
 
 def test_deadlines_passed_one_at_a_time_are_judged_as_if_all_at_once(tmp_path: Path) -> None:
-    """Of a simulated book, with changes of policy and card: output is the same, and what is taken amid steps passes the rest first."""
+    """Of a simulated book, with changes of policy and card: output is the same, also where it is taken amid steps, in parts."""
     write_folder(SimulationSettings(borrowers=30, months=8, linked_share=0.3), tmp_path)
     stepping, at_once = RiskEngine(rules(), expert_prior()), RiskEngine(rules(), expert_prior())
     stepping.hold(2, deadlines_at_once=1)
@@ -139,6 +140,7 @@ def test_deadlines_passed_one_at_a_time_are_judged_as_if_all_at_once(tmp_path: P
             assert stepping.is_passing
             if steps % _TAKEN_AMID_STEPS == 0:
                 _hand_over(stepping, alerts[0], states[0])
+                assert stepping.is_passing
         if number == _ADOPTED_AT:
             for engine in (stepping, at_once):
                 later_ms = engine.watermarks_ms[0] + 86_400_000
@@ -152,6 +154,37 @@ def test_deadlines_passed_one_at_a_time_are_judged_as_if_all_at_once(tmp_path: P
     assert steps > 400
     assert len(alerts[1]) >= 50
     assert alerts[0] == alerts[1]
+
+
+def test_an_engine_goes_on_amid_deadlines_where_another_stopped(tmp_path: Path) -> None:
+    """Of a simulated book whose deadlines are passed one at a time: with an engine anew after every few of them all output is the same."""
+    write_folder(SimulationSettings(borrowers=40, months=8), tmp_path)
+    stepping, at_once = RiskEngine(rules(), expert_prior()), RiskEngine(rules(), expert_prior())
+    stepping.hold(2, deadlines_at_once=1)
+    offsets: Counter[int] = Counter()
+    alerts: tuple[list[Alert], list[Alert]] = ([], [])
+    states: tuple[dict[str, bytes | None], dict[str, bytes | None]] = ({}, {})
+    steps = 0
+    for line in EventFolder(tmp_path, _KNOWN_BY_MS):
+        if isinstance(line.content, Reject):
+            continue
+        offset = offsets[line.topic_index]
+        offsets[line.topic_index] += 1
+        at_once.process(line.content, line.topic_index, offset)
+        while stepping.process(line.content, line.topic_index, offset) == UNFINISHED:
+            steps += 1
+            if steps % _TAKEN_AMID_STEPS == 0:
+                _hand_over(stepping, alerts[0], states[0])
+                stepping = go_on(stepping, states[0], RiskEngine(rules(), expert_prior()))
+                stepping.hold(2, deadlines_at_once=1)
+                assert stepping.is_passing
+    _hand_over(stepping, alerts[0], states[0])
+    _hand_over(at_once, alerts[1], states[1])
+    assert steps > 400
+    assert len(alerts[1]) >= 50
+    assert alerts[0] == alerts[1]
+    assert states[0] == states[1]
+    assert stepping.progress() == at_once.progress()
 
 
 def _hand_over(engine: RiskEngine, alerts: list[Alert], states: dict[str, bytes | None]) -> None:

@@ -23,6 +23,8 @@ EXAMPLES_SEEDS_MIN: Final = 250
 """Seeds in which examples mature."""
 WEIGHING_MIN: Final = 60
 """Seeds whose alerts name several scorecards; 39 of the first 60 that may publish any were seen."""
+AMID_DEADLINES_MIN: Final = 70
+"""Seeds in which a task commits amid deadlines; 23 of the first 60 were seen."""
 SWITCHING_MIN: Final = 75
 """Seeds whose alerts were judged by several policies; four in five of those that publish any were seen."""
 
@@ -59,6 +61,13 @@ def test_every_kind_of_trouble_strikes() -> None:
     assert [place for place in (*crashes, *lost) if at_steps[place] < STRIKES_AT_STEP_MIN] == []
     assert fired["fenced"] >= 10
     assert fired["transaction timed out"] >= 10
+
+
+def test_tasks_commit_amid_deadlines() -> None:
+    """Of the seeds that pass few at once, most: whatever strikes, somebody goes on where the last transaction left off."""
+    committing = [seed for seed in range(SEEDS) if simulated(seed).amid_deadlines]
+
+    assert len(committing) >= AMID_DEADLINES_MIN
 
 
 def test_policies_change_amid_the_work() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from models.alerts import ChainHead
-from models.engine import EngineProgress
+from models.engine import EngineProgress, Passing
 from models.events import TOPICS
 from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from streams.progress import PROGRESS_VERSION, Progress, encode_progress
@@ -62,6 +62,25 @@ def positions() -> dict[str, tuple[str, Progress]]:
                     3, (Span(SINCE_EVER_MS, "bad" * 21), Span(1_749_000_000_000, "c0ffee" * 10))
                 ),
                 cards=Adopted(41, (Span(1_748_000_000_000, "prior"), Span(1_749_500_000_000, "2025-06-15"))),
+            ),
+        ),
+        "midnight": (
+            "a task amid the deadlines of a midnight",
+            Progress(
+                task=1,
+                partition_count=2,
+                offsets=(0, 0, 24, 0, 0),
+                merge_keys_ms=(0, 0, 1_735_771_900_000, 0),
+                engine=EngineProgress(
+                    (-1, -1, 1_735_768_300_000, -1, 1_735_768_300_000),
+                    (-1, -1, 24, -1),
+                    chain,
+                    Passing(2, 1_735_768_900_000, is_highest=True),
+                ),
+                policy_version="0f" * 32,
+                card_version="prior",
+                policies=Adopted(0, (Span(SINCE_EVER_MS, "0f" * 32),)),
+                cards=Adopted(0, (Span(SINCE_EVER_MS, "prior"),)),
             ),
         ),
         "vast": (

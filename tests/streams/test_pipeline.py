@@ -521,13 +521,31 @@ class Midnight(FakeEngine):
         return self.steps_left == 0
 
 
+class ChangingMidnight(Midnight):
+    """Each step changes another borrower, and is noted by how many have changed since they were handed over."""
+
+    def __init__(self, *made: Any, **options: Any) -> None:
+        super().__init__(*made, **options)
+        self.changed: list[int] = []
+
+    def pass_on(self) -> bool:
+        self._append(f"at-midnight-{self._partition}-{self.steps_left}", "deadline")
+        self.changed.append(self.changed_count)
+        return super().pass_on()
+
+
+class StartsAtMidnight(Midnight):
+    """A restart found it amid deadlines."""
+
+    steps_left = 40
+
+
 class Publisher(FakeEngineMaker):
     """Publishes a policy at midnight, when it is told to, and notes which engine took it up, and whether amid deadlines."""
 
-    kind = Midnight
-
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Midnight] = Midnight) -> None:
         super().__init__()
+        self.kind = kind
         self.has_news = False
         self.taken_up: list[tuple[int, bool]] = []
         self.stepped: list[int] = []
@@ -545,10 +563,9 @@ class Publisher(FakeEngineMaker):
         self.taken_up.append((id(engine), engine.is_passing))
 
 
-async def midnight_of_all_tasks() -> Publisher:
+async def midnight_of_all_tasks(house: House, kind: type[Midnight] = Midnight) -> Publisher:
     """All tasks are amid deadlines when a policy comes."""
-    house = House(until_end=False, policy_poll_interval_ms=100)
-    house.maker = publisher = Publisher()
+    house.maker = publisher = Publisher(kind)
     house.load(1, COUNT)
     worker = house.worker()
     running = asyncio.create_task(worker.run())
@@ -563,17 +580,53 @@ async def midnight_of_all_tasks() -> Publisher:
 
 def test_a_policy_is_taken_up_when_the_midnight_is_over_that_a_task_is_amid() -> None:
     """It would have to pass all deadlines that are left at once, which takes seconds where borrowers are many."""
-    publisher = virtual(midnight_of_all_tasks())
 
-    engines, amid = zip(*publisher.taken_up, strict=True)
+    async def main() -> Publisher:
+        return await midnight_of_all_tasks(House(until_end=False, policy_poll_interval_ms=100))
+
+    engines, amid = zip(*virtual(main()).taken_up, strict=True)
     assert len(set(engines)) == PARTITIONS
     assert not any(amid)
 
 
-def test_a_midnight_is_passed_by_one_task_after_the_other() -> None:
-    """Then the alerts of the first need not wait for the last, and no more than one task holds what it cannot commit yet."""
-    stepped = virtual(midnight_of_all_tasks()).stepped
+def test_a_task_that_opens_amid_a_midnight_takes_up_a_policy_behind_it() -> None:
+    """What was published while it was restored waits for the deadlines that were left to it."""
 
+    async def main() -> Publisher:
+        house = House()
+        house.maker = publisher = Publisher(StartsAtMidnight)
+        house.load(1, COUNT)
+        await house.worker().run()
+        return publisher
+
+    publisher = virtual(main())
+    assert [is_amid for _, is_amid in publisher.taken_up] == [False] * PARTITIONS
+
+
+def test_a_midnight_is_committed_in_parts() -> None:
+    """However many borrowers it changes, no transaction holds more than a full one, and the next steps wait for it."""
+
+    async def main() -> tuple[House, Publisher]:
+        house = House(
+            until_end=False, policy_poll_interval_ms=100, commit_states_max=5, commit_interval_ms=1_000
+        )
+        return house, await midnight_of_all_tasks(house, ChangingMidnight)
+
+    house, publisher = virtual(main())
+    for engine in publisher.engines.values():
+        assert isinstance(engine, ChangingMidnight)
+        assert len(engine.changed) == 40
+        assert max(engine.changed) == 5
+    assert sum(b"at-midnight" in (key or b"") for key in house.states()) == 40 * PARTITIONS
+
+
+def test_a_midnight_is_passed_by_one_task_after_the_other() -> None:
+    """Then the alerts of the first need not wait for the last."""
+
+    async def main() -> Publisher:
+        return await midnight_of_all_tasks(House(until_end=False, policy_poll_interval_ms=100))
+
+    stepped = virtual(main()).stepped
     first_steps = list(dict.fromkeys(stepped))
     assert len(first_steps) == PARTITIONS
     assert stepped == [engine for engine in first_steps for _ in range(40)]
@@ -614,40 +667,6 @@ def test_open_tasks_process_few_records_a_turn_while_others_are_restored() -> No
 
     assert most[True] == 4
     assert most[False] > 4
-
-
-class SlowSends(DirectNetwork):
-    """Writing records takes its time."""
-
-    async def call(self, step: str, effect: Callable[[], T]) -> T:
-        if step == "send":
-            await asyncio.sleep(1)
-        return await super().call(step, effect)
-
-
-def test_a_turn_is_short_while_a_transaction_larger_than_others_may_get_is_written() -> None:
-    """As after a midnight: one batch goes out a turn, and there is a limit to how long sending may take."""
-
-    async def main() -> dict[bool, int]:
-        house = House(turn_events_max=400, commit_states_max=20)
-        house.load(1, COUNT)
-        worker = house.worker(house.ports.over(SlowSends()))
-        most = {True: 0, False: 0}
-        show = house.metrics.count
-
-        def count(name: CounterName, amount: float = 1, *labels: str) -> None:
-            if name == "processed":
-                most[worker._commits.are_large] = max(most[worker._commits.are_large], int(amount))
-            show(name, amount, *labels)
-
-        house.metrics.count = count  # type: ignore[method-assign] # looks in whenever a turn is counted
-        await worker.run()
-        return most
-
-    most = virtual(main())
-
-    assert 0 < most[True] <= 20
-    assert most[False] > 20
 
 
 def test_a_worker_is_behind_until_its_backlog_is_processed() -> None:

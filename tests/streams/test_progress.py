@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.alerts import ChainHead
-from models.engine import EngineProgress
+from models.engine import EngineProgress, Passing
 from models.rulebook import SINCE_EVER_MS, Adopted, Span
 from streams.progress import (
     CorruptProgressError,
@@ -24,7 +24,9 @@ PROGRESS = Progress(
     partition_count=8,
     offsets=(1, 2, 3, 4, 5),
     merge_keys_ms=(10, 20, 30, 2**62),
-    engine=EngineProgress((-1, 5, 6, 7, 8), (-1, 1, 2, 3), ChainHead(17, "ab" * 32)),
+    engine=EngineProgress(
+        (-1, 5, 6, 7, 8), (-1, 1, 2, 3), ChainHead(17, "ab" * 32), Passing(1, 9, is_highest=True)
+    ),
     policy_version="p",
     card_version="c",
     policies=Adopted(0, (Span(SINCE_EVER_MS, "p"),)),
