@@ -281,7 +281,7 @@ class RiskEngine:
         return self._passing is None or self._pass(self._deadlines_at_once) > 0
 
     def finish_passing(self) -> None:
-        """Pass all that are left, however many: who asks anything else of the engine finds none half passed."""
+        """Pass all that are left, however many: whoever asks for more than what came of them finds none half passed."""
         if self._passing is not None:
             self._pass(INT64_MAX)
 

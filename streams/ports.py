@@ -357,7 +357,7 @@ class Engine(Protocol):
         ...
 
     def take_output(self, detected_at_ms: int) -> EngineOutput:
-        """Hand over what came of the events since the last take."""
+        """Hand over what came of the events since the last take; amid deadlines, of those passed so far."""
         ...
 
     def progress(self) -> EngineProgress:

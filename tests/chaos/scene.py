@@ -71,6 +71,7 @@ class Scene:
                 learning=False,  # the oracle has the prior alone
                 session_timeout_ms=SESSION_MS,
                 heartbeat_interval_ms=HEARTBEAT_MS,
+                deadlines_at_once_max=PARTITIONS,  # a few in each turn: midnights are committed in parts, and struck amid them
             ),
             **changes,
         )
