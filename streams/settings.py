@@ -128,9 +128,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     poll_records_max: Positive = 2_000
     """Records of one topic taken at once from what was fetched, in even shares of the worker's tasks: four times what a turn processes.
     The rest of a fetch waits as it came, compressed and a quarter of the size of decoded events."""
-    fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 256 * 1024
-    """Bytes fetched at once from one partition: some 900 events, or four thousand where producers compress. Twice as many are no
-    faster, a quarter is slower by a quarter. A single larger record still comes through (KIP-74)."""
+    fetch_partition_bytes_max: Annotated[int, Meta(ge=64 * 1024, le=2**31 - 1)] = 1024 * 1024
+    """Bytes fetched at once from one partition: some 3,600 events, or more where producers compress. The client asks for more only when
+    all of it was taken: with a half of it the pipeline alone has 0.66 of its speed, with a quarter 0.37. A single larger record still
+    comes through (KIP-74)."""
     fetch_wait_ms: Milliseconds = 50
     """How long the broker may hold an empty fetch. A partition that was not part of it waits as long for its next."""
     turn_events_max: Positive = 500
