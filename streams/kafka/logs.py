@@ -14,6 +14,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.errors import ended, limited
+from streams.kafka.parsed import take_as_parsed
 from streams.kafka.security import aiokafka_options
 from streams.ports import LogRange, PortError, RawRecord
 from streams.settings import Settings
@@ -145,7 +146,7 @@ class KafkaLogs:
             position = await consumer.position(place)
             while position < end:
                 async with limited(settings.restore_stall_timeout_ms, "restore_stall_timeout_ms", what):
-                    records = (await consumer.getmany(place, timeout_ms=_POLL_MS)).get(place)
+                    records = await _fetched(consumer, place)
                     reached = await consumer.position(place)
                 if records:
                     yield records
@@ -158,6 +159,15 @@ class KafkaLogs:
                     )
         finally:
             await ended(consumer.stop(), _STOP_SECONDS)
+
+
+async def _fetched(consumer: Any, place: TopicPartition) -> list[RawRecord]:
+    """What the next fetch brings, but for its first record as parsed: that one alone is asked for, and the others wait by then."""
+    first = (await consumer.getmany(place, timeout_ms=_POLL_MS, max_records=1)).get(place)
+    if not first:
+        return []
+    take_as_parsed(consumer)
+    return [*first, *(await consumer.getmany(place)).get(place, ())]
 
 
 async def _require_visible(probe: Any, topics: Sequence[str]) -> None:
