@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-GC_THRESHOLDS: Final = (700_000, 10, 10)
+GC_THRESHOLDS: Final = (850_000, 10, 10)
 """Records and pictures of borrowers come and go by the ten thousand and hold no cycles: whatever dies, dies by its count.
 
 The first is the bound: cycles nobody refers to hold at most so many containers more than were there, some tens of MiB, until they

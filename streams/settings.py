@@ -147,8 +147,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Events in one transaction: bounds what a restart repeats."""
     commit_states_max: Positive = 10_000
     """Changed states in one transaction: some 20 MB, which are encoded at one instant (a quarter of a second)."""
-    pictures_max: Positive = 10_000
-    """Borrowers of the worker kept decoded, some 27 KB each, in even shares of its tasks. All others are held as their records, and each
+    pictures_max: Positive = 12_000
+    """Borrowers of the worker kept decoded, some 27 KB each, in even shares of its tasks: ten thousand with room for tasks that have more
+    of them than others. All others are held as their records, and each
     becomes its record again right after its event: to touch one costs about twice as much. A task with more than four times its share
     of borrowers keeps none."""
     deadlines_at_once_max: Positive = 1_000
