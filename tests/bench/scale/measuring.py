@@ -153,6 +153,9 @@ class Scene:
                 warm_share=WARM_SHARE,
                 memory_peak_mib=sum(worker.seen.memory_peak_mib for worker in started),
             )
+            self.say(
+                f"{figures.events_per_second:,.0f} events/s, {figures.cpu_seconds_per_million:,.1f} µs of CPU an event"
+            )
             processed, states, state_bytes = (
                 sum(worker.figure(f"forewarn_{name}_total") for worker in started)
                 for name in ("processed", "state_records", "state_written_bytes")
@@ -188,9 +191,13 @@ class Scene:
                 self.feed(max(1, round(per_second * minutes * 60)), Pace(per_second))
                 minutes_left -= minutes
                 _, behind = watcher.progress()
+                self.say(
+                    f"fed with {per_second:,.0f} events/s, {minutes_left:.0f} minutes left; {behind:,} records behind"
+                )
                 if shutil.disk_usage(tempfile.gettempdir()).free < DISK_FREE_BYTES_MIN:
                     raise SystemExit("the disk is nearly full")
             self._follow([worker], watcher, self._written)
+            self.say("caught up")
         return Loaded(
             load.minutes, round(per_second, 1), self._written - before, behind, worker.resident_bytes
         )
@@ -208,13 +215,13 @@ class Scene:
         """How many records were done by when, until nothing but closing heartbeats is left."""
         curve: list[tuple[float, float]] = []
         left_at_end = self.settings.partitions * len(TopicNames("").inputs)
-        moved_at = time.monotonic()
+        moved_at, moved_to = time.monotonic(), -1
         while True:
             asked_at = time.time()
             done, behind = watcher.progress()
             now = (asked_at + time.time()) / 2
-            if not curve or done - began_with > curve[-1][1]:
-                moved_at = time.monotonic()
+            if done > moved_to:
+                moved_at, moved_to = time.monotonic(), done
                 curve.append((now, float(max(0, done - began_with))))
             if behind <= left_at_end:
                 return curve
