@@ -149,9 +149,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Changed states in one transaction: some 20 MB, which are encoded at one instant (a quarter of a second)."""
     pictures_max: Positive = 12_000
     """Borrowers of the worker kept decoded, some 27 KB each, in even shares of its tasks: ten thousand with room for tasks that have more
-    of them than others. All others are held as their records, and each
-    becomes its record again right after its event: to touch one costs about twice as much. A task with more than four times its share
-    of borrowers keeps none."""
+    of them than others. All others are held as their records, and each becomes its record again right after its event: to touch one
+    costs about twice as much. A task with more than four times its share of borrowers keeps none."""
     deadlines_at_once_max: Positive = 1_000
     """Deadlines passed in one turn, in even shares of the worker's tasks: some tenths of a second. A midnight is the deadline of a
     sixth of all borrowers, and to judge these takes a million half a minute: longer than a session, or a transaction, may last."""
